@@ -1,0 +1,221 @@
+//! Everything known of every account at one moment: what metrics, pages and mails are made from.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::account::{AccountName, DrawKey, PlanPeriod};
+use super::alert::{Alert, AlertState, RuleName, Stage, Why};
+use super::credits::Credits;
+use super::forecast::Outlook;
+use super::ledger::RetryKind;
+use super::reading::{BalanceRecord, Collector, QueueRecord};
+
+/// The latest assessment of every account. Published whole; readers never see half of one.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// One per account, in the order of the configuration.
+    pub accounts: Vec<Arc<AccountAssessment>>,
+    /// The state of the outbox.
+    pub outbox: OutboxDepth,
+}
+
+/// One account at one moment.
+#[derive(Clone, Debug)]
+pub struct AccountAssessment {
+    /// The account.
+    pub account: AccountName,
+    /// The moment.
+    pub at: Timestamp,
+    /// The mapping's name; empty for an account that lives on import and push.
+    pub platform: String,
+    /// The plan's name, where known.
+    pub plan_name: Option<String>,
+    /// How long after its last success a collector counts as stale, in seconds.
+    pub stale_after_seconds: i64,
+    /// The state of each collector that this account has.
+    pub collectors: Vec<CollectorStatus>,
+    /// The last balance read and when.
+    pub balance: Option<(BalanceRecord, Timestamp)>,
+    /// The last queue read and when.
+    pub queue: Option<(QueueRecord, Timestamp)>,
+    /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
+    /// balances were read.
+    pub unexplained: Option<Credits>,
+    /// Credits bought or awarded so far, as recognised from rises of the balance.
+    pub granted: Credits,
+    /// Totals of charges that match no team.
+    pub unassigned: Vec<TotalsRow>,
+    /// One per draw, in the order of the configuration.
+    pub draws: Vec<DrawAssessment>,
+}
+
+impl AccountAssessment {
+    /// Whether what a collector read is recent enough to go by: its last success is within `stale_after_seconds`.
+    pub fn is_fresh(&self, collector: Collector) -> bool {
+        let success = self.collectors.iter().find(|s| s.collector == collector).and_then(|s| s.last_success_at);
+        success.is_some_and(|success| self.at.as_second() - success.as_second() <= self.stale_after_seconds)
+    }
+}
+
+/// How reading one kind of thing goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectorStatus {
+    /// Which.
+    pub collector: Collector,
+    /// When it was last tried.
+    pub last_attempt_at: Option<Timestamp>,
+    /// When it last succeeded.
+    pub last_success_at: Option<Timestamp>,
+    /// How long the last try took, in seconds.
+    pub last_duration_seconds: Option<f64>,
+    /// Reason and text of the last try's failure; `None` if it succeeded.
+    pub last_failure: Option<(String, String)>,
+}
+
+/// One team's draw on one account at one moment.
+#[derive(Clone, Debug)]
+pub struct DrawAssessment {
+    /// Account and team.
+    pub key: DrawKey,
+    /// The plan period that `at` lies in; `None` for prepaid accounts.
+    pub period: Option<PlanPeriod>,
+    /// What is left, and how that is known.
+    pub fuel: Option<Fuel>,
+    /// The team's configured share of a period, if any.
+    pub allowance: Option<Credits>,
+    /// Net use since the period began (since ever without a period).
+    pub spent: Credits,
+    /// Charged for tasks that are not final yet.
+    pub pending: Credits,
+    /// Recent pace.
+    pub spend: SpendRates,
+    /// What lies ahead.
+    pub outlook: Outlook,
+    /// Counters by task type and quality, over the whole ledger.
+    pub totals: Vec<TotalsRow>,
+    /// Retries by task type and kind, over the whole ledger.
+    pub retries: Vec<RetryRow>,
+    /// Every alert of the current period.
+    pub alerts: Vec<(RuleName, Alert)>,
+    /// Net use by day (local midnight of the plan's zone is not assumed: UTC days), newest last, at most 62 days.
+    pub daily: Vec<DailyUse>,
+}
+
+impl DrawAssessment {
+    /// The rules firing now, with their stages.
+    pub fn firing(&self) -> impl Iterator<Item = (RuleName, Stage)> {
+        self.alerts.iter().filter_map(|(rule, alert)| match alert.state {
+            AlertState::Firing { stage, .. } => Some((*rule, stage)),
+            _ => None,
+        })
+    }
+}
+
+/// What a draw can still spend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fuel {
+    /// Credits left to this draw.
+    pub left: Credits,
+    /// What sets the limit.
+    pub limit: FuelLimit,
+    /// As of when.
+    pub as_of: Timestamp,
+    /// Whether that is recent enough to go by.
+    pub fresh: bool,
+}
+
+/// What sets the limit on a draw's fuel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FuelLimit {
+    /// The account's reported balance.
+    Balance,
+    /// The team's allowance less its net use of the period.
+    Allowance,
+    /// The plan's credits less the net use of the period, where no balance is reported.
+    PlanCredits,
+}
+
+/// Net spend over the recent past, in credits per second, by charge time. `None` while unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SpendRates {
+    /// Over the last hour.
+    pub hour: Option<f64>,
+    /// Over the last day.
+    pub day: Option<f64>,
+    /// Over the last seven days.
+    pub week: Option<f64>,
+}
+
+/// Counters over the whole ledger for one task type and quality. They never fall.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TotalsRow {
+    /// The platform's word.
+    pub task_type: String,
+    /// The platform's word; empty where it says nothing.
+    pub quality: String,
+    /// Credits charged.
+    pub charged: Credits,
+    /// Credits that came back.
+    pub refunded: Credits,
+    /// Tasks that became final.
+    pub finished: u64,
+    /// Of those, tasks that failed.
+    pub failed: u64,
+}
+
+/// Retries over the whole ledger for one task type and kind. They never fall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryRow {
+    /// The platform's word.
+    pub task_type: String,
+    /// Re-run or re-submission.
+    pub kind: RetryKind,
+    /// How many.
+    pub tasks: u64,
+    /// Credits charged for them.
+    pub credits: Credits,
+}
+
+/// Net use of one UTC day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DailyUse {
+    /// The midnight the day began.
+    pub day: Timestamp,
+    /// Net credits used.
+    pub net: Credits,
+}
+
+/// Mails waiting, by state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxDepth {
+    /// Waiting for their first or next try.
+    pub waiting: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Delivered.
+    pub sent: u64,
+    /// When the oldest waiting one was decided.
+    pub oldest_waiting_at: Option<Timestamp>,
+}
+
+/// Something worth telling a person, with the reason it is told now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Account and team.
+    pub key: DrawKey,
+    /// Which rule.
+    pub rule: RuleName,
+    /// The plan period's start (the Unix epoch for a prepaid account): with rule, draw and episode the alert's identity.
+    pub period_start: Timestamp,
+    /// The plan period's end, for the subject.
+    pub period_end: Option<Timestamp>,
+    /// Episode of the rule in the period, from 1.
+    pub episode: u32,
+    /// The stage told.
+    pub stage: Stage,
+    /// Why now.
+    pub why: Why,
+    /// When it was decided.
+    pub at: Timestamp,
+}

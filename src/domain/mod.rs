@@ -1,0 +1,24 @@
+//! The pure core: the nouns of the product and the arithmetic on them. It reads no clock, network, disk or environment;
+//! time is an argument and results are values.
+
+pub mod account;
+pub mod alert;
+pub mod assessment;
+pub mod calendar;
+pub mod credits;
+pub mod forecast;
+pub mod ledger;
+pub mod reading;
+pub mod rule;
+
+pub use account::{
+    AccountName, Attribution, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector, TeamName, team_of,
+};
+pub use alert::{Alert, AlertState, RuleName, Stage, Why};
+pub use assessment::*;
+pub use calendar::{AnchorDay, CronSchedule, ResetRule};
+pub use credits::Credits;
+pub use forecast::{Confidence, Forecast, Outlook, RunOut};
+pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, RetryKind};
+pub use reading::{BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState};
+pub use rule::{ExhaustionPolicy, Finding, Sensitivity};

@@ -1,0 +1,114 @@
+//! The rules: questions asked of an assessment. Each answer is a [`Finding`].
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::alert::Stage;
+use super::forecast::{Confidence, Forecast, Outlook};
+
+/// The answer of a rule at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The condition holds, this badly.
+    Holds(Stage),
+    /// Neither true enough to begin an episode nor clear enough to end one. The stage is what a running episode is at.
+    Undecided(Stage),
+    /// The condition does not hold.
+    Clear,
+    /// Nothing can be said: neither fires nor resolves.
+    Unknown,
+}
+
+/// When to speak of credits that will run out before the reset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExhaustionPolicy {
+    /// Raise at this probability (0 to 1) of running out before the reset.
+    pub raise_at: f64,
+    /// Or at this probability (0 to 1) of running out within a third of the period.
+    pub raise_soon_at: f64,
+    /// Critical: expected (median) to run dry this soon, and before the reset.
+    pub critical_within: SignedDuration,
+}
+
+/// Below this probability the danger counts as passed.
+pub const CLEAR_BELOW: f64 = 0.10;
+
+/// How long it must stay below [`CLEAR_BELOW`], as a share of the period: a day of a month.
+pub const CLEAR_FOR_SHARE: f64 = 1.0 / 30.0;
+
+/// With low confidence nothing is raised in this first share of a period.
+pub const QUIET_SHARE: f64 = 0.1;
+
+/// How readily the exhaustion rule speaks: measured pairs of thresholds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// More recall and a longer lead, more false alarms.
+    Early,
+    /// The measured default.
+    #[default]
+    Balanced,
+    /// Fewer false alarms, shorter lead.
+    Quiet,
+}
+
+impl Sensitivity {
+    /// The pair of thresholds: before the reset, and within a third of the period.
+    pub const fn thresholds(self) -> (f64, f64) {
+        match self {
+            Sensitivity::Early => (0.75, 0.50),
+            Sensitivity::Balanced => (0.80, 0.50),
+            Sensitivity::Quiet => (0.90, 0.60),
+        }
+    }
+}
+
+impl Default for ExhaustionPolicy {
+    fn default() -> ExhaustionPolicy {
+        ExhaustionPolicy::new(Sensitivity::default(), SignedDuration::from_hours(48))
+    }
+}
+
+impl ExhaustionPolicy {
+    /// The thresholds of a sensitivity.
+    pub fn new(sensitivity: Sensitivity, critical_within: SignedDuration) -> ExhaustionPolicy {
+        let (raise_at, raise_soon_at) = sensitivity.thresholds();
+        ExhaustionPolicy { raise_at, raise_soon_at, critical_within }
+    }
+
+    /// Will the credits run out before the reset? `period` is the start and the end of the plan period.
+    ///
+    /// Without a period there is no reset to compare with, and the rule has nothing to say.
+    pub fn evaluate(&self, outlook: &Outlook, period: Option<(Timestamp, Timestamp)>) -> Finding {
+        let (Outlook::Forecast(forecast), Some((start, end))) = (outlook, period) else { return Finding::Unknown };
+        let (Some(probability), Some(soon)) = (forecast.probability, forecast.probability_soon) else {
+            return Finding::Unknown;
+        };
+        if probability < CLEAR_BELOW {
+            return Finding::Clear;
+        }
+        let stage = self.stage(forecast, end);
+        let raised = probability >= self.raise_at || soon >= self.raise_soon_at;
+        if raised && !is_too_early(forecast, start, end) { Finding::Holds(stage) } else { Finding::Undecided(stage) }
+    }
+
+    fn stage(&self, forecast: &Forecast, end: Timestamp) -> Stage {
+        let soonest_critical = forecast.at.saturating_add(self.critical_within).unwrap_or(Timestamp::MAX);
+        match forecast.run_out.p50 {
+            Some(run_out) if run_out <= soonest_critical && run_out < end => Stage::Critical,
+            _ => Stage::Warning,
+        }
+    }
+}
+
+/// With little history behind it, and little of the period gone, a high probability is mostly ignorance; credits that
+/// are already gone are a fact all the same.
+fn is_too_early(forecast: &Forecast, start: Timestamp, end: Timestamp) -> bool {
+    let share = share_of_period(forecast.at, start, end);
+    let is_gone = forecast.run_out.p90.is_some_and(|run_out| run_out <= forecast.at);
+    forecast.confidence == Confidence::Low && share < QUIET_SHARE && !is_gone
+}
+
+/// How much of a period has passed, 0 to 1. A period without length counts as over.
+pub fn share_of_period(at: Timestamp, start: Timestamp, end: Timestamp) -> f64 {
+    let length = end.duration_since(start).as_secs_f64();
+    if length <= 0.0 { 1.0 } else { (at.duration_since(start).as_secs_f64() / length).clamp(0.0, 1.0) }
+}

@@ -1,0 +1,10 @@
+//! fuelgauge: will the credits last until the plan resets?
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod metrics;
+pub mod notify;
+pub mod provider;
+pub mod store;

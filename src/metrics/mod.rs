@@ -1,0 +1,2 @@
+//! Show: the metrics.
+pub mod agent;
