@@ -11,6 +11,8 @@ use crate::domain::{AccountName, CronSchedule, DeclaredPlan, Draw, ExhaustionPol
 
 pub mod secret;
 
+pub use secret::SecretFile;
+
 /// Everything the agent needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,7 +55,7 @@ pub struct SourceConfig {
     /// Overrides the mapping's base URL. Checked: https, or http to a loopback address.
     pub base_url: Option<String>,
     /// The file that holds the API key.
-    pub api_key_file: Option<PathBuf>,
+    pub api_key_file: Option<SecretFile>,
     /// When to poll.
     pub schedule: CronSchedule,
     /// Time limit of one whole poll.
@@ -123,7 +125,7 @@ pub struct RelayConfig {
     /// AUTH user; needs `password_file`.
     pub username: Option<String>,
     /// AUTH password, read at each connection.
-    pub password_file: Option<PathBuf>,
+    pub password_file: Option<SecretFile>,
     /// More trusted authorities, PEM.
     pub ca_file: Option<PathBuf>,
 }

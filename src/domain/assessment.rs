@@ -219,3 +219,35 @@ pub struct Notice {
     /// When it was decided.
     pub at: Timestamp,
 }
+
+/// A mail in the outbox: one recipient, the rendered bytes, and how far its delivery has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxMail {
+    /// The outbox's row.
+    pub id: i64,
+    /// Envelope sender, an address only.
+    pub sender: String,
+    /// Envelope recipient, an address only.
+    pub recipient: String,
+    /// Derived from notice and recipient: the same on every try.
+    pub message_id: String,
+    /// The whole message as it goes over the wire (headers, CRLF line ends).
+    pub message: Vec<u8>,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it was decided.
+    pub created_at: Timestamp,
+}
+
+/// A rendered mail, about to enter the outbox in the commit that decides it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedMail {
+    /// Envelope sender, an address only.
+    pub sender: String,
+    /// Envelope recipient, an address only.
+    pub recipient: String,
+    /// With angle brackets, as in the header.
+    pub message_id: String,
+    /// The whole message as it goes over the wire.
+    pub message: Vec<u8>,
+}
