@@ -112,3 +112,58 @@ pub fn share_of_period(at: Timestamp, start: Timestamp, end: Timestamp) -> f64 {
     let length = end.duration_since(start).as_secs_f64();
     if length <= 0.0 { 1.0 } else { (at.duration_since(start).as_secs_f64() / length).clamp(0.0, 1.0) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Credits, RunOut};
+
+    fn day(days: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * days)
+    }
+
+    fn outlook(at_day: i64, probability: f64, soon: f64, p50: Option<i64>, confidence: Confidence) -> Outlook {
+        Outlook::Forecast(Forecast {
+            at: day(at_day),
+            probability: Some(probability),
+            probability_soon: Some(soon),
+            run_out: RunOut { p10: None, p50: p50.map(day), p90: None },
+            horizon: day(60),
+            expected_use: Credits::ZERO,
+            unused: None,
+            pace_per_hour: 0.0,
+            confidence,
+        })
+    }
+
+    #[test]
+    fn exhaustion_answers_as_the_table_says() {
+        use Confidence::{Low, Normal};
+        use Finding::{Clear, Holds, Undecided};
+        use Stage::{Critical, Warning};
+        for (name, at_day, probability, soon, p50, confidence, expected) in [
+            ("well below", 10, 0.05, 0.0, None, Normal, Clear),
+            ("neither", 10, 0.50, 0.2, Some(25), Normal, Undecided(Warning)),
+            ("likely before the reset", 10, 0.80, 0.2, Some(25), Normal, Holds(Warning)),
+            ("likely soon", 10, 0.60, 0.5, Some(16), Normal, Holds(Warning)),
+            ("expected within 48 h", 10, 0.95, 0.9, Some(12), Normal, Holds(Critical)),
+            ("expected just beyond 48 h", 10, 0.95, 0.9, Some(13), Normal, Holds(Warning)),
+            ("soon, but the reset comes first", 29, 0.85, 0.5, Some(30), Normal, Holds(Warning)),
+            ("little history, early", 2, 0.95, 0.9, Some(4), Low, Undecided(Critical)),
+            ("little history, later", 3, 0.95, 0.9, Some(5), Low, Holds(Critical)),
+        ] {
+            let finding = ExhaustionPolicy::default()
+                .evaluate(&outlook(at_day, probability, soon, p50, confidence), Some((day(0), day(30))));
+            assert_eq!(finding, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_forecast_or_a_reset_nothing_is_said() {
+        let policy = ExhaustionPolicy::default();
+        let period = Some((day(0), day(30)));
+        assert_eq!(policy.evaluate(&Outlook::UnknownBalance, period), Finding::Unknown);
+        assert_eq!(policy.evaluate(&Outlook::TooLittleHistory { hours: 1, charges: 1 }, period), Finding::Unknown);
+        assert_eq!(policy.evaluate(&outlook(1, 0.9, 0.9, None, Confidence::Normal), None), Finding::Unknown);
+    }
+}
