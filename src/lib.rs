@@ -1,6 +1,7 @@
 //! fuelgauge: will the credits last until the plan resets?
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

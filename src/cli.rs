@@ -1,0 +1,260 @@
+//! Commands and flags as plain data. What they do is in `commands`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+/// Will the credits last until the plan resets?
+#[derive(Debug, Parser)]
+#[command(name = "fuelgauge", version, about, long_about = None, disable_help_subcommand = true)]
+#[command(after_help = "Try it with nothing set up: fuelgauge demo")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How logs are written.
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
+/// How logs are written. They go to standard error.
+#[derive(Clone, Debug, Args)]
+pub struct LogFlags {
+    /// Only log messages with the given severity or above: error, warn, info, debug, trace; or per module, such as
+    /// `info,fuelgauge::poller=debug`.
+    #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
+    pub level: String,
+    /// Output format of log messages.
+    #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
+    pub format: LogFormat,
+}
+
+/// Output format of log messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the configuration lies.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFlags {
+    /// The configuration file.
+    #[arg(long = "config.file", default_value = "config/fuelgauge.yml", value_name = "FILE")]
+    pub config_file: PathBuf,
+}
+
+/// How a command's answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole product in one process with nothing to configure.
+    #[command(after_help = "Example: fuelgauge demo --keep ./demo-data")]
+    Demo(DemoFlags),
+    /// Run the agent.
+    #[command(after_help = "Example: fuelgauge serve --config.file=config/fuelgauge.yml")]
+    Serve(ServeFlags),
+    /// Check the configuration and its mappings offline; print the next runs and resets.
+    #[command(after_help = "Example: fuelgauge check --config.file=config/fuelgauge.yml")]
+    Check {
+        /// Where the configuration lies.
+        #[command(flatten)]
+        config: ConfigFlags,
+    },
+    /// Poll accounts once and print what was read.
+    #[command(after_help = "Example: fuelgauge poll studio --dry-run")]
+    Poll(PollFlags),
+    /// Print a line per team: balance, pace, runs out, reset, probability, data age.
+    #[command(after_help = "Example: fuelgauge status --check && ./launch-batch.sh")]
+    Status(StatusFlags),
+    /// Say what a job will cost and whether the credits still last.
+    #[command(
+        after_help = "Example: fuelgauge estimate --team environment-art --task text-to-3d --variants 4 --count 10 --check"
+    )]
+    Estimate(EstimateFlags),
+    /// Read a charge history (CSV, also gzipped) into the ledger. Repeating it changes nothing.
+    #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio")]
+    Import(ImportFlags),
+    /// Send one mail through the configured relay.
+    #[command(name = "send-test-mail", after_help = "Example: fuelgauge send-test-mail lead@studio.example")]
+    SendTestMail {
+        /// Where the configuration lies.
+        #[command(flatten)]
+        config: ConfigFlags,
+        /// Who receives it.
+        recipient: String,
+    },
+    /// Work with mapping files.
+    #[command(subcommand)]
+    Mapping(MappingCommand),
+    /// Ask a running agent whether it is healthy; for container health checks.
+    #[command(hide = true)]
+    Healthcheck {
+        /// The agent's address.
+        #[arg(long, default_value = "http://127.0.0.1:9780")]
+        url: String,
+    },
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// Address to listen on for the page, the API and metrics. Repeatable.
+    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS")]
+    pub listen: Vec<SocketAddr>,
+    /// Path under which to expose metrics.
+    #[arg(long = "web.telemetry-path", default_value = "/metrics", value_name = "PATH")]
+    pub telemetry_path: String,
+    /// Enable `POST /-/reload`.
+    #[arg(long = "web.enable-lifecycle")]
+    pub enable_lifecycle: bool,
+    /// Where people reach the page; wins over `web.external_url` of the configuration.
+    #[arg(long = "web.external-url", value_name = "URL")]
+    pub external_url: Option<String>,
+}
+
+/// Flags of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoFlags {
+    /// Address to listen on for the page and metrics; port 0 takes a free one.
+    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Keep the ledger and the caught mails in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Simulated hours in one second.
+    #[arg(long, default_value_t = 3.0, value_name = "HOURS")]
+    pub speed: f64,
+    /// Seed of the simulated platform: the same seed tells the same story.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Flags of `poll`.
+#[derive(Clone, Debug, Args)]
+pub struct PollFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// The accounts; all of them if none is named.
+    pub accounts: Vec<String>,
+    /// Write nothing to the ledger.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the answer is printed.
+    #[arg(long, default_value = "table")]
+    pub format: OutputFormat,
+}
+
+/// Flags of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// Exit 3 if any team is at risk of running out before its reset.
+    #[arg(long)]
+    pub check: bool,
+    /// How the answer is printed.
+    #[arg(long, default_value = "table")]
+    pub format: OutputFormat,
+    /// Look at the ledger as of this instant (RFC 3339) instead of now.
+    #[arg(long, value_name = "INSTANT")]
+    pub at: Option<Timestamp>,
+}
+
+/// Flags of `estimate`.
+#[derive(Clone, Debug, Args)]
+pub struct EstimateFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// The team that launches.
+    #[arg(long)]
+    pub team: String,
+    /// The account it draws on; needed where the team draws on several.
+    #[arg(long)]
+    pub account: Option<String>,
+    /// The platform's word for the kind of task; a prefix such as `text-to-3d` covers all its steps.
+    #[arg(long)]
+    pub task: String,
+    /// The platform's word for the quality or model.
+    #[arg(long)]
+    pub quality: Option<String>,
+    /// Variants of each asset.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub variants: u32,
+    /// How many assets.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+    /// Exit 3 if the credits would not last until the reset.
+    #[arg(long)]
+    pub check: bool,
+    /// How the answer is printed.
+    #[arg(long, default_value = "table")]
+    pub format: OutputFormat,
+    /// Look at the ledger as of this instant (RFC 3339) instead of now.
+    #[arg(long, value_name = "INSTANT")]
+    pub at: Option<Timestamp>,
+}
+
+/// Flags of `import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// The files, read in the order given.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The account that the charges belong to.
+    #[arg(long)]
+    pub account: String,
+    /// How the answer is printed.
+    #[arg(long, default_value = "table")]
+    pub format: OutputFormat,
+}
+
+/// Commands on mapping files.
+#[derive(Debug, Subcommand)]
+pub enum MappingCommand {
+    /// Print the records that a mapping makes of a response, or the mistake.
+    #[command(
+        after_help = "Example: fuelgauge mapping test config/platforms/meshy.yml --endpoint balance --response balance.json"
+    )]
+    Test {
+        /// The mapping file, or the name of a built-in mapping.
+        mapping: String,
+        /// Which endpoint of the mapping: balance, charges, queue or plan.
+        #[arg(long)]
+        endpoint: String,
+        /// A file with the platform's JSON answer.
+        #[arg(long, value_name = "FILE")]
+        response: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}
