@@ -7,6 +7,7 @@ pub mod assessment;
 pub mod calendar;
 pub mod credits;
 pub mod forecast;
+pub mod fuel;
 pub mod ledger;
 pub mod reading;
 pub mod rule;

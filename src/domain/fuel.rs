@@ -1,0 +1,148 @@
+//! What a draw can still spend, and in which plan period it lives.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::account::{DeclaredPlan, PlanPeriod, Provenance};
+use super::assessment::{Fuel, FuelLimit};
+use super::credits::Credits;
+use super::reading::PlanRecord;
+
+/// The plan period that `now` lies in, or `None` for an account without a reset.
+///
+/// What the platform reports wins: its next reset is the end, and the start is one step of the declared rule before
+/// that, or one calendar month in the account's zone where no rule is declared. A reported reset that has passed says
+/// nothing of the next one, so the declared rule takes over until the platform reports again.
+pub fn current_period(
+    reported: Option<&PlanRecord>,
+    declared: &DeclaredPlan,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<PlanPeriod> {
+    let allowance = reported.and_then(|plan| plan.allowance).or(declared.credits);
+    let reported_end = reported.and_then(|plan| plan.resets_at).map(to_minute).filter(|end| *end > now);
+    if let Some(end) = reported_end {
+        let before_end = end - SignedDuration::from_nanos(1);
+        let by_rule = declared.reset.as_ref().and_then(|rule| rule.last_at_or_before(before_end));
+        let by_month = || end.to_zoned(zone.clone()).checked_sub(1.month()).ok().map(|start| start.timestamp());
+        let start = by_rule.or_else(by_month)?;
+        // A rule that disagrees with the platform must not put the start after the present.
+        let start = if start > now { by_month()? } else { start };
+        return Some(PlanPeriod { start, end, allowance, provenance: Provenance::Reported });
+    }
+    let rule = declared.reset.as_ref()?;
+    let (start, end) = (rule.last_at_or_before(now)?, rule.next_after(now)?);
+    Some(PlanPeriod { start, end, allowance, provenance: Provenance::Declared })
+}
+
+/// A reported instant to the whole minute: a platform that works out its reset anew at each request must not seem to
+/// begin a new period each time.
+fn to_minute(instant: Timestamp) -> Timestamp {
+    let half_a_minute = 30;
+    let minutes = (instant.as_second() + half_a_minute).div_euclid(60);
+    Timestamp::from_second(minutes * 60).unwrap_or(instant)
+}
+
+/// What is known of a draw's limits.
+#[derive(Clone, Debug, Default)]
+pub struct FuelFacts {
+    /// The account's balance, when it was read, and whether that is recent enough to go by.
+    pub balance: Option<(Credits, Timestamp, bool)>,
+    /// The team's share of a period.
+    pub allowance: Option<Credits>,
+    /// Credits that the plan's period began with.
+    pub plan_credits: Option<Credits>,
+    /// When charges were last read, and whether that is recent enough to go by.
+    pub charges_read: Option<(Timestamp, bool)>,
+    /// The draw's net use since the period began.
+    pub spent: Credits,
+    /// The whole account's net use since the period began.
+    pub account_spent: Credits,
+}
+
+/// What a draw can still spend: the smaller of what its allowance leaves and what the account has left. The account's
+/// own limit is its balance, or, where none is reported, what the plan's credits leave. `None` while nothing is known.
+pub fn fuel(facts: &FuelFacts) -> Option<Fuel> {
+    let from_ledger = |granted: Credits, spent: Credits, limit: FuelLimit| {
+        facts.charges_read.map(|(as_of, fresh)| Fuel { left: granted - spent, limit, as_of, fresh })
+    };
+    let account = match facts.balance {
+        Some((left, as_of, fresh)) => Some(Fuel { left, limit: FuelLimit::Balance, as_of, fresh }),
+        None => {
+            facts.plan_credits.and_then(|credits| from_ledger(credits, facts.account_spent, FuelLimit::PlanCredits))
+        }
+    };
+    let team = facts.allowance.and_then(|allowance| from_ledger(allowance, facts.spent, FuelLimit::Allowance));
+    match (account, team) {
+        (Some(account), Some(team)) => Some(if team.left <= account.left { team } else { account }),
+        (account, team) => account.or(team),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn plan(resets_at: Option<&str>) -> PlanRecord {
+        PlanRecord { name: None, allowance: Some(Credits::from_whole(4000)), resets_at: resets_at.map(at) }
+    }
+
+    #[test]
+    fn a_reported_reset_wins_and_is_told_to_the_minute() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let now = at("2026-11-22T10:00:00Z");
+        let declared = DeclaredPlan::default();
+        let period = |reported: &str| current_period(Some(&plan(Some(reported))), &declared, &berlin, now);
+        let expected = PlanPeriod {
+            start: at("2026-10-31T23:00:00Z"),
+            end: at("2026-11-30T23:00:00Z"),
+            allowance: Some(Credits::from_whole(4000)),
+            provenance: Provenance::Reported,
+        };
+        assert_eq!(period("2026-11-30T23:00:00Z"), Some(expected.clone()));
+        assert_eq!(period("2026-11-30T22:59:48.2Z"), Some(expected.clone()));
+        assert_eq!(period("2026-11-30T23:00:21Z"), Some(expected));
+        assert_eq!(period("2026-11-22T09:00:00Z"), None, "a reset that has passed says nothing of the next");
+        assert_eq!(current_period(None, &declared, &berlin, now), None, "prepaid");
+    }
+
+    #[test]
+    fn the_tightest_limit_is_the_fuel() {
+        let read = at("2026-11-22T10:00:00Z");
+        let credits = Credits::from_whole;
+        let facts = |balance: Option<i64>, allowance: Option<i64>, plan_credits: Option<i64>| FuelFacts {
+            balance: balance.map(|left| (credits(left), read, true)),
+            allowance: allowance.map(credits),
+            plan_credits: plan_credits.map(credits),
+            charges_read: Some((read, true)),
+            spent: credits(300),
+            account_spent: credits(900),
+        };
+        for (name, facts, expected) in [
+            ("balance alone", facts(Some(700), None, None), Some((700, FuelLimit::Balance))),
+            ("a balance of zero is known", facts(Some(0), None, None), Some((0, FuelLimit::Balance))),
+            ("allowance below the balance", facts(Some(700), Some(500), None), Some((200, FuelLimit::Allowance))),
+            ("balance below the allowance", facts(Some(100), Some(500), None), Some((100, FuelLimit::Balance))),
+            ("overspent allowance", facts(Some(100), Some(200), None), Some((-100, FuelLimit::Allowance))),
+            (
+                "plan credits where no balance is told",
+                facts(None, None, Some(1000)),
+                Some((100, FuelLimit::PlanCredits)),
+            ),
+            ("a reported balance beats plan credits", facts(Some(5), None, Some(1000)), Some((5, FuelLimit::Balance))),
+            ("nothing known", facts(None, None, None), None),
+        ] {
+            assert_eq!(
+                fuel(&facts).map(|fuel| (fuel.left, fuel.limit)),
+                expected.map(|(left, l)| (credits(left), l)),
+                "{name}"
+            );
+        }
+        let never_read = FuelFacts { charges_read: None, ..facts(None, Some(500), Some(900)) };
+        assert_eq!(fuel(&never_read), None, "an allowance says nothing before charges were read");
+    }
+}
