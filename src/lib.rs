@@ -1,4 +1,47 @@
 //! fuelgauge: will the credits last until the plan resets?
+//!
+//! A usage monitor and alerting agent for teams on platforms that sell credits. It asks the platforms, on a schedule, how
+//! many credits are left, what was charged and what waits in the queue; keeps the answers in a ledger; forecasts when the
+//! credits run out, compared with the day the plan refills; shows all of it as Prometheus metrics and on a page; and
+//! writes a mail when somebody should act.
+//!
+//! # The way through the house
+//!
+//! ```text
+//! schedule ──► poller ──► ledger ──► forecast ──► alert ──► notify
+//!   when?       ask        keep        predict      decide     tell
+//!                                         └──────► metrics (show)
+//! ```
+//!
+//! Facts travel to the right only: a step hands its result on and never reaches back. In the middle is [`domain`], a pure
+//! core without clock or I/O; around it are thin edges, one for each thing in the outside world, that do not know one
+//! another; between them are four files that join two edges each.
+//!
+//! ```text
+//!                  ┌─ poller ───── provider, store, metrics
+//!  main ── app ────┼─ assessor ─── store, notify (the words)
+//!                  ├─ outbox ───── store, notify, metrics
+//!                  └─ http ─────── metrics
+//!
+//!         all of them ─────► domain ─────► nobody
+//! ```
+//!
+//! # Invariants
+//!
+//! - **The core is arithmetic.** `domain` reads no clock, network, disk or environment, and has no `async`. Time is an
+//!   argument; results are values.
+//! - **Foreign shapes stay at their edge.** A platform's JSON is known in its mapping file, SQL in `store`, YAML in
+//!   `config`, mail in `notify`, the serving of HTTP in `http`.
+//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other.
+//! - **Assessing takes no hint.** It looks at the ledger and the time. A restart, a late tick and a usual tick run the same
+//!   code.
+//! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
+//!   left out, never shown as zero.
+//! - **Credits are exact.** Integer millionths in storage and arithmetic; floats only in statistics and at the gauge.
+//! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, and marked sent after the
+//!   relay accepted it.
+//! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
+
 #![forbid(unsafe_code)]
 
 pub mod cli;

@@ -1,0 +1,16 @@
+//! What the tests stand on: one place that touches the API, real servers, and small readers.
+
+pub mod servers;
+
+/// A client for loopback that needs no certificate authorities.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only(std::iter::empty()).build().unwrap()
+}
+
+/// Status and body of a GET.
+pub async fn get(url: &str) -> Result<(u16, String), reqwest::Error> {
+    let response = client().get(url).send().await?;
+    let status = response.status().as_u16();
+    Ok((status, response.text().await?))
+}

@@ -1,0 +1,219 @@
+//! Real servers for the tests: started on free loopback ports with folders of their own, stopped when dropped.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until `what` yields something, up to half a minute of real time: outside processes have clocks of their own.
+pub async fn eventually<T>(name: &str, mut what: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(found) = what().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("waited half a minute in vain for {name}");
+}
+
+/// A child process that ends with the test.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A real Prometheus that scrapes one target each second.
+pub struct Prometheus {
+    pub url: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    pub async fn scraping(target: &str) -> Prometheus {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("prometheus.yml");
+        std::fs::write(
+            &config,
+            format!(
+                "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+                 rule_files: [{}/dashboards/rules.yml]\n\
+                 scrape_configs:\n  - job_name: fuelgauge\n    static_configs: [{{targets: ['{target}']}}]\n",
+                env!("CARGO_MANIFEST_DIR")
+            ),
+        )
+        .unwrap();
+        let port = free_port();
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus is installed by ./test");
+        let prometheus =
+            Prometheus { url: format!("http://127.0.0.1:{port}"), _process: Process(process), _folder: folder };
+        let ready = format!("{}/-/ready", prometheus.url);
+        eventually("Prometheus to be ready", async || {
+            super::get(&ready).await.ok().filter(|(status, _)| *status == 200)
+        })
+        .await;
+        prometheus
+    }
+
+    /// The samples of an instant query: labels and value.
+    pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
+        let url = format!("{}/api/v1/query", self.url);
+        let response =
+            super::client().get(url).query(&[("query", expression)]).send().await.unwrap().text().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&response).unwrap();
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        let samples = answer["data"]["result"].as_array().unwrap();
+        samples
+            .iter()
+            .map(|sample| (sample["metric"].clone(), sample["value"][1].as_str().unwrap().parse().unwrap()))
+            .collect()
+    }
+}
+
+/// A certificate authority and a server certificate for `localhost`, made anew for each test.
+pub struct Certificates {
+    pub ca_file: PathBuf,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+impl Certificates {
+    pub fn for_localhost(folder: &Path) -> Certificates {
+        let ca_key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_certificate = ca.self_signed(&ca_key).unwrap();
+        let issuer = rcgen::Issuer::new(ca, ca_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = leaf.signed_by(&key, &issuer).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        Certificates {
+            ca_file: write("ca.pem", &ca_certificate.pem()),
+            certificate_file: write("server.pem", &certificate.pem()),
+            key_file: write("server.key", &key.serialize_pem()),
+        }
+    }
+}
+
+/// A real Postfix with a configuration folder of its own, delivering into Maildirs. Only root may start one.
+pub struct Postfix {
+    pub port: u16,
+    pub certificates: Certificates,
+    folder: TempDir,
+}
+
+impl Postfix {
+    /// Accepts mail for these local parts at `studio.example`.
+    pub async fn delivering_to(local_parts: &[&str]) -> Postfix {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["etc", "queue", "data", "mail"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+        let certificates = Certificates::for_localhost(root);
+        let port = free_port();
+        let maps: Vec<String> =
+            local_parts.iter().map(|local| format!("{{{local}@studio.example={local}/}}")).collect();
+        let path = root.display();
+        std::fs::write(
+            root.join("etc/main.cf"),
+            format!(
+                "compatibility_level = 3.6\nqueue_directory = {path}/queue\ndata_directory = {path}/data\n\
+                 mail_owner = postfix\nsetgid_group = postdrop\ninet_interfaces = 127.0.0.1\n\
+                 inet_protocols = ipv4\nmyhostname = mail.studio.example\nmydestination =\n\
+                 mynetworks = 127.0.0.0/8\nvirtual_mailbox_domains = studio.example\n\
+                 virtual_mailbox_base = {path}/mail\nvirtual_mailbox_maps = inline:{{{}}}\n\
+                 virtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\nvirtual_minimum_uid = 1\n\
+                 maillog_file = {path}/log\nmaillog_file_prefixes = {path}\n\
+                 smtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_tls_security_level = may\n\
+                 smtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtputf8_enable = no\n",
+                maps.join(", "),
+                certificates.certificate_file.display(),
+                certificates.key_file.display(),
+            ),
+        )
+        .unwrap();
+        let mut services = std::fs::File::create(root.join("etc/master.cf")).unwrap();
+        writeln!(services, "127.0.0.1:{port} inet n - n - - smtpd").unwrap();
+        for line in [
+            "pickup unix n - n 60 1 pickup",
+            "cleanup unix n - n - 0 cleanup",
+            "qmgr unix n - n 300 1 qmgr",
+            "tlsmgr unix - - n 1000? 1 tlsmgr",
+            "rewrite unix - - n - - trivial-rewrite",
+            "bounce unix - - n - 0 bounce",
+            "defer unix - - n - 0 bounce",
+            "trace unix - - n - 0 bounce",
+            "flush unix n - n 1000? 0 flush",
+            "proxymap unix - - n - - proxymap",
+            "smtp unix - - n - - smtp",
+            "error unix - - n - - error",
+            "retry unix - - n - - error",
+            "discard unix - - n - - discard",
+            "virtual unix - n n - - virtual",
+            "anvil unix - - n - 1 anvil",
+            "scache unix - - n - 1 scache",
+            "postlog unix-dgram n - n - 1 postlogd",
+        ] {
+            writeln!(services, "{line}").unwrap();
+        }
+        run("chown", &["postfix", &root.join("data").display().to_string()]);
+        run("chown", &["nobody", &root.join("mail").display().to_string()]);
+        run("postfix", &["-c", &root.join("etc").display().to_string(), "start"]);
+        let postfix = Postfix { port, certificates, folder };
+        eventually("Postfix to listen", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+        postfix
+    }
+
+    /// Every message delivered to a mailbox so far, oldest first.
+    pub fn mailbox(&self, local_part: &str) -> Vec<String> {
+        let new = self.folder.path().join("mail").join(local_part).join("new");
+        let Ok(files) = std::fs::read_dir(new) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| String::from_utf8(std::fs::read(file).unwrap()).unwrap()).collect()
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let etc = self.folder.path().join("etc").display().to_string();
+        let _ = Command::new("postfix").args(["-c", &etc, "stop"]).stderr(Stdio::null()).status();
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().expect("installed by ./test");
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}\nhint: only root may start a Postfix",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
