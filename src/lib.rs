@@ -52,4 +52,5 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod notify;
 pub mod provider;
+pub mod schedule;
 pub mod store;
