@@ -7,14 +7,16 @@
 //! | the hour is fixed, as in `30 2 * * *` | once, at the first valid moment after the gap | once, at the first occurrence |
 //! | the hour begins with `*`, as in `*/5 * * * *` | what lies in the gap is skipped | in both passes |
 //!
-//! `cron` says which wall-clock times a line names, `zone` says which moments those are, and this module puts nothing in
-//! between: no arithmetic here assumes that a day has 24 hours.
+//! `expression` reads the text of a line, `cron` finds the wall-clock times that it names, and `zone` knows where clocks
+//! change. No arithmetic here assumes that a day has 24 hours.
 
 mod anchor;
 mod cron;
 mod expression;
 mod zone;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
