@@ -206,6 +206,7 @@ mod tests {
 
             ("the hour that a clock change leaves out", "30 2 * * *", Some("2026-03-28T01:30Z"), 0, "2026-03-29T00:59Z", wait("2026-03-29T01:00Z")),
             ("the hour that a clock change repeats", "30 2 * * *", Some("2026-10-25T00:30Z"), 0, "2026-10-25T01:30Z", wait("2026-10-26T01:30Z")),
+            ("a stored time long before the first firing", "0 0 29 2 *", Some("1960-01-01T00:00Z"), 0, "1970-06-01T00:00Z", wait("1972-02-28T23:00Z")),
             ("no firing within five years", "0 0 29 2 *", Some("2096-02-28T23:00Z"), 0, "2096-06-01T00:00Z", Decision::Never),
             ("the end of time", "* * * * *", Some("9999-12-01T00:00Z"), 0, "9999-12-30T00:00Z", Decision::Never),
         ];

@@ -87,6 +87,9 @@ fn cron_lines_keep_their_meaning_when_clocks_change() {
         ("Africa/Casablanca", "30 2 * * *", "2026-02-14T12:00+01:00", &["2026-02-15 02:30 +01:00", "2026-02-16 02:30 +00:00"]),
         ("Africa/Casablanca", "0,30 * * * *", "2026-02-15T02:00+01:00", &["2026-02-15 02:30 +01:00", "2026-02-15 02:00 +00:00", "2026-02-15 02:30 +00:00"]),
         ("Africa/Casablanca", "30 2 * * *", "2026-03-21T12:00+00:00", &["2026-03-22 03:00 +01:00", "2026-03-23 02:30 +01:00"]),
+        // The month begins, and then the clock goes back into the month before.
+        ("America/St_Johns", "0 0 1 * *", "2009-10-31T23:30-02:30", &["2009-11-01 00:00 -02:30", "2009-12-01 00:00 -03:30"]),
+        ("America/St_Johns", "30 23 * * *", "2009-10-31T23:00-02:30", &["2009-10-31 23:30 -02:30", "2009-11-01 23:30 -03:30"]),
         // A day that does not exist.
         ("Pacific/Apia", "0 6 * * *", "2011-12-29T12:00-10:00", &["2011-12-31 00:00 +14:00", "2011-12-31 06:00 +14:00"]),
         ("Pacific/Apia", "0 * * * *", "2011-12-29T23:00-10:00", &["2011-12-31 00:00 +14:00", "2011-12-31 01:00 +14:00"]),
@@ -207,6 +210,8 @@ fn anchors_clamp_and_return() {
         ("Europe/Berlin", 25, "02:30", "2026-10-01T00:00+02:00", &["2026-10-25 02:30 +02:00", "2026-11-25 02:30 +01:00"]),
         ("America/Santiago", 11, "00:00", "2022-09-01T00:00-04:00", &["2022-09-11 01:00 -03:00", "2022-10-11 00:00 -03:00"]),
         ("Pacific/Apia", 30, "18:00", "2011-12-01T00:00-10:00", &["2011-12-31 00:00 +14:00", "2012-01-30 18:00 +14:00"]),
+        ("America/St_Johns", 1, "00:00", "2009-10-31T23:30-02:30", &["2009-11-01 00:00 -02:30", "2009-12-01 00:00 -03:30"]),
+        ("America/St_Johns", 1, "00:00", "2009-10-31T23:30-03:30", &["2009-12-01 00:00 -03:30"]),
         // The first of a month begins earlier in the east than in the month of the moment read as UTC.
         ("Pacific/Auckland", 1, "00:00", "2026-06-30T11:59Z", &["2026-07-01 00:00 +12:00", "2026-08-01 00:00 +12:00"]),
         ("Pacific/Honolulu", 31, "23:59", "2026-09-01T09:58Z", &["2026-08-31 23:59 -10:00", "2026-09-30 23:59 -10:00"]),
@@ -249,6 +254,10 @@ fn searches_end() {
         assert_eq!(schedule.next_after(at).is_some_and(|found| found > at), next, "{schedule:?} after {at}");
         assert_eq!(schedule.last_at_or_before(at).is_some_and(|found| found <= at), last, "{schedule:?} before {at}");
     }
+    let epoch = moment("1970-01-01T00:00Z");
+    let just_before = epoch - 1.nanosecond();
+    assert_eq!(cron("* * * * *", "UTC").next_after(just_before), Some(epoch), "a part of a second before the epoch");
+    assert_eq!(cron("* * * * *", "UTC").last_at_or_before(just_before), None, "a part of a second before the epoch");
     for end_of_time in [Timestamp::MIN, Timestamp::MAX] {
         assert_eq!(every_minute.next_after(end_of_time), None);
         assert_eq!(every_minute.last_at_or_before(end_of_time), None);
