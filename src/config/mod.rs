@@ -1,24 +1,46 @@
-//! The configuration, parsed and checked, ready to build from. `file` holds it as written.
+//! The configuration, parsed and checked, ready to build from.
+//!
+//! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
+//! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
+//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`, `alerts`, `email`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use lettre::message::Mailbox;
 
+use self::file::ConfigFile;
+use self::mistakes::Mistakes;
+use self::section::Read as _;
+use self::values::Context;
 use crate::domain::{AccountName, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName};
 
+mod account;
+mod alerts;
+mod email;
+mod file;
+mod mistakes;
 pub mod secret;
+mod section;
+mod team;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
 
+pub use mistakes::{ConfigError, ConfigErrors, Position};
 pub use secret::SecretFile;
 
 /// Everything the agent needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it came from; relative paths inside it are relative to that file's folder.
+    /// The file it came from; relative paths of secrets and mappings begin at its folder.
     pub path: PathBuf,
-    /// Where the SQLite ledger lies.
+    /// Where the SQLite ledger lies; a relative path begins at the working directory.
     pub storage: PathBuf,
     /// The accounts, in the order written.
     pub accounts: Vec<AccountConfig>,
@@ -146,6 +168,80 @@ pub enum Security {
 pub struct WebConfig {
     /// Where people reach the page, for links in mails, without a trailing slash.
     pub external_url: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a file. Nothing is contacted; secret files are opened, so that one that cannot be read is told
+    /// now and not at the first poll.
+    ///
+    /// # Errors
+    /// Every mistake that can be found in one run.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let text = read(path).map_err(|message| {
+            let mut mistakes = Mistakes::new(path);
+            mistakes.add_to_file(None, message);
+            mistakes.into_errors()
+        })?;
+        Config::parse(&text, path)
+    }
+
+    /// Checks a text as if it stood in the file `path`: see [`Config::load`].
+    ///
+    /// # Errors
+    /// Every mistake that can be found in one run.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+        let mut context = Context::new(path);
+        let tree = match tree::parse(text) {
+            Ok(tree) => tree,
+            Err((position, message)) => {
+                context.mistakes.add_to_file(position, message);
+                return Err(context.mistakes.into_errors());
+            }
+        };
+        let Some(file) = ConfigFile::read(&tree, "", &mut context.mistakes) else {
+            return Err(context.mistakes.into_errors());
+        };
+        let config = check(&file, path, &mut context);
+        if context.mistakes.is_empty() { Ok(config) } else { Err(context.mistakes.into_errors()) }
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| {
+        let hint = "hint: `--config.file=PATH` names another; `fuelgauge demo` needs none";
+        format!("failed to read the file: {error}\n{hint}")
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to see that there is too much.
+    File::open(path).and_then(|file| file.take(tree::MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+}
+
+/// Checks all sections. Whatever could not be understood has been noted, and is left out.
+fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
+    let account_files = file.accounts.as_deref();
+    let team_files = file.teams.as_deref();
+    file::check_not_empty(account_files, file, "accounts", "write `accounts: [{name: studio}]`", context);
+    file::check_not_empty(team_files, file, "teams", "write `teams: [{name: art, account: studio}]`", context);
+    let (account_files, team_files) = (account_files.unwrap_or_default(), team_files.unwrap_or_default());
+
+    let alerts = alerts::check(file.alerts.as_ref(), context);
+    let email = file.email.as_ref().and_then(|email| email::check(email, context));
+    let accounts = account_files.iter().filter_map(|account| account::check(account, context)).collect();
+    let teams = team_files.iter().filter_map(|team| team::check(team, context)).collect();
+    team::check_together(account_files, team_files, &mut context.mistakes);
+    if file.email.is_some() {
+        team_files.iter().for_each(|team| team::check_recipients(team, &alerts, &mut context.mistakes));
+    }
+    Config {
+        path: path.into(),
+        storage: file::check_storage(file.storage.as_ref(), context),
+        accounts,
+        teams,
+        alerts,
+        email,
+        web: file::check_web(file.web.as_ref(), context),
+    }
 }
 
 impl AlertsConfig {

@@ -1,0 +1,259 @@
+//! The section `accounts`.
+
+use std::time::Duration;
+
+use jiff::civil::{Time, date};
+use jiff::tz::TimeZone;
+
+use super::mistakes::{any_of, nearest, shown};
+use super::section::{Text, section};
+use super::values::{self, Context};
+use super::{AccountConfig, PlatformRef, SourceConfig};
+use crate::domain::{AccountName, AnchorDay, CronSchedule, DeclaredPlan, ResetRule};
+
+section! {
+    /// One account on one platform: the thing with a balance.
+    struct AccountFile {
+        /// The `account` label. Required.
+        name: Text,
+        /// A built-in mapping, or the path of a mapping file. Default: none; the account lives on import and push.
+        platform: Text,
+        /// Where the platform is. Default: what the mapping says.
+        base_url: Text,
+        /// The file that holds the API key. Default: none.
+        api_key_file: Text,
+        /// When to poll, a cron line. Default: `*/5 * * * *`.
+        schedule: Text,
+        /// Zone of the schedule, the plan and the mails. Default: `UTC`.
+        timezone: Text,
+        /// Time limit of one whole poll. Default: `60s`.
+        timeout: Text,
+        /// After how long without a successful poll, import or push the data counts as stale. Default: three times the
+        /// schedule's usual interval and at least `15m`; `2d` without `platform`.
+        stale_after: Text,
+        /// What the platform does not report. Default: nothing; a plan that the platform reports wins.
+        plan: PlanFile,
+    }
+}
+
+section! {
+    /// What is declared about a plan.
+    struct PlanFile {
+        /// The plan's name. Default: none.
+        name: Text,
+        /// Credits that each period begins with. Default: unknown.
+        credits: Text,
+        /// When the plan resets, a cron line in the account's zone. Default: never; the account is prepaid.
+        reset: Text,
+        /// Or a day of each month. Default: none.
+        anchor: AnchorFile,
+        /// What remains at a reset. `none`, the default: it lapses.
+        carry_over: Text,
+    }
+}
+
+section! {
+    /// The day of the month on which a plan resets.
+    struct AnchorFile {
+        /// 1 to 31; shorter months reset on their last day. Required.
+        day: Text,
+        /// Time of day. Default: `00:00`.
+        time: Text,
+    }
+}
+
+const SCHEDULE: &str = "*/5 * * * *";
+const TIMEOUT: Duration = Duration::from_secs(60);
+const LEAST_STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Imports are daily at best.
+const STALE_AFTER_WITHOUT_PLATFORM: Duration = Duration::from_secs(2 * 86_400);
+
+/// The mappings that are compiled in and complete.
+fn built_in_platforms() -> &'static [&'static str] {
+    &["meshy"]
+}
+
+/// Checks one account. `None` if something in it is wrong, which has been noted then.
+pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<AccountConfig> {
+    let name = name(file, context);
+    let zone = zone(file.timezone.as_ref(), context);
+    let source = source(file, &zone, context);
+    let plan = match &file.plan {
+        Some(plan) => check_plan(plan, &zone, context),
+        None => Some(DeclaredPlan::default()),
+    };
+    let stale_after = match &file.stale_after {
+        Some(text) => values::duration(text, Duration::from_secs(1), context),
+        None => source.as_ref().map(|source| stale_after(source.as_ref(), context)),
+    };
+    Some(AccountConfig { name: name?, source: source?, zone, plan: plan?, stale_after: stale_after? })
+}
+
+fn name(file: &AccountFile, context: &mut Context) -> Option<AccountName> {
+    let Some(text) = &file.name else {
+        file.head.missing("name", "", &mut context.mistakes);
+        return None;
+    };
+    AccountName::parse(&text.text).map_err(|error| context.mistakes.add(&text.place, error)).ok()
+}
+
+/// `UTC` stands in for a zone that does not exist, so that the lines that are read in it can be checked all the same.
+fn zone(text: Option<&Text>, context: &mut Context) -> TimeZone {
+    let Some(text) = text else { return TimeZone::UTC };
+    TimeZone::get(&text.text).unwrap_or_else(|_| {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+        let hint = match nearest(&text.text, known.iter().map(String::as_str)) {
+            Some(zone) => format!("did you mean `{zone}`?"),
+            None => "write a name such as `Europe/Berlin` or `UTC`".to_owned(),
+        };
+        let found = shown(&text.text);
+        context.mistakes.add(&text.place, format!("`{found}` is no time zone of the IANA database\nhint: {hint}"));
+        TimeZone::UTC
+    })
+}
+
+/// The outer `None` means a mistake, the inner one an account that is not polled.
+fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<Option<SourceConfig>> {
+    let Some(platform) = &file.platform else {
+        return without_platform(file, context).then_some(None);
+    };
+    let platform = check_platform(platform, context);
+    let base_url = match &file.base_url {
+        Some(text) => values::secure_url(text, context).map(Some),
+        None => Some(None),
+    };
+    let api_key_file = match &file.api_key_file {
+        Some(text) => values::secret_file(text, context).map(Some),
+        None => Some(None),
+    };
+    let schedule = match &file.schedule {
+        Some(text) => check_cron(text, zone, context),
+        // The default is a valid line; a mistake about it would be told at the account.
+        None => CronSchedule::parse(SCHEDULE, zone.clone())
+            .map_err(|error| context.mistakes.add(&file.head.place, error))
+            .ok(),
+    };
+    let timeout = match &file.timeout {
+        Some(text) => values::duration(text, Duration::from_secs(1), context),
+        None => Some(TIMEOUT),
+    };
+    Some(Some(SourceConfig {
+        platform: platform?,
+        base_url: base_url?,
+        api_key_file: api_key_file?,
+        schedule: schedule?,
+        timeout: timeout?,
+    }))
+}
+
+/// Whether an account that is not polled has no keys that only polling uses.
+fn without_platform(file: &AccountFile, context: &mut Context) -> bool {
+    let only_for_polling = [&file.base_url, &file.api_key_file, &file.schedule, &file.timeout];
+    for text in only_for_polling.into_iter().flatten() {
+        let hint = format!(
+            "hint: write `platform`, such as {}, or remove the key",
+            any_of(built_in_platforms().iter().copied())
+        );
+        context.mistakes.add(&text.place, format!("has no effect without `platform`\n{hint}"));
+    }
+    only_for_polling.into_iter().all(Option::is_none)
+}
+
+fn check_platform(text: &Text, context: &mut Context) -> Option<PlatformRef> {
+    let found = &text.text;
+    if built_in_platforms().contains(&found.as_str()) {
+        return Some(PlatformRef::BuiltIn(found.clone()));
+    }
+    let is_path = found.contains(['/', '\\']) || found.ends_with(".yml") || found.ends_with(".yaml");
+    let path = context.resolve(found);
+    if is_path && path.is_file() {
+        return Some(PlatformRef::File(path));
+    }
+    if is_path {
+        let message = format!("there is no mapping file `{}`{}", path.display(), values::hint_if_relative(found));
+        return context.wrong(&text.place, message);
+    }
+    let hint = match nearest(found, built_in_platforms().iter().copied()) {
+        Some(platform) => format!("did you mean `{platform}`?"),
+        None if found == "keter" => {
+            "Keter Labs publishes no wire format: fill in a copy of `config/platforms/keter.yml` and write its path, or \
+             leave `platform` out and use import or push"
+                .to_owned()
+        }
+        None => "write the path of a mapping file, or leave `platform` out and use import or push".to_owned(),
+    };
+    let known = any_of(built_in_platforms().iter().copied());
+    let message =
+        format!("unknown platform `{}`; expected {known} or the path of a mapping file\nhint: {hint}", shown(found));
+    context.wrong(&text.place, message)
+}
+
+fn check_cron(text: &Text, zone: &TimeZone, context: &mut Context) -> Option<CronSchedule> {
+    CronSchedule::parse(&text.text, zone.clone()).map_err(|error| context.mistakes.add(&text.place, error)).ok()
+}
+
+fn check_plan(file: &PlanFile, zone: &TimeZone, context: &mut Context) -> Option<DeclaredPlan> {
+    let reset = match (&file.reset, &file.anchor) {
+        (Some(_), Some(anchor)) => {
+            context.wrong(&anchor.head.place, "the plan has a `reset` already\nhint: keep `reset` or `anchor`")
+        }
+        (Some(text), None) => check_cron(text, zone, context).map(|schedule| Some(ResetRule::Cron(schedule))),
+        (None, Some(anchor)) => check_anchor(anchor, zone, context).map(|anchor| Some(ResetRule::Anchor(anchor))),
+        (None, None) => Some(None),
+    };
+    let credits = match &file.credits {
+        Some(text) => values::credits(text, context).map(Some),
+        None => Some(None),
+    };
+    if let Some(text) = file.carry_over.as_ref().filter(|text| text.text != "none") {
+        let found = shown(&text.text);
+        context.mistakes.add(&text.place, format!("expected `none`, found `{found}`: carry-over is not supported yet"));
+    }
+    Some(DeclaredPlan { name: file.name.as_ref().map(|name| name.text.clone()), credits: credits?, reset: reset? })
+}
+
+fn check_anchor(file: &AnchorFile, zone: &TimeZone, context: &mut Context) -> Option<AnchorDay> {
+    let time = match &file.time {
+        Some(text) => check_time(text, context),
+        None => Some(Time::midnight()),
+    };
+    let Some(day) = &file.day else {
+        file.head.missing("day", "write the day of the month on which the plan resets", &mut context.mistakes);
+        return None;
+    };
+    let number: i8 = values::whole(day, "a day of the month, 1 to 31", context)?;
+    AnchorDay::new(number, time?, zone.clone()).map_err(|error| context.mistakes.add(&day.place, error)).ok()
+}
+
+fn check_time(text: &Text, context: &mut Context) -> Option<Time> {
+    let time = text.text.split_once(':').and_then(|(hour, minute)| {
+        let is_short = |part: &str| matches!(part.len(), 1 | 2) && part.bytes().all(|b| b.is_ascii_digit());
+        let (hour, minute) = (is_short(hour).then_some(hour)?, is_short(minute).then_some(minute)?);
+        Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+    });
+    if time.is_none() {
+        let found = shown(&text.text);
+        context.mistakes.add(&text.place, format!("`{found}` is no time of day; expected `00:00` to `23:59`"));
+    }
+    time
+}
+
+/// Three polls may fail before the data counts as stale.
+fn stale_after(source: Option<&SourceConfig>, context: &mut Context) -> Duration {
+    let Some(SourceConfig { schedule, .. }) = source else { return STALE_AFTER_WITHOUT_PLATFORM };
+    let key = (schedule.expression().to_owned(), schedule.zone().iana_name().unwrap_or_default().to_owned());
+    let interval = *context.usual_intervals.entry(key).or_insert_with(|| usual_interval(schedule));
+    (interval * 3).max(LEAST_STALE_AFTER)
+}
+
+/// The middle one of the first intervals of a schedule, counted from a fixed Monday: a schedule that rests at night has
+/// a few long ones too.
+fn usual_interval(schedule: &CronSchedule) -> Duration {
+    let Ok(monday) = date(2026, 1, 5).to_zoned(schedule.zone().clone()) else { return Duration::ZERO };
+    let firings = std::iter::successors(schedule.next_after(monday.timestamp()), |last| schedule.next_after(*last));
+    let firings: Vec<_> = firings.take(12).collect();
+    let mut intervals: Vec<Duration> =
+        firings.windows(2).filter_map(|pair| Duration::try_from(pair[1].duration_since(pair[0])).ok()).collect();
+    intervals.sort();
+    intervals.get(intervals.len() / 2).copied().unwrap_or_default()
+}

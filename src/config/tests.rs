@@ -1,0 +1,528 @@
+//! The mistakes people make, one file each, and the words they get back; and the two files that are shipped.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::domain::{ResetRule, Sensitivity};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config");
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+
+/// Mistakes whose words are decided here. Each line begins with line, column and the way to the key.
+#[test]
+fn each_mistake_is_explained() {
+    let cases = [
+        (
+            "account_beside_draws",
+            "5:14: teams.art.account: has no effect beside `draws`\n\
+             hint: move it into an item of `draws`",
+        ),
+        (
+            "anchor_without_day",
+            "3:20: accounts.studio.plan.anchor: the key `day` is missing\n\
+             hint: write the day of the month on which the plan resets",
+        ),
+        (
+            "bad_email",
+            "6:20: teams.art.roles.lead[0]: `lead at studio` is no mail address\n\
+             hint: write `name@example.org` or `Name <name@example.org>`",
+        ),
+        (
+            "bad_name",
+            "2:11: accounts[0].name: expected the name of an account: no white space at either end; found ` \
+             studio`",
+        ),
+        (
+            "bad_zone",
+            "3:15: accounts.studio.timezone: `Europe/Berln` is no time zone of the IANA database\n\
+             hint: did you mean `Europe/Berlin`?",
+        ),
+        (
+            "carry_over",
+            "3:24: accounts.studio.plan.carry_over: expected `none`, found `all`: carry-over is not supported \
+             yet",
+        ),
+        (
+            "credits_with_comma",
+            "3:21: accounts.studio.plan.credits: expected a decimal number of credits, found `4,000`",
+        ),
+        (
+            "credits_with_seven_decimals",
+            "3:21: accounts.studio.plan.credits: expected at most six decimals, found `0.0000001`",
+        ),
+        (
+            "drawn_twice",
+            "5:65: teams.art.draws[1].account: the team draws on this account twice\n\
+             hint: write one item with both patterns",
+        ),
+        ("duplicate_key", "4:5: accounts.studio.timezone: the key is written twice, also on line 3"),
+        (
+            "duration_without_unit",
+            "4:14: accounts.studio.timeout: `60` has no unit\n\
+             hint: write `60s`, `60m` or `60h`",
+        ),
+        (
+            "email_without_relay",
+            "8:3: email: the key `relay` is missing\n\
+             hint: write `relay: {host: smtp.example.org}`",
+        ),
+        (
+            "empty",
+            " the file is empty\n\
+             hint: `config/minimal.yml` is the least that runs",
+        ),
+        (
+            "empty_lists",
+            "1:1: accounts: the list is empty\n\
+             hint: write `accounts: [{name: studio}]`\n\
+             1:1: teams: the list is empty\n\
+             hint: write `teams: [{name: art, account: studio}]`",
+        ),
+        (
+            "empty_match",
+            "6:12: teams.art.match: selects nothing\n\
+             hint: write `project`, `member` or `api_key`; a team that owns the whole account has no `match`",
+        ),
+        (
+            "empty_secret",
+            "4:19: accounts.studio.api_key_file: the secret file `secrets/empty` is empty; expected the secret \
+             on its first line",
+        ),
+        (
+            "environment_variable",
+            "4:19: accounts.studio.api_key_file: `${…}` is not replaced by anything here\n\
+             hint: write the value; secrets stand in files of their own",
+        ),
+        (
+            "header_injection",
+            "6:20: teams.art.roles.lead[0]: `lead@studio.example��Bcc: all@studio.example` holds a line break \
+             or another invisible character",
+        ),
+        (
+            "http_to_remote_host",
+            "4:15: accounts.studio.base_url: `http` is not encrypted; expected `https`\n\
+             hint: plain http is for this machine alone",
+        ),
+        (
+            "impossible_time",
+            "3:36: accounts.studio.plan.anchor.time: `25:00` is no time of day; expected `00:00` to `23:59`",
+        ),
+        (
+            "key_without_value",
+            "4:17: accounts.studio.api_key_file: expected a value, found nothing\n\
+             hint: remove the key, or write a value behind it",
+        ),
+        (
+            "many_mistakes",
+            "1:10: storage: expected `sqlite:PATH`\n\
+             hint: write `sqlite:fuelgauge.db`\n\
+             2:1: unknown key `acounts`\n\
+             hint: did you mean `accounts`?\n\
+             6:15: accounts.studio.timezone: `Mars/Olympus` is no time zone of the IANA database\n\
+             hint: write a name such as `Europe/Berlin` or `UTC`\n\
+             7:14: accounts.studio.timeout: `60` has no unit\n\
+             hint: write `60s`, `60m` or `60h`\n\
+             8:21: accounts.studio.plan.credits: expected more than 0 credits, found `-1`\n\
+             8:39: accounts.studio.plan.anchor.day: anchor day `0` does not exist; expected 1 to 31\n\
+             hint: 31 means the last day of each month: shorter months end earlier\n\
+             12:20: teams.art.roles.lead[0]: `nobody` is no mail address\n\
+             hint: write `name@example.org` or `Name <name@example.org>`\n\
+             14:3: email: the key `from` is missing\n\
+             hint: write the address that mails come from\n\
+             14:11: email.relay: unknown key `hots`\n\
+             hint: did you mean `host`?\n\
+             14:34: email.relay.port: expected a port, 1 to 65535, found `0`",
+        ),
+        (
+            "match_without_list",
+            "6:22: teams.art.match.project: expected a list, found `env-*`\n\
+             hint: write `[env-*]`",
+        ),
+        (
+            "missing_authorities",
+            "9:37: email.relay.ca_file: failed to read the file `secrets/absent.pem`: No such file or \
+             directory (os error 2)\n\
+             hint: relative paths begin at the configuration's folder",
+        ),
+        (
+            "missing_mapping",
+            "3:15: accounts.studio.platform: there is no mapping file `platforms/absent.yml`\n\
+             hint: relative paths begin at the configuration's folder",
+        ),
+        ("no_allowance", "6:24: teams.art.allowance_credits: expected more than 0 credits, found `0`"),
+        ("no_day", "3:26: accounts.studio.plan.anchor.day: expected a day of the month, 1 to 31, found `first`"),
+        (
+            "no_duration",
+            "4:18: accounts.studio.stale_after: `soon` is no length of time\n\
+             hint: write a number and a unit, such as `30m`, `48h` or `1d`",
+        ),
+        (
+            "no_effect_without_platform",
+            "3:15: accounts.studio.schedule: has no effect without `platform`\n\
+             hint: write `platform`, such as `meshy`, or remove the key\n\
+             4:14: accounts.studio.timeout: has no effect without `platform`\n\
+             hint: write `platform`, such as `meshy`, or remove the key",
+        ),
+        ("no_mapping", "1:1: expected keys such as `storage`, `accounts` or `teams`, found `just a sentence`"),
+        ("no_page_url", "8:17: web.external_url: expected a URL that begins with `https://`, found `ftp:`"),
+        ("no_port", "9:34: email.relay.port: expected a port, 1 to 65535, found `70000`"),
+        (
+            "no_recipients",
+            "4:5: teams.art: nobody would hear of a warning alert: no address for `lead`\n\
+             hint: write `roles: {lead: [name@example.org]}`",
+        ),
+        (
+            "no_teams",
+            "1:1: the key `teams` is missing\n\
+             hint: write `teams: [{name: art, account: studio}]`",
+        ),
+        ("no_time", "4:14: accounts.studio.timeout: `0s` is too short; expected at least `1s`"),
+        (
+            "no_url",
+            "4:15: accounts.studio.base_url: this is no URL: relative URL without a base\n\
+             hint: write it in full, such as `https://api.example.org`",
+        ),
+        ("not_yaml", "1:11: this is no YAML: unclosed bracket '['"),
+        (
+            "plaintext_password",
+            "9:79: email.relay.security: `none` would send the password in plain text\n\
+             hint: remove `username` and `password_file`",
+        ),
+        (
+            "plaintext_relay",
+            "9:48: email.relay.security: `none` would send mails to `smtp.studio.example` in plain text\n\
+             hint: write `starttls` or `implicit`; `none` is for a relay on this machine, such as `localhost`",
+        ),
+        (
+            "port_in_host",
+            "9:17: email.relay.host: expected the name of a host, found `localhost:25`\n\
+             hint: the port has a key of its own, `port`",
+        ),
+        (
+            "postgres_storage",
+            "1:10: storage: PostgreSQL is not supported yet; expected `sqlite:PATH`\n\
+             hint: write `sqlite:fuelgauge.db`",
+        ),
+        (
+            "quiet_hours",
+            "8:16: alerts.quiet_hours: not supported yet\n\
+             hint: remove the key",
+        ),
+        ("repeat_too_often", "8:20: alerts.repeat_interval: `1s` is too short; expected at least `1m`"),
+        (
+            "same_match",
+            "9:12: teams.props.match: the team `art` has the same `match` and comes first: no charge would be \
+             left for this team",
+        ),
+        (
+            "secret_readable_by_others",
+            "4:19: accounts.studio.api_key_file: the secret file `secrets/open` may be read by others (mode \
+             644); expected mode 600 or 640\n\
+             hint: chmod 600 secrets/open",
+        ),
+        (
+            "starttls_on_465",
+            "9:10: email.relay: relays speak TLS from the first byte on port 465\n\
+             hint: write `security: implicit`",
+        ),
+        ("storage_with_slashes", "1:10: storage: expected `sqlite:PATH`, without `//`"),
+        (
+            "storage_without_scheme",
+            "1:10: storage: expected `sqlite:PATH`\n\
+             hint: write `sqlite:fuelgauge.db`",
+        ),
+        ("tab", "2:2: this is no YAML: tabs disallowed within this context (block indentation)"),
+        (
+            "team_without_account",
+            "4:5: teams.art: the key `account` is missing\n\
+             hint: write the name of one of `accounts`, or `draws` for several",
+        ),
+        (
+            "template_platform",
+            "3:15: accounts.studio.platform: unknown platform `keter`; expected `meshy` or the path of a \
+             mapping file\n\
+             hint: Keter Labs publishes no wire format: fill in a copy of `config/platforms/keter.yml` and \
+             write its path, or leave `platform` out and use import or push",
+        ),
+        (
+            "tokens",
+            "8:11: web.tokens: not supported yet\n\
+             hint: remove the key",
+        ),
+        ("two_accounts_of_one_name", "3:11: accounts.studio.name: there is another account called `studio`, on line 2"),
+        (
+            "two_addresses_in_one",
+            "6:20: teams.art.roles.lead[0]: `lead@studio.example, boss@studio.example` is no mail address: \
+             expected one address in each item of the list\n\
+             hint: write `name@example.org` or `Name <name@example.org>`",
+        ),
+        (
+            "two_documents",
+            "8:1: a second document begins; expected one\n\
+             hint: remove the `---`",
+        ),
+        (
+            "two_owners",
+            "8:14: teams.props.account: the team `art` owns the whole account already\n\
+             hint: write a `match` in one of the two teams",
+        ),
+        (
+            "two_resets",
+            "3:40: accounts.studio.plan.anchor: the plan has a `reset` already\n\
+             hint: keep `reset` or `anchor`",
+        ),
+        ("two_teams_of_one_name", "7:11: teams.art.name: there is another team called `art`, on line 4"),
+        (
+            "unknown_account",
+            "5:14: teams.art.account: there is no account `studoi`\n\
+             hint: did you mean `studio`?",
+        ),
+        (
+            "unknown_key",
+            "2:5: accounts[0]: unknown key `nmae`\n\
+             hint: did you mean `name`?",
+        ),
+        (
+            "unknown_key_with_secret",
+            "3:5: accounts.studio: unknown key `api_key`\n\
+             hint: did you mean `api_key_file`?",
+        ),
+        (
+            "unknown_platform",
+            "3:15: accounts.studio.platform: unknown platform `mesy`; expected `meshy` or the path of a \
+             mapping file\n\
+             hint: did you mean `meshy`?",
+        ),
+        (
+            "unknown_role",
+            "6:13: teams.art.roles: unknown key `leader`\n\
+             hint: did you mean `lead`?",
+        ),
+        (
+            "unknown_role_in_to",
+            "9:26: alerts.exhaustion.to.warning[1]: expected `lead`, `billing` or `member`, found `boss`",
+        ),
+        ("unknown_security", "9:38: email.relay.security: expected `starttls`, `implicit` or `none`, found `tls`"),
+        (
+            "unknown_sensitivity",
+            "8:29: alerts.exhaustion.sensitivity: expected `early`, `balanced` or `quiet`, found `quite`\n\
+             hint: did you mean `quiet`?",
+        ),
+        (
+            "unreachable_account",
+            "3:11: accounts.spare.name: no team draws on the account `spare`: nobody would hear of it\n\
+             hint: write `account: spare` in a team, or remove the account",
+        ),
+        (
+            "unreadable_secret",
+            "4:19: accounts.studio.api_key_file: failed to read the secret file `secrets/absent`: No such file \
+             or directory (os error 2)\n\
+             hint: relative paths begin at the configuration's folder",
+        ),
+        (
+            "unused_recipients",
+            "6:51: teams.art.roles.member[0]: no alert is sent to the role `member`\n\
+             hint: add `member` to a stage in `alerts.exhaustion.to`, or remove the addresses",
+        ),
+        (
+            "url_with_password",
+            "4:15: accounts.studio.base_url: the URL holds a user or password\n\
+             hint: secrets stand in files of their own",
+        ),
+        ("user_without_password", "9:38: email.relay.username: has no effect without `password_file`"),
+    ];
+    let folder = folder();
+    for (name, expected) in cases {
+        assert_eq!(mistakes_in(name, &folder), expected, "{name}");
+    }
+    let pinned = cases.len() + MISTAKES_OF_THE_CALENDAR.len();
+    assert_eq!(std::fs::read_dir(FIXTURES).unwrap().count(), pinned, "each file in {FIXTURES} is in a table here");
+}
+
+/// Mistakes whose words are decided by the calendar: the place and the beginning.
+const MISTAKES_OF_THE_CALENDAR: &[(&str, &str)] = &[
+    ("cron_with_four_fields", "4:15: accounts.studio.schedule: "),
+    ("impossible_day", "3:26: accounts.studio.plan.anchor.day: anchor day "),
+    ("impossible_reset", "3:19: accounts.studio.plan.reset: "),
+    ("invalid_cron", "4:15: accounts.studio.schedule: "),
+];
+
+#[test]
+fn mistakes_about_time_have_a_place_and_a_hint() {
+    let folder = folder();
+    for (name, beginning) in MISTAKES_OF_THE_CALENDAR {
+        let found = mistakes_in(name, &folder);
+        assert!(found.starts_with(beginning) && found.contains("\nhint: "), "{found}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_explained() {
+    let folder = folder();
+    let absent = Config::load(&folder.path().join("absent.yml")).unwrap_err().to_string();
+    assert!(absent.contains("absent.yml: failed to read the file: No such file"), "{absent}");
+    assert!(absent.contains("\nhint: `--config.file=PATH` names another"), "{absent}");
+
+    for (content, expected) in [
+        (vec![b'#'; tree::MOST_BYTES as usize + 1], "huge.yml: the file is larger than 16 MiB"),
+        (vec![0xff, 0xfe], "huge.yml: the file is not UTF-8 text"),
+        (b"[".repeat(100_000), "this is no YAML: recursion limit exceeded"),
+        ([b"[".repeat(50), b"]".repeat(50)].concat(), "too much for a configuration"),
+    ] {
+        let path = folder.path().join("huge.yml");
+        std::fs::write(&path, content).unwrap();
+        let found = Config::load(&path).unwrap_err().to_string();
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn the_least_that_runs_has_the_documented_defaults() {
+    let config = Config::load(&Path::new(SHIPPED).join("minimal.yml")).unwrap();
+    assert_eq!(config.storage, Path::new("fuelgauge.db"));
+    assert_eq!(config.alerts.exhaustion, ExhaustionPolicy::new(Sensitivity::Balanced, SignedDuration::from_hours(48)));
+    assert_eq!(config.alerts.repeat_interval, SignedDuration::from_hours(24));
+    assert_eq!(config.alerts.roles_for(Stage::Warning), [Role::Lead]);
+    assert_eq!(config.alerts.roles_for(Stage::Critical), [Role::Lead, Role::Billing]);
+    assert_eq!(config.web.external_url, None);
+    let relay = config.email.unwrap().relay;
+    assert_eq!((relay.port, relay.security), (25, Security::None));
+
+    let account = &config.accounts[0];
+    assert!(account.source.is_none());
+    assert_eq!(account.zone, TimeZone::UTC);
+    assert_eq!(account.stale_after, Duration::from_secs(2 * 86_400));
+    assert!(matches!(account.plan.reset, Some(ResetRule::Cron(_))));
+    let draw = &config.teams[0].draws[0];
+    assert_eq!(
+        (draw.key.to_string().as_str(), &draw.selector, draw.allowance),
+        ("studio/environment-art", &None, None)
+    );
+}
+
+#[test]
+fn what_is_left_out_of_a_polled_account_has_its_default() {
+    for (schedule, stale_after_minutes) in [
+        ("", 15),
+        ("schedule: \"*/10 * * * *\"", 30),
+        ("schedule: \"@hourly\"", 3 * 60),
+        ("schedule: \"*/20 9-17 * * mon-fri\"", 60),
+        ("{schedule: \"0 6 * * *\", timezone: America/New_York}", 3 * 24 * 60),
+        ("stale_after: 1m", 1),
+    ] {
+        let extra = schedule.trim_matches(['{', '}']);
+        let account = format!("{{name: studio, platform: meshy, {extra}}}");
+        let text = format!("accounts: [{account}]\nteams: [{{name: art, account: studio}}]\n");
+        let config = Config::parse(&text, Path::new("fuelgauge.yml")).unwrap();
+        assert_eq!(config.accounts[0].stale_after, Duration::from_secs(stale_after_minutes * 60), "{schedule}");
+        let source = config.accounts[0].source.as_ref().unwrap();
+        assert_eq!(source.platform, PlatformRef::BuiltIn("meshy".into()));
+        assert_eq!(source.timeout, Duration::from_secs(60));
+        assert_eq!(source.base_url, None);
+        if schedule.is_empty() {
+            assert_eq!(source.schedule.expression(), "*/5 * * * *");
+        }
+    }
+}
+
+#[test]
+fn the_reference_loads_as_it_is() {
+    let config = Config::load(&Path::new(SHIPPED).join("fuelgauge.yml")).unwrap();
+    assert_eq!(config.accounts.len(), 1);
+    assert!(config.email.is_none());
+}
+
+#[test]
+fn the_reference_names_every_key_and_loads_with_all_of_them() {
+    let text = uncommented(&std::fs::read_to_string(Path::new(SHIPPED).join("fuelgauge.yml")).unwrap());
+    let mut known = Vec::new();
+    <ConfigFile as section::Read>::keys("", &mut known);
+    known.sort();
+    let mut written = Vec::new();
+    list_written_keys(&tree::parse(&text).unwrap(), "", &mut written);
+    written.sort();
+    written.dedup();
+    assert_eq!(written, known);
+
+    let folder = folder();
+    let config = Config::parse(&text, &folder.path().join("fuelgauge.yml")).unwrap();
+    let email = config.email.unwrap();
+    assert_eq!(email.relay.username.as_deref(), Some("fuelgauge"));
+    assert_eq!(email.from.to_string(), "fuelgauge <fuelgauge@studio.example>");
+    assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
+    let source = config.accounts[1].source.as_ref().unwrap();
+    assert_eq!(source.api_key_file.as_ref().unwrap().path(), folder.path().join("secrets/meshy"));
+    assert_eq!(source.base_url.as_deref(), Some("https://api.meshy.ai"));
+    let draws = &config.teams[1].draws;
+    assert_eq!(draws[0].allowance.unwrap().micros(), 800_500_000);
+    assert_eq!(draws[0].selector.as_ref().unwrap().project, ["props-*"]);
+    assert!(draws[1].selector.is_none());
+    assert_eq!(config.alerts.roles_for(Stage::Warning), [Role::Lead, Role::Member]);
+}
+
+#[test]
+fn what_is_printed_of_a_configuration_holds_no_secret() {
+    let folder = folder();
+    let text = uncommented(&std::fs::read_to_string(Path::new(SHIPPED).join("fuelgauge.yml")).unwrap());
+    let config = Config::parse(&text, &folder.path().join("fuelgauge.yml")).unwrap();
+    let printed = format!("{config:?} {config:#?}");
+    assert!(printed.contains("secrets/smtp") && !printed.contains("s3cret"), "{printed}");
+
+    for name in ["unknown_key_with_secret", "url_with_password", "postgres_storage", "secret_readable_by_others"] {
+        let found = mistakes_in(name, &folder);
+        assert!(!found.contains("do_not_repeat") && !found.contains("s3cret"), "{found}");
+    }
+}
+
+/// The mistakes of a fixture, with the path of the fixture itself taken away.
+fn mistakes_in(name: &str, folder: &tempfile::TempDir) -> String {
+    let text = std::fs::read_to_string(format!("{FIXTURES}/{name}.yml")).unwrap();
+    let path = folder.path().join(format!("{name}.yml"));
+    let Err(errors) = Config::parse(&text, &path) else { panic!("{name} has no mistake") };
+    errors
+        .to_string()
+        .replace(&format!("{}:", path.display()), "")
+        .replace(&format!("{}/", folder.path().display()), "")
+}
+
+/// A folder with the files that fixtures and reference name: modes are not kept by version control.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    for (name, content, mode) in [
+        ("key", "s3cret", 0o600),
+        ("meshy", "s3cret", 0o640),
+        ("smtp", "s3cret\n", 0o600),
+        ("open", "s3cret", 0o644),
+        ("empty", "\n", 0o600),
+        ("authorities.pem", "-----BEGIN CERTIFICATE-----\n", 0o644),
+    ] {
+        let path = secrets.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+    folder
+}
+
+/// The reference with every key switched on: `#key` becomes `key`, remarks stay remarks.
+fn uncommented(text: &str) -> String {
+    let line = |line: &str| match line.trim_start().strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => line.replacen('#', "", 1),
+        _ => line.to_owned(),
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+fn list_written_keys(node: &tree::Node, at: &str, found: &mut Vec<String>) {
+    match &node.value {
+        tree::Value::Map(entries) => {
+            entries.iter().for_each(|(key, node)| list_written_keys(node, &section::join(at, &key.text), found));
+        }
+        tree::Value::List(items) if items.iter().any(|item| matches!(item.value, tree::Value::Map(_))) => {
+            items.iter().for_each(|item| list_written_keys(item, at, found));
+        }
+        _ => found.push(at.into()),
+    }
+}
