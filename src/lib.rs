@@ -47,6 +47,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod lifecycle;
 pub mod metrics;

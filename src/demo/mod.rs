@@ -1,0 +1,3 @@
+//! The whole product in one process, with nothing to configure: its simulated surroundings.
+
+pub mod catcher;
