@@ -3,9 +3,11 @@
 
 pub mod delivery;
 pub mod email;
+pub mod message;
 
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
+pub use message::{Drivers, MessageContext, MessageError, render};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,416 @@
+//! What a mail says, ready for the templates: every sentence and number as text, foreign words made harmless.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::actions::{self, Action, LEAST_SHARE};
+use super::words::{self, ReaderClock};
+use super::{Drivers, MessageContext};
+use crate::domain::{
+    AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice,
+    Outlook, RetryKind, RetryRow, Stage, TotalsRow, Why,
+};
+
+/// The content of a mail, in the order in which it is read.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Facts {
+    team: String,
+    account: String,
+    names_account: bool,
+    /// The day of the reset, for the subject; empty without one.
+    deadline: String,
+    /// `critical`, `warning` or `good`: how it looks.
+    tone: &'static str,
+    /// The state, first word of the body.
+    state: String,
+    /// What will happen and when.
+    headline: String,
+    how_sure: String,
+    /// Pace, largest task type and retries, in a sentence or two; empty where nothing is known.
+    drivers: String,
+    actions: Vec<Action>,
+    numbers: Vec<Number>,
+    /// The drivers in full.
+    spending: Option<Spending>,
+    data_age: Vec<String>,
+    reasons: Vec<String>,
+    link: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Spending {
+    /// Over which time.
+    title: String,
+    rows: Vec<SpendingRow>,
+    retries: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SpendingRow {
+    what: String,
+    credits: String,
+    share: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Number {
+    label: &'static str,
+    value: String,
+}
+
+/// Task types named one by one; the rest is summed up.
+const LARGEST_TYPES: usize = 3;
+
+impl Facts {
+    pub(super) fn new(
+        notice: &Notice,
+        assessment: &AccountAssessment,
+        draw: &DrawAssessment,
+        context: &MessageContext,
+    ) -> Facts {
+        let view = View { notice, assessment, draw, context, clock: ReaderClock::new(&context.zone, notice.at) };
+        let is_over = view.is_over();
+        let deadline = notice.period_end.map(|end| view.clock.deadline(end, end.duration_since(notice.period_start)));
+        Facts {
+            team: words::clean(notice.key.team.as_str(), 64),
+            account: words::clean(notice.key.account.as_str(), 64),
+            names_account: context.names_account,
+            deadline: deadline.unwrap_or_default(),
+            tone: if is_over { "good" } else { notice.stage.as_str() },
+            state: view.state(),
+            headline: view.headline(),
+            how_sure: view.how_sure(),
+            drivers: if is_over { String::new() } else { view.drivers() },
+            actions: if is_over { Vec::new() } else { view.actions() },
+            numbers: view.numbers(),
+            spending: if is_over { None } else { view.spending() },
+            data_age: view.data_age(),
+            reasons: view.reasons(),
+            link: view.link(),
+        }
+    }
+}
+
+struct View<'a> {
+    notice: &'a Notice,
+    assessment: &'a AccountAssessment,
+    draw: &'a DrawAssessment,
+    context: &'a MessageContext,
+    clock: ReaderClock<'a>,
+}
+
+impl View<'_> {
+    fn is_over(&self) -> bool {
+        matches!(self.notice.why, Why::Resolved | Why::PlanReset)
+    }
+
+    fn forecast(&self) -> Option<&Forecast> {
+        self.draw.outlook.forecast()
+    }
+
+    /// The reset that lies ahead.
+    fn reset(&self) -> Option<Timestamp> {
+        match self.notice.why {
+            Why::PlanReset => self.draw.period.as_ref().map(|period| period.end),
+            _ => self.notice.period_end.or(self.draw.period.as_ref().map(|period| period.end)),
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        let none_left = self.draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive());
+        none_left || self.forecast().and_then(|f| f.run_out.p50).is_some_and(|run_out| run_out <= self.notice.at)
+    }
+
+    fn state(&self) -> String {
+        let stage = match self.notice.stage {
+            Stage::Warning => "Warning",
+            Stage::Critical => "Critical",
+        };
+        match self.notice.why {
+            Why::Opened => stage.into(),
+            Why::Worsened => format!("Now {}", stage.to_lowercase()),
+            Why::Repeated => {
+                format!("Still {}", if self.notice.stage == Stage::Critical { "critical" } else { "true" })
+            }
+            Why::Resolved => "Resolved".into(),
+            Why::PlanReset => "Plan reset".into(),
+        }
+    }
+
+    fn headline(&self) -> String {
+        let team = words::clean(self.notice.key.team.as_str(), 64);
+        let reset = self.reset();
+        match self.notice.why {
+            Why::PlanReset => {
+                let when = self.notice.period_end.map(|end| format!(" on {}", self.clock.moment(end)));
+                format!(
+                    "the plan of team {team} was reset{}. The alert of the last period is closed.",
+                    when.unwrap_or_default()
+                )
+            }
+            Why::Resolved => {
+                let until = reset.map_or("".into(), |reset| format!(" on {}", self.clock.moment(reset)));
+                format!("the credits of team {team} are now expected to last until the plan resets{until}.")
+            }
+            Why::Opened | Why::Worsened | Why::Repeated if self.is_used_up() => {
+                let wait = reset.map(|reset| {
+                    let left = words::span(reset.duration_since(self.notice.at));
+                    format!(" The plan resets on {}, in {left}.", self.clock.moment(reset))
+                });
+                format!("team {team} has used up its credits.{}", wait.unwrap_or_default())
+            }
+            Why::Opened | Why::Worsened | Why::Repeated => self.run_out_sentence(&team, reset),
+        }
+    }
+
+    fn run_out_sentence(&self, team: &str, reset: Option<Timestamp>) -> String {
+        let forecast = self.forecast();
+        let run_out = forecast.and_then(|f| f.run_out.p50).filter(|run_out| reset.is_none_or(|end| *run_out < end));
+        let probability = forecast.and_then(|f| f.probability).unwrap_or(0.5);
+        match (run_out, reset) {
+            (Some(run_out), Some(reset)) => format!(
+                "the credits of team {team} {} around {}, {} before the plan resets.",
+                words::run_out_verb(probability),
+                self.clock.rough_moment(run_out),
+                words::span(reset.duration_since(run_out)),
+            ),
+            (Some(run_out), None) => {
+                format!("the credits of team {team} may run out around {}.", self.clock.rough_moment(run_out))
+            }
+            (None, Some(reset)) => {
+                format!(
+                    "the credits of team {team} may run out before the plan resets on {}.",
+                    self.clock.moment(reset)
+                )
+            }
+            (None, None) => format!("the credits of team {team} may run out."),
+        }
+    }
+
+    fn how_sure(&self) -> String {
+        let forecast = match &self.draw.outlook {
+            Outlook::Forecast(forecast) => forecast,
+            Outlook::UnknownBalance => return "How much is left is not known at the moment.".into(),
+            Outlook::TooLittleHistory { .. } => return "There is too little history for a forecast.".into(),
+        };
+        if self.is_used_up() && self.notice.why != Why::PlanReset {
+            return String::new();
+        }
+        let mut sentences = Vec::new();
+        if let Some(probability) = forecast.probability {
+            let (chance, percent) = (words::chance(probability), words::percent(probability));
+            sentences.push(format!("{chance}: {percent} that the credits run out before the reset."));
+        }
+        if !self.is_over() {
+            let (day, run_out) = (|at| self.clock.short_day(at), &forecast.run_out);
+            match (run_out.p10.map(day), run_out.p90.map(day)) {
+                (Some(early), Some(late)) if early != late => {
+                    sentences.push(format!("In 8 of 10 cases between {early} and {late}."));
+                }
+                (Some(early), Some(_)) => sentences.push(format!("In 8 of 10 cases on {early}.")),
+                (Some(early), None) => sentences.push(format!("In 9 of 10 cases not before {early}.")),
+                (None, _) => {}
+            }
+        }
+        if forecast.confidence == Confidence::Low {
+            sentences.push("Less than two plan periods of history stand behind this: take it as rough.".into());
+        }
+        sentences.join(" ")
+    }
+
+    /// What was spent on, and over which time: in the period if the caller knows, else since records began.
+    fn records(&self) -> (&[TotalsRow], &[RetryRow], &'static str) {
+        match &self.context.drivers {
+            Some(Drivers { totals, retries }) => (totals, retries, "in this plan period"),
+            None => (&self.draw.totals, &self.draw.retries, "since records began"),
+        }
+    }
+
+    fn drivers(&self) -> String {
+        let (totals, retries, over) = self.records();
+        let (whole, charged) = (totals.iter().map(net).sum(), totals.iter().map(|row| row.charged).sum());
+        let largest = totals.iter().max_by_key(|row| net(row));
+        let mut shares = Vec::new();
+        if let Some((row, share)) = largest.and_then(|row| Some((row, words::share(net(row), whole)?))) {
+            shares.push(format!("{} went to {}", words::percent(share), words::kind_of_task(row)));
+        }
+        for kind in RetryKind::ALL {
+            let share = words::share(retries_of(retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE);
+            shares.extend(share.map(|share| format!("{} to {}", words::percent(share), plural_of(kind))));
+        }
+        let mut sentences: Vec<String> = self.pace().into_iter().collect();
+        if !shares.is_empty() {
+            sentences.push(format!("Of the credits spent {over}, {}.", shares.join(", ")));
+        }
+        sentences.join(" ")
+    }
+
+    fn spending(&self) -> Option<Spending> {
+        let (totals, retries, over) = self.records();
+        let whole: Credits = totals.iter().map(net).sum();
+        let line = |what: String, credits: Credits| {
+            let share = words::share(credits, whole).map(words::percent).unwrap_or_default();
+            SpendingRow { what, credits: words::amount(credits), share }
+        };
+        let mut sorted: Vec<&TotalsRow> = totals.iter().filter(|row| net(row).is_positive()).collect();
+        sorted.sort_by_key(|row| (-net(row), &row.task_type, &row.quality));
+        let (largest, rest) = sorted.split_at(sorted.len().min(LARGEST_TYPES));
+        let mut rows: Vec<SpendingRow> = largest.iter().map(|row| line(words::kind_of_task(row), net(row))).collect();
+        if !rest.is_empty() {
+            rows.push(line("everything else".into(), rest.iter().map(|row| net(row)).sum()));
+        }
+        let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
+            let (tasks, credits) = retries_of(retries, kind);
+            let tasks = (tasks > 0).then(|| words::counted(&words::amount(whole_number(tasks)), "task"))?;
+            Some(format!("Among them {}: {tasks}, {}.", plural_of(kind), words::credits(credits)))
+        });
+        (!rows.is_empty()).then(|| Spending { title: format!("Spent {over}"), rows, retries: retries.collect() })
+    }
+
+    /// The pace against the pace that would last.
+    fn pace(&self) -> Option<String> {
+        let (forecast, fuel, reset) = (self.forecast()?, self.draw.fuel.as_ref()?, self.reset()?);
+        let pace = forecast.pace_per_hour * 24.0;
+        let lasting = actions::lasting_pace(fuel, reset.duration_since(forecast.at));
+        let pace_text = words::statistic(pace)?;
+        let compared =
+            lasting.and_then(|lasting| Some((pace / lasting, words::amount(Credits::from_statistic(lasting)?))));
+        Some(match compared {
+            None => format!("The pace is about {pace_text} a day."),
+            Some((times, lasting)) if times >= 1.1 => {
+                format!("The pace is about {pace_text} a day, {times:.1} times the {lasting} that would last.")
+            }
+            Some((_, lasting)) => format!("The pace is about {pace_text} a day; {lasting} would last."),
+        })
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let (totals, retries, _) = self.records();
+        self.forecast().map(|f| actions::actions(self.assessment, self.draw, f, totals, retries)).unwrap_or_default()
+    }
+
+    fn numbers(&self) -> Vec<Number> {
+        let a_day = |per_second: Option<f64>| per_second.and_then(|rate| words::statistic(rate * 86_400.0));
+        let per_day = |rate: Option<f64>| a_day(rate).map(|credits| format!("{credits} a day"));
+        let reset = self.reset();
+        let until_reset = |credits: Credits| reset.map(|_| words::credits(credits));
+        let unused = self.forecast().and_then(|f| f.unused).filter(|unused| unused.is_positive());
+        let pending = Some(self.draw.pending).filter(|pending| pending.is_positive());
+        let spent = if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" };
+        [
+            ("Left", Some(self.draw.fuel.as_ref().map_or("not known".into(), |fuel| self.left(fuel)))),
+            (spent, Some(words::credits(self.draw.spent))),
+            ("In tasks not finished", pending.map(words::credits)),
+            ("Pace, last day", per_day(self.draw.spend.day)),
+            ("Pace, last 7 days", per_day(self.draw.spend.week)),
+            ("Expected use until reset", self.forecast().and_then(|f| until_reset(f.expected_use))),
+            ("Expected to lapse unused", unused.map(words::credits)),
+            ("Plan resets", reset.map(|reset| self.clock.moment(reset))),
+        ]
+        .into_iter()
+        .filter_map(|(label, value)| Some(Number { label, value: value? }))
+        .collect()
+    }
+
+    fn left(&self, fuel: &Fuel) -> String {
+        let left = words::credits(fuel.left);
+        match (fuel.limit, self.draw.allowance, &self.assessment.balance) {
+            (FuelLimit::Allowance, Some(allowance), _) => {
+                format!("{left} of the team's {}", words::amount(allowance))
+            }
+            (FuelLimit::Balance, _, Some((balance, _))) => {
+                let parts = [("plan", balance.plan), ("bought", balance.purchased), ("held", balance.frozen)];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter_map(|(name, part)| {
+                        let part = part.filter(|part| part.is_positive())?;
+                        Some(format!("{name} {}", words::amount(part)))
+                    })
+                    .collect();
+                if parts.is_empty() { left } else { format!("{left} ({})", parts.join(", ")) }
+            }
+            _ => left,
+        }
+    }
+
+    fn data_age(&self) -> Vec<String> {
+        let ago = |at: Timestamp| {
+            let age = self.notice.at.duration_since(at);
+            if age < SignedDuration::from_mins(1) { "less than a minute".into() } else { words::span(age) }
+        };
+        let mut lines = Vec::new();
+        if let Some(fuel) = &self.draw.fuel {
+            let doubt = if fuel.fresh { "" } else { ", which is older than it should be" };
+            let moment = self.clock.moment(fuel.as_of);
+            lines.push(format!("Credits left: as of {moment}, {} before this mail{doubt}.", ago(fuel.as_of)));
+        }
+        let charges = self.assessment.collectors.iter().find(|status| status.collector == Collector::Charges);
+        if let Some(read) = charges.and_then(|status| status.last_success_at) {
+            lines.push(format!("Charges: read {} before this mail.", ago(read)));
+        }
+        lines.push(format!("Times are those of {}.", self.clock.zone_name()));
+        lines
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let policy = &self.context.policy;
+        let mut lines = vec![format!(
+            "The rule `{}` speaks when the chance of running out before the reset reaches {}, or {} within a third of the \
+             period; it is critical when the credits are expected to last less than {}.",
+            self.notice.rule.as_str(),
+            words::threshold(policy.raise_at),
+            words::threshold(policy.raise_soon_at),
+            words::span(policy.critical_within),
+        )];
+        if let Some((probability, soon)) = self.forecast().and_then(|f| f.probability.zip(f.probability_soon)) {
+            let (probability, soon) = (words::percent(probability), words::percent(soon));
+            lines.push(format!("Found now: {probability}, and {soon} within a third of the period."));
+        }
+        let alert = self.draw.alerts.iter().find(|(rule, _)| *rule == self.notice.rule).map(|(_, alert)| &alert.state);
+        match alert {
+            Some(AlertState::Firing { since, .. }) if !self.is_over() && *since < self.notice.at => {
+                lines.push(format!("True since {}.", self.clock.moment(*since)));
+            }
+            Some(AlertState::Resolved { since, stage, .. }) => {
+                lines.push(format!("It was true since {}, and {stage} at its worst.", self.clock.moment(*since)));
+            }
+            _ => {}
+        }
+        if !self.is_over() {
+            let again = words::span(self.context.repeat_interval);
+            lines.push(format!("While it stays true you hear of it again every {again}, and when it is over."));
+        }
+        lines.push(
+            "Thresholds are set by `alerts.exhaustion`, and who is told by the team's `roles`, in fuelgauge's \
+             configuration."
+                .into(),
+        );
+        lines
+    }
+
+    fn link(&self) -> Option<String> {
+        let base = self.context.external_url.as_deref()?.trim_end_matches('/');
+        Some(format!("{base}/teams/{}", words::path_segment(self.notice.key.team.as_str())))
+    }
+}
+
+fn net(row: &TotalsRow) -> Credits {
+    row.charged - row.refunded
+}
+
+/// How many retries of a kind there were, and what was charged for them.
+fn retries_of(retries: &[RetryRow], kind: RetryKind) -> (u64, Credits) {
+    let of_kind = || retries.iter().filter(|row| row.kind == kind);
+    (of_kind().map(|row| row.tasks).sum(), of_kind().map(|row| row.credits).sum())
+}
+
+const fn plural_of(kind: RetryKind) -> &'static str {
+    match kind {
+        RetryKind::Rerun => "re-runs of tasks that had succeeded",
+        RetryKind::Resubmission => "re-submissions of tasks that had failed",
+    }
+}
+
+fn whole_number(count: u64) -> Credits {
+    Credits::from_whole(i64::try_from(count).unwrap_or(i64::MAX))
+}
