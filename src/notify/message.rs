@@ -125,9 +125,7 @@ pub fn render(
 
 fn part(content_type: ContentType, text: String) -> SinglePart {
     // Quoted-printable takes any text: it keeps lines short and the message ASCII, whatever is in it.
-    let (text, fallback) = (text.clone(), text);
-    let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable);
-    let body = body.unwrap_or_else(|_| Body::new(fallback));
+    let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).unwrap_or_else(Body::new);
     SinglePart::builder().header(content_type).body(body)
 }
 

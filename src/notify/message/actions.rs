@@ -68,7 +68,7 @@ impl Remaining<'_> {
     fn without_reruns(&self, totals: &[TotalsRow], retries: &[RetryRow]) -> Option<Action> {
         let reruns: Credits = retries.iter().filter(|row| row.kind == RetryKind::Rerun).map(|row| row.credits).sum();
         let charged: Credits = totals.iter().map(|row| row.charged).sum();
-        self.spending_less("Pause re-runs of tasks that had succeeded".into(), words::share(reruns, charged)?)
+        self.spending_less("Pause re-runs".into(), words::share(reruns, charged)?)
     }
 
     fn half_of_the_largest(&self, totals: &[TotalsRow]) -> Option<Action> {

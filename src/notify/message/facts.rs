@@ -202,13 +202,13 @@ impl View<'_> {
             sentences.push(format!("{chance}: {percent} that the credits run out before the reset."));
         }
         if !self.is_over() {
-            let (day, run_out) = (|at| self.clock.short_day(at), &forecast.run_out);
-            match (run_out.p10.map(day), run_out.p90.map(day)) {
-                (Some(early), Some(late)) if early != late => {
-                    sentences.push(format!("In 8 of 10 cases between {early} and {late}."));
+            match (forecast.run_out.p10, forecast.run_out.p90) {
+                (Some(early), Some(late)) => {
+                    sentences.push(format!("In 8 of 10 cases {}.", self.clock.between(early, late)));
                 }
-                (Some(early), Some(_)) => sentences.push(format!("In 8 of 10 cases on {early}.")),
-                (Some(early), None) => sentences.push(format!("In 9 of 10 cases not before {early}.")),
+                (Some(early), None) => {
+                    sentences.push(format!("In 9 of 10 cases not before {}.", self.clock.short_day(early)));
+                }
                 (None, _) => {}
             }
         }
@@ -230,17 +230,15 @@ impl View<'_> {
         let (totals, retries, over) = self.records();
         let (whole, charged) = (totals.iter().map(net).sum(), totals.iter().map(|row| row.charged).sum());
         let largest = totals.iter().max_by_key(|row| net(row));
-        let mut shares = Vec::new();
+        let mut sentences: Vec<String> = self.pace().into_iter().collect();
         if let Some((row, share)) = largest.and_then(|row| Some((row, words::share(net(row), whole)?))) {
-            shares.push(format!("{} went to {}", words::percent(share), words::kind_of_task(row)));
+            let share = words::percent(share);
+            sentences.push(format!("Of the credits spent {over}, {share} went to {}.", words::kind_of_task(row)));
         }
+        // Retries are counted within the task types, so their share is a sentence of its own.
         for kind in RetryKind::ALL {
             let share = words::share(retries_of(retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE);
-            shares.extend(share.map(|share| format!("{} to {}", words::percent(share), plural_of(kind))));
-        }
-        let mut sentences: Vec<String> = self.pace().into_iter().collect();
-        if !shares.is_empty() {
-            sentences.push(format!("Of the credits spent {over}, {}.", shares.join(", ")));
+            sentences.extend(share.map(|share| format!("{} took {}.", retry_words(kind).0, words::percent(share))));
         }
         sentences.join(" ")
     }
@@ -262,7 +260,7 @@ impl View<'_> {
         let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
             let (tasks, credits) = retries_of(retries, kind);
             let tasks = (tasks > 0).then(|| words::counted(&words::amount(whole_number(tasks)), "task"))?;
-            Some(format!("Among them {}: {tasks}, {}.", plural_of(kind), words::credits(credits)))
+            Some(format!("Among them {}: {tasks}, {}.", retry_words(kind).1, words::credits(credits)))
         });
         (!rows.is_empty()).then(|| Spending { title: format!("Spent {over}"), rows, retries: retries.collect() })
     }
@@ -404,10 +402,11 @@ fn retries_of(retries: &[RetryRow], kind: RetryKind) -> (u64, Credits) {
     (of_kind().map(|row| row.tasks).sum(), of_kind().map(|row| row.credits).sum())
 }
 
-const fn plural_of(kind: RetryKind) -> &'static str {
+/// What retries of a kind are called, in short and explained.
+const fn retry_words(kind: RetryKind) -> (&'static str, &'static str) {
     match kind {
-        RetryKind::Rerun => "re-runs of tasks that had succeeded",
-        RetryKind::Resubmission => "re-submissions of tasks that had failed",
+        RetryKind::Rerun => ("Re-runs", "re-runs of tasks that had succeeded"),
+        RetryKind::Resubmission => ("Re-submissions", "re-submissions of tasks that had failed"),
     }
 }
 

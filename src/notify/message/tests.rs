@@ -261,7 +261,8 @@ fn a_mail_is_known_by_the_alert_and_the_recipient() {
     let (id, thread) = id_of(&|_| ());
     assert!(id.starts_with("<fuelgauge.") && id.ends_with("@studio.example>"), "{id}");
     assert_ne!(id, thread);
-    let changes: [(&str, &dyn Fn(&mut Scene), bool, bool); 8] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Scene), bool, bool);
+    let changes: [Change; 8] = [
         ("time", &|s| s.notice.at = at("2026-11-22T14:00:00Z"), true, true),
         ("numbers", &|s| s.draw.spent = whole(1), true, true),
         ("recipient", &|s| s.context.to = "x@studio.example".parse().unwrap(), false, true),
@@ -425,9 +426,9 @@ fn what_would_help_is_worked_out() {
     assert_eq!(
         effects(&scene),
         "- Slow down to 97 credits a day (now about 168): lasts until the reset, 4 days longer.\n\
-         - Pause re-runs of tasks that had succeeded: saves about 267 credits; lasts about 28 hours longer.\n\
+         - Pause re-runs: saves about 267 credits; lasts about 28 hours longer.\n\
          - Launch half as many text-to-3d-refine tasks: saves about 321 credits; lasts about 35 hours longer.\n\
-         - Top up by 710 credits: lasts until the reset at the expected use and 10 % more."
+         - Top up by 710 credits: lasts until the reset at the expected use and 10% more."
     );
     scene.draw.retries.clear();
     scene.draw.totals = (0..9).map(|i| row(&format!("type-{i}"), "", 10, 0)).collect();

@@ -10,7 +10,7 @@ use crate::domain::{Credits, TotalsRow};
 /// Credits for people: whole from a hundred up, fewer digits than the ledger has below; thousands apart.
 pub(super) fn amount(credits: Credits) -> String {
     let magnitude = credits.micros().unsigned_abs();
-    let is_whole = magnitude % 1_000_000 == 0;
+    let is_whole = magnitude.is_multiple_of(1_000_000);
     let text = match magnitude {
         _ if is_whole => format!("{credits:.0}"),
         100_000_000.. => format!("{credits:.0}"),
@@ -18,6 +18,7 @@ pub(super) fn amount(credits: Credits) -> String {
         _ => format!("{credits:.2}"),
     };
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = fraction.trim_end_matches('0');
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     let mut grouped = String::from(sign);
     for (i, digit) in digits.chars().enumerate() {
@@ -58,15 +59,15 @@ pub(super) fn span(length: SignedDuration) -> String {
 /// A chance in percent. It is never said to be certain.
 pub(super) fn percent(probability: f64) -> String {
     match probability * 100.0 {
-        percent if percent >= 99.5 => "over 99 %".into(),
-        percent if percent < 0.5 => "under 1 %".into(),
-        percent => format!("{percent:.0} %"),
+        percent if percent >= 99.5 => "over 99%".into(),
+        percent if percent < 0.5 => "under 1%".into(),
+        percent => format!("{percent:.0}%"),
     }
 }
 
 /// A threshold in percent, exact.
 pub(super) fn threshold(probability: f64) -> String {
-    format!("{} %", (probability * 1000.0).round() / 10.0)
+    format!("{}%", (probability * 1000.0).round() / 10.0)
 }
 
 /// A share in percent.
@@ -131,6 +132,18 @@ impl<'a> ReaderClock<'a> {
         let step = if soon { (Unit::Minute, 10) } else { (Unit::Hour, 1) };
         let zoned = at.to_zoned(self.zone.clone());
         self.moment(zoned.round(step).map_or(at, |rounded| rounded.timestamp()))
+    }
+
+    /// `between 25 and 29 November`; `on 25 November` for two moments of one day.
+    pub(super) fn between(&self, early: Timestamp, late: Timestamp) -> String {
+        let (first, last) = (early.to_zoned(self.zone.clone()), late.to_zoned(self.zone.clone()));
+        if first.date() == last.date() {
+            format!("on {}", self.short_day(late))
+        } else if (first.year(), first.month()) == (last.year(), last.month()) {
+            format!("between {} and {}", first.day(), self.short_day(late))
+        } else {
+            format!("between {} and {}", self.short_day(early), self.short_day(late))
+        }
     }
 
     /// `26 November`.
@@ -249,6 +262,9 @@ mod tests {
             ("999.6", "1,000"),
             ("12.34", "12.3"),
             ("0.125", "0.13"),
+            ("0.5", "0.5"),
+            ("96.04", "96"),
+            ("0.001", "0"),
             ("100.4", "100"),
         ] {
             assert_eq!(amount(Credits::parse(credits).unwrap()), text, "{credits}");
@@ -270,11 +286,11 @@ mod tests {
             assert_eq!(span(SignedDuration::from_mins(minutes)), text);
         }
         for (probability, text) in
-            [(0.0, "under 1 %"), (0.004, "under 1 %"), (0.93, "93 %"), (0.9949, "99 %"), (1.0, "over 99 %")]
+            [(0.0, "under 1%"), (0.004, "under 1%"), (0.93, "93%"), (0.9949, "99%"), (1.0, "over 99%")]
         {
             assert_eq!(percent(probability), text);
         }
-        assert_eq!((threshold(0.8).as_str(), threshold(0.125).as_str()), ("80 %", "12.5 %"));
+        assert_eq!((threshold(0.8).as_str(), threshold(0.125).as_str()), ("80%", "12.5%"));
     }
 
     #[test]
@@ -294,6 +310,14 @@ mod tests {
             ("2026-10-20T12:31:00Z", "Tuesday 20 October, 14:30 (UTC+02:00)"),
         ] {
             assert_eq!(clock.rough_moment(at.parse().unwrap()), text);
+        }
+        for (early, late, text) in [
+            ("2026-10-24T12:00:00Z", "2026-10-29T12:00:00Z", "between 24 and 29 October"),
+            ("2026-10-24T12:00:00Z", "2026-11-02T12:00:00Z", "between 24 October and 2 November"),
+            ("2026-12-24T12:00:00Z", "2027-01-02T12:00:00Z", "between 24 December and 2 January 2027"),
+            ("2026-10-23T22:30:00Z", "2026-10-24T12:00:00Z", "on 24 October"),
+        ] {
+            assert_eq!(clock.between(early.parse().unwrap(), late.parse().unwrap()), text);
         }
         let zone = TimeZone::UTC;
         let utc = ReaderClock::new(&zone, now);
