@@ -4,6 +4,7 @@
 pub mod account;
 pub mod alert;
 pub mod assessment;
+pub mod balance;
 pub mod calendar;
 pub mod credits;
 pub mod forecast;
@@ -17,9 +18,12 @@ pub use account::{
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
 pub use assessment::*;
+pub use balance::{BalanceState, reconcile_balance, reset_between};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
 pub use forecast::{Confidence, Forecast, Outlook, RunOut};
-pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, RetryKind};
+pub use ledger::{
+    Attempt, Basis, Entry, EntryKind, HourlyUse, KnownTask, RetryKind, TaskChange, classify_attempts, reconcile_task,
+};
 pub use reading::{BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
