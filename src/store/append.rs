@@ -1,0 +1,323 @@
+//! What a poll, an import or a push brought: reconciled, counted and kept in one transaction.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::records::{append_balance, keep_outcome, keep_plan, keep_queue};
+use super::retries::classify_inputs;
+use super::{NO_TEAM, Store, StoreError, credits, instant, millis, write};
+use crate::domain::{
+    AccountName, Collector, Credits, Draw, Entry, HourlyUse, KnownTask, Reading, ResetRule, TaskRecord, TaskState,
+    TeamName, reconcile_task, team_of,
+};
+
+/// What came in, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// What was read.
+    pub reading: &'a Reading,
+    /// How each collector fared; empty for imports and pushes.
+    pub outcomes: &'a [CollectorOutcome],
+    /// The configured reset rule, by which a jump of the balance is recognised where the platform names no date.
+    pub reset: Option<&'a ResetRule>,
+    /// The job this run belongs to, and the time it was scheduled for.
+    pub scheduled: Option<(&'a str, Timestamp)>,
+    /// The moment of the poll.
+    pub now: Timestamp,
+}
+
+/// How one collector fared in a poll.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectorOutcome {
+    /// Which.
+    pub collector: Collector,
+    /// How long it took, in seconds.
+    pub duration_seconds: f64,
+    /// Reason (as in metrics) and text of the failure; `None` for success.
+    pub failure: Option<(String, String)>,
+}
+
+/// What changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Tasks seen for the first time.
+    pub new_tasks: u64,
+    /// Records of tasks seen before, whether or not they brought news.
+    pub known_tasks: u64,
+    /// Entries added.
+    pub new_entries: u64,
+    /// For each team (`None`: no team) whose use changed, the earliest hour in which it did, as in [`HourlyUse::hour`].
+    pub changed_since: BTreeMap<Option<TeamName>, i64>,
+}
+
+/// A task about to be written.
+pub(super) struct TaskRow<'a> {
+    /// The first record of it in this batch.
+    pub(super) record: &'a TaskRecord,
+    pub(super) team: Cow<'a, str>,
+    pub(super) created_at: i64,
+    pub(super) started_at: Option<i64>,
+    pub(super) finished_at: Option<i64>,
+    pub(super) task_type: Cow<'a, str>,
+    pub(super) quality: Cow<'a, str>,
+    pub(super) variants: Option<i64>,
+    pub(super) fingerprint: Option<Vec<u8>>,
+    pub(super) is_step: bool,
+    pub(super) known: KnownTask,
+    /// What the ledger held before this batch; `None` for a new task.
+    before: Option<KnownTask>,
+    is_changed: bool,
+}
+
+/// Team and hour, and what to add to them.
+pub(super) type HourDelta<'a> = (&'a str, i64, HourSum);
+/// Team, task type and quality, and what to add to them.
+pub(super) type TotalDelta<'a> = ((&'a str, &'a str, &'a str), TotalSum);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HourSum {
+    pub(super) net: i64,
+    pub(super) charges: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TotalSum {
+    pub(super) charged: i64,
+    pub(super) refunded: i64,
+    pub(super) finished: i64,
+    pub(super) failed: i64,
+}
+
+impl Store {
+    /// Keeps everything that one look at an account brought, in one transaction: all of it or nothing.
+    ///
+    /// Reading the same again adds nothing; `draws` say which team each new charge belongs to.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be written. The ledger is then as before.
+    pub async fn append(
+        &self,
+        account: &AccountName,
+        draws: &[Draw],
+        incoming: Incoming<'_>,
+    ) -> Result<Appended, StoreError> {
+        let id = self.account_id(account)?;
+        let mut transaction = self.begin().await?;
+        let appended = append_all(&mut transaction, id, draws, incoming).await.map_err(|error| self.explain(error))?;
+        self.commit(transaction).await?;
+        Ok(appended)
+    }
+}
+
+async fn append_all(
+    connection: &mut SqliteConnection,
+    account: i64,
+    draws: &[Draw],
+    incoming: Incoming<'_>,
+) -> sqlx::Result<Appended> {
+    let Incoming { reading, outcomes, reset, scheduled, now } = incoming;
+    let mut appended = Appended::default();
+    let mut entries = append_tasks(connection, account, draws, &reading.tasks, now, &mut appended).await?;
+    entries.extend(append_balance(connection, account, reading, &entries, reset, now).await?);
+    write::entries(connection, account, &entries).await?;
+    appended.new_entries = entries.len() as u64;
+    if let Some(queue) = &reading.queue {
+        keep_queue(connection, account, queue, now).await?;
+    }
+    if let Some(plan) = &reading.plan {
+        keep_plan(connection, account, plan, now).await?;
+    }
+    for outcome in outcomes {
+        keep_outcome(connection, account, outcome, now).await?;
+    }
+    if let Some((job, at)) = scheduled {
+        let upsert = "INSERT INTO schedules (job, scheduled_at) VALUES ($1, $2) \
+                      ON CONFLICT (job) DO UPDATE SET scheduled_at = excluded.scheduled_at";
+        sqlx::query(upsert).bind(job).bind(millis(at)).execute(connection).await?;
+    }
+    Ok(appended)
+}
+
+async fn append_tasks(
+    connection: &mut SqliteConnection,
+    account: i64,
+    draws: &[Draw],
+    records: &[TaskRecord],
+    now: Timestamp,
+    appended: &mut Appended,
+) -> sqlx::Result<Vec<Entry>> {
+    let mut rows = load_known(connection, account, records).await?;
+    let mut places: HashMap<&str, usize> =
+        rows.iter().enumerate().map(|(place, row)| (row.record.id.as_str(), place)).collect();
+    let mut entries = Vec::new();
+    for record in records {
+        let place = *places.entry(&record.id).or_insert(rows.len());
+        if place == rows.len() {
+            rows.push(TaskRow::new(record, draws));
+            appended.new_tasks += 1;
+        } else {
+            appended.known_tasks += 1;
+        }
+        let is_first = rows[place].before.is_none() && std::ptr::eq(rows[place].record, record);
+        entries.extend(rows[place].read(record, is_first, now));
+    }
+
+    let changed: Vec<&TaskRow> = rows.iter().filter(|row| row.is_changed).collect();
+    write::tasks(connection, account, &changed).await?;
+    let (hours, totals) = deltas(&changed);
+    for (team, hour, _) in &hours {
+        let earliest = appended.changed_since.entry(team_name(team)).or_insert(*hour);
+        *earliest = (*earliest).min(*hour);
+    }
+    write::hours(connection, account, &hours).await?;
+    write::totals(connection, account, &totals).await?;
+    let inputs: Vec<Vec<u8>> = changed.iter().filter_map(|row| row.fingerprint.clone()).collect();
+    classify_inputs(connection, account, inputs).await?;
+    Ok(entries)
+}
+
+impl<'a> TaskRow<'a> {
+    fn new(record: &'a TaskRecord, draws: &[Draw]) -> TaskRow<'a> {
+        TaskRow {
+            record,
+            team: match team_of(draws, &record.attribution) {
+                Some(team) => Cow::Owned(team.as_str().to_owned()),
+                None => Cow::Borrowed(NO_TEAM),
+            },
+            created_at: millis(record.created_at),
+            started_at: None,
+            finished_at: None,
+            task_type: Cow::Borrowed(&record.task_type),
+            quality: Cow::Borrowed(&record.quality),
+            variants: None,
+            fingerprint: None,
+            is_step: record.is_step,
+            known: KnownTask { state: record.state, charged: Credits::ZERO, refunded: Credits::ZERO, settled: None },
+            before: None,
+            is_changed: true,
+        }
+    }
+
+    /// Joins a record with what is known. Facts that were known stay; those that were not are filled in.
+    fn read(&mut self, record: &TaskRecord, is_first: bool, now: Timestamp) -> Vec<Entry> {
+        let change = reconcile_task((!is_first).then_some(&self.known), record, None, now);
+        self.is_changed |= self.known != change.known;
+        self.known = change.known;
+        self.is_changed |= fill(&mut self.started_at, record.started_at.map(millis));
+        self.is_changed |= fill(&mut self.finished_at, record.finished_at.map(millis));
+        self.is_changed |= fill(&mut self.variants, record.variants.map(i64::from));
+        self.is_changed |= fill(&mut self.fingerprint, record.fingerprint.map(|f| f.0.to_be_bytes().to_vec()));
+        self.is_changed |= record.is_step && !self.is_step;
+        self.is_step |= record.is_step;
+        change.entries
+    }
+}
+
+fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    let is_news = slot.is_none() && value.is_some();
+    if is_news {
+        *slot = value;
+    }
+    is_news
+}
+
+/// The tasks of `records` that the ledger holds already.
+async fn load_known<'a>(
+    connection: &mut SqliteConnection,
+    account: i64,
+    records: &'a [TaskRecord],
+) -> sqlx::Result<Vec<TaskRow<'a>>> {
+    type Columns = (
+        String,
+        String,
+        i64,
+        Option<i64>,
+        Option<i64>,
+        String,
+        String,
+        String,
+        Option<i64>,
+        i64,
+        i64,
+        Option<i64>,
+        Option<Vec<u8>>,
+        i64,
+    );
+    let by_id: HashMap<&str, &TaskRecord> = records.iter().rev().map(|record| (record.id.as_str(), record)).collect();
+    let mut ids: Vec<&str> = by_id.keys().copied().collect();
+    ids.sort_unstable();
+    let select = "SELECT id, team, created_at, started_at, finished_at, state, task_type, quality, variants, charged, \
+                  refunded, settled, fingerprint, is_step FROM tasks";
+    let found: Vec<Columns> = write::select_in(connection, select, account, ("id", &ids), "").await?;
+    let row = |columns: Columns| {
+        let (id, team, created_at, started_at, finished_at, state, task_type, quality, variants, ..) = &columns;
+        let known = KnownTask {
+            state: TaskState::parse(state),
+            charged: credits(columns.9),
+            refunded: credits(columns.10),
+            settled: columns.11.map(credits),
+        };
+        // Only ids that were asked for come back.
+        by_id.get(id.as_str()).map(|record| TaskRow {
+            record,
+            team: Cow::Owned(team.clone()),
+            created_at: *created_at,
+            started_at: *started_at,
+            finished_at: *finished_at,
+            task_type: Cow::Owned(task_type.clone()),
+            quality: Cow::Owned(quality.clone()),
+            variants: *variants,
+            fingerprint: columns.12.clone(),
+            is_step: columns.13 != 0,
+            before: Some(known.clone()),
+            known,
+            is_changed: false,
+        })
+    };
+    Ok(found.into_iter().filter_map(row).collect())
+}
+
+/// What changed tasks add to hours and counters.
+fn deltas<'r>(rows: &[&'r TaskRow<'_>]) -> (Vec<HourDelta<'r>>, Vec<TotalDelta<'r>>) {
+    let mut hours: BTreeMap<(&str, i64), HourSum> = BTreeMap::new();
+    let mut totals: BTreeMap<(&str, &str, &str), TotalSum> = BTreeMap::new();
+    for row in rows {
+        let hour = HourlyUse::hour_of(instant(row.created_at));
+        let (before, after) = (row.before.as_ref().map(contribution), contribution(&row.known));
+        let (hour_before, total_before) = before.unwrap_or_default();
+        let net = after.0.net - hour_before.net;
+        if net != 0 {
+            let sum = hours.entry((&row.team, hour)).or_default();
+            sum.net += net;
+            sum.charges += after.0.charges - hour_before.charges;
+        }
+        if after.1 != total_before {
+            let sum = totals.entry((&row.team, &row.task_type, &row.quality)).or_default();
+            sum.charged += after.1.charged - total_before.charged;
+            sum.refunded += after.1.refunded - total_before.refunded;
+            sum.finished += after.1.finished - total_before.finished;
+            sum.failed += after.1.failed - total_before.failed;
+        }
+    }
+    (hours.into_iter().map(|((team, hour), sum)| (team, hour, sum)).collect(), totals.into_iter().collect())
+}
+
+/// What a task as known stands for in hours and counters.
+pub(super) fn contribution(known: &KnownTask) -> (HourSum, TotalSum) {
+    let net = known.net();
+    let total = TotalSum {
+        charged: known.charged.micros(),
+        refunded: known.refunded.micros(),
+        finished: i64::from(known.state.is_final()),
+        failed: i64::from(known.state == TaskState::Failed),
+    };
+    (HourSum { net: net.micros(), charges: i64::from(net.is_positive()) }, total)
+}
+
+/// The team of a team column.
+pub(super) fn team_name(column: &str) -> Option<TeamName> {
+    TeamName::parse(column).ok()
+}

@@ -1,0 +1,225 @@
+-- The ledger: what was read, what it means in credits, who was told.
+--
+-- Every table is keyed by account. Instants are milliseconds since the Unix epoch, UTC. Amounts are integer millionths
+-- of a credit. Where a team is '' the charge belongs to no team. NULL means unknown, and unknown is never 0.
+-- Only portable types are used: BIGINT, TEXT, DOUBLE PRECISION, BLOB.
+
+-- The accounts of the configuration, each with what makes its ledger its own.
+CREATE TABLE ledger_accounts (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT   NOT NULL UNIQUE,
+    -- 16 random bytes, drawn once. They go into the fingerprints of inputs, so that nobody can test a guess at a prompt.
+    salt       BLOB   NOT NULL,
+    -- What teams and selectors looked like when charges were last given to teams. When it differs, that is done again.
+    draws      TEXT   NOT NULL DEFAULT ''
+);
+
+-- One row for each launch on the platform, as last seen. The amounts are sums of its entries.
+CREATE TABLE tasks (
+    account_id  BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    id          TEXT   NOT NULL,
+    team        TEXT   NOT NULL,
+    created_at  BIGINT NOT NULL,
+    started_at  BIGINT,
+    finished_at BIGINT,
+    -- queued, running, succeeded, failed, cancelled, expired or unknown; a final state never goes back.
+    state       TEXT   NOT NULL,
+    -- Kind and quality stay as first seen: counters are kept by them, and a counter must not fall.
+    task_type   TEXT   NOT NULL,
+    quality     TEXT   NOT NULL,
+    variants    BIGINT,
+    charged     BIGINT NOT NULL,
+    refunded    BIGINT NOT NULL,
+    -- What it cost in the end, once the platform has said so.
+    settled     BIGINT,
+    -- Who launched it, from which the team follows. named_team is a team that the record itself named.
+    named_team  TEXT,
+    project     TEXT,
+    member      TEXT,
+    api_key     TEXT,
+    -- Salted hash of the input, 16 bytes. The input itself is never kept.
+    fingerprint BLOB,
+    -- 1 for a task that continues an earlier one: progress, not a retry.
+    is_step     BIGINT NOT NULL,
+    -- rerun or resubmission, if it repeats an earlier task, and the credits counted for that so far.
+    retry         TEXT,
+    retry_credits BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (account_id, id)
+) WITHOUT ROWID;
+
+-- A team's tasks by launch, with the amounts, so that the use of an exact interval is read from the index alone.
+CREATE INDEX tasks_by_launch ON tasks (account_id, team, created_at, charged, refunded);
+-- Attempts at the same input.
+CREATE INDEX tasks_by_input ON tasks (account_id, fingerprint) WHERE fingerprint IS NOT NULL;
+-- What is charged for tasks that are not final. There are few of them at any time.
+CREATE INDEX tasks_pending ON tasks (account_id, team, charged, refunded)
+    WHERE state IN ('queued', 'running', 'unknown');
+
+-- The ledger proper: rows are only ever added. The team of a charge is its task's.
+CREATE TABLE entries (
+    id         INTEGER PRIMARY KEY,
+    account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    -- The same event read twice has the same key.
+    key        TEXT   NOT NULL,
+    -- charge, refund, grant or reset.
+    kind       TEXT   NOT NULL,
+    -- When it happened by the platform's clock, and when we saw it by ours.
+    at         BIGINT NOT NULL,
+    seen_at    BIGINT NOT NULL,
+    credits    BIGINT NOT NULL,
+    task_id    TEXT,
+    -- reported by the platform, or derived from balances.
+    basis      TEXT   NOT NULL,
+    UNIQUE (account_id, key)
+);
+
+-- Net use by team and hour of launch: what forecasts read. Follows from tasks.
+CREATE TABLE hourly_use (
+    account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team       TEXT   NOT NULL,
+    -- Whole hours since the Unix epoch.
+    hour       BIGINT NOT NULL,
+    net        BIGINT NOT NULL,
+    -- Tasks with net use above zero.
+    charges    BIGINT NOT NULL,
+    PRIMARY KEY (account_id, team, hour)
+) WITHOUT ROWID;
+
+-- Counters by team, kind and quality: what metrics read. They follow from tasks and never fall.
+CREATE TABLE totals (
+    account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team       TEXT   NOT NULL,
+    task_type  TEXT   NOT NULL,
+    quality    TEXT   NOT NULL,
+    charged    BIGINT NOT NULL,
+    refunded   BIGINT NOT NULL,
+    finished   BIGINT NOT NULL,
+    failed     BIGINT NOT NULL,
+    PRIMARY KEY (account_id, team, task_type, quality)
+) WITHOUT ROWID;
+
+-- Retries by team and kind. tasks and credits follow from the tasks table and may fall, when an older page shows that a
+-- retry was of the other kind; the highest values so far are what counters show.
+CREATE TABLE retries (
+    account_id      BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team            TEXT   NOT NULL,
+    task_type       TEXT   NOT NULL,
+    kind            TEXT   NOT NULL,
+    tasks           BIGINT NOT NULL,
+    credits         BIGINT NOT NULL,
+    highest_tasks   BIGINT NOT NULL,
+    highest_credits BIGINT NOT NULL,
+    PRIMARY KEY (account_id, team, task_type, kind)
+) WITHOUT ROWID;
+
+-- The last balance read, and how far it agrees with the entries.
+CREATE TABLE balances (
+    account_id    BIGINT PRIMARY KEY REFERENCES ledger_accounts (id),
+    read_at       BIGINT NOT NULL,
+    available     BIGINT NOT NULL,
+    plan          BIGINT,
+    purchased     BIGINT,
+    frozen        BIGINT,
+    baseline_at   BIGINT NOT NULL,
+    drift         BIGINT,
+    granted       BIGINT NOT NULL,
+    awaited_reset BIGINT,
+    -- Charges less refunds since baseline_at that came into the ledger after this reading.
+    net_since     BIGINT NOT NULL
+);
+
+-- What the platform last said of the plan.
+CREATE TABLE plans (
+    account_id BIGINT PRIMARY KEY REFERENCES ledger_accounts (id),
+    read_at    BIGINT NOT NULL,
+    name       TEXT,
+    allowance  BIGINT,
+    resets_at  BIGINT
+);
+
+-- The last queue read.
+CREATE TABLE queue_states (
+    account_id        BIGINT PRIMARY KEY REFERENCES ledger_accounts (id),
+    read_at           BIGINT NOT NULL,
+    waiting           BIGINT NOT NULL,
+    running           BIGINT NOT NULL,
+    task_limit        BIGINT,
+    oldest_waiting_at BIGINT
+);
+
+-- How reading goes: one row for balance, charges, queue and plan each.
+CREATE TABLE collector_states (
+    account_id            BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    collector             TEXT   NOT NULL,
+    last_attempt_at       BIGINT NOT NULL,
+    last_success_at       BIGINT,
+    last_duration_seconds DOUBLE PRECISION,
+    -- Why the last try failed: the reason as in metrics, and the text. Both NULL if it succeeded.
+    failure_reason        TEXT,
+    failure_message       TEXT,
+    PRIMARY KEY (account_id, collector)
+) WITHOUT ROWID;
+
+-- The last scheduled (not actual) time of each job, so that a restart neither repeats nor forgets a run.
+CREATE TABLE schedules (
+    job          TEXT PRIMARY KEY,
+    scheduled_at BIGINT NOT NULL
+);
+
+-- The life of each alert: a rule, a draw (account and team) and a plan period.
+CREATE TABLE alerts (
+    account_id   BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team         TEXT   NOT NULL,
+    rule         TEXT   NOT NULL,
+    -- 0 for an account without periods.
+    period_start BIGINT NOT NULL,
+    episode      BIGINT NOT NULL,
+    -- inactive, firing or resolved; the columns below are NULL where the state has no use for them.
+    state        TEXT   NOT NULL,
+    stage        TEXT,
+    since        BIGINT,
+    clear_since  BIGINT,
+    notified_at  BIGINT,
+    ended_at     BIGINT,
+    PRIMARY KEY (account_id, team, rule, period_start)
+) WITHOUT ROWID;
+
+-- What was decided to be told. The key makes a second decision on the same thing impossible.
+CREATE TABLE notices (
+    id           INTEGER PRIMARY KEY,
+    account_id   BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team         TEXT   NOT NULL,
+    rule         TEXT   NOT NULL,
+    period_start BIGINT NOT NULL,
+    episode      BIGINT NOT NULL,
+    stage        TEXT   NOT NULL,
+    -- opened, worsened, repeated, resolved or plan_reset.
+    why          TEXT   NOT NULL,
+    -- An episode may be repeated many times, each at its own moment; everything else happens once, and has 0 here.
+    repeated_at  BIGINT NOT NULL,
+    period_end   BIGINT,
+    at           BIGINT NOT NULL,
+    UNIQUE (account_id, team, rule, period_start, episode, stage, why, repeated_at)
+);
+
+-- Mails to send: one row for each notice and recipient, with the whole message as decided then.
+CREATE TABLE outbox (
+    id              INTEGER PRIMARY KEY,
+    notice_id       BIGINT REFERENCES notices (id),
+    sender          TEXT   NOT NULL,
+    recipient       TEXT   NOT NULL,
+    -- Derived from notice and recipient: every try carries the same.
+    message_id      TEXT   NOT NULL UNIQUE,
+    message         BLOB   NOT NULL,
+    -- waiting, sent or failed.
+    state           TEXT   NOT NULL,
+    attempts        BIGINT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    -- When to try next. Claiming a mail moves this ahead, so that a sender that dies leaves it to be tried again.
+    next_attempt_at BIGINT NOT NULL,
+    -- When it was sent or given up.
+    closed_at       BIGINT,
+    last_error      TEXT
+);
+
+CREATE INDEX outbox_due ON outbox (next_attempt_at) WHERE state = 'waiting';
