@@ -1,5 +1,7 @@
 //! The platforms: how an account is read. Foreign JSON is known here and in the mapping files, nowhere else.
 
+pub mod file;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,0 +1,192 @@
+//! A charge history from a file into the ledger: repeatable, because a charge that is there already is not added again.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::domain::{AccountName, Draw, Reading};
+use crate::provider::file::{ChargeFile, FileBatch, FileError, Fingerprinter, RejectedRow};
+use crate::store::{Incoming, Store, StoreError};
+
+/// Rows in one transaction. Enough that the flush at its end is a small part; few enough that an agent that serves from
+/// the same ledger waits for well under a second.
+const BATCH_ROWS: usize = 4096;
+
+/// Rejected rows that are kept for the report; the rest is counted.
+const KEPT_REJECTIONS: usize = 100;
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// Rows read, good and bad.
+    pub read: u64,
+    /// Charges that the ledger did not have.
+    pub new: u64,
+    /// Charges that it had.
+    pub known: u64,
+    /// Rows that were passed over.
+    pub rejected: u64,
+    /// The first of those, at most a hundred, in the order of the file.
+    pub rejections: Vec<RejectedRow>,
+}
+
+/// How far an import has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// Rows kept so far.
+    pub rows: u64,
+    /// Bytes of the file consumed so far.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub total_bytes: u64,
+}
+
+/// Why an import stopped. What was kept before stays, and importing the file again continues it.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Imports a charge history into an account that the ledger knows. `draws` say which team a charge belongs to where the
+/// file does not; `fingerprint` lets attempts at the same asset be recognised as retries. `progress` is called after each
+/// batch.
+///
+/// # Errors
+/// The file cannot be read or its header is not understood, or the ledger cannot be written.
+pub async fn import_file(
+    store: &Store,
+    account: &AccountName,
+    draws: &[Draw],
+    path: &Path,
+    fingerprint: Option<Box<Fingerprinter>>,
+    now: Timestamp,
+    mut progress: impl FnMut(ImportProgress) + Send,
+) -> Result<ImportSummary, ImportError> {
+    let mut file = ChargeFile::open(path, fingerprint)?;
+    let total_bytes = file.length();
+    // Unpacking and parsing run on a thread of their own, two batches ahead of the writer at most.
+    let (sender, mut batches) = mpsc::channel::<Result<FileBatch, FileError>>(2);
+    let reading = tokio::task::spawn_blocking(move || {
+        while let Some(batch) = file.next_batch(BATCH_ROWS).transpose() {
+            let is_end = batch.is_err();
+            if sender.blocking_send(batch).is_err() || is_end {
+                return;
+            }
+        }
+    });
+    let mut summary = ImportSummary::default();
+    while let Some(batch) = batches.recv().await {
+        let FileBatch { tasks, rejected, bytes } = batch?;
+        let reading = Reading { tasks, ..Reading::default() };
+        let incoming = Incoming { reading: &reading, outcomes: &[], reset: None, scheduled: None, now };
+        let appended = store.append(account, draws, incoming).await?;
+        summary.read += (reading.tasks.len() + rejected.len()) as u64;
+        summary.new += appended.new_tasks;
+        summary.known += appended.known_tasks;
+        summary.rejected += rejected.len() as u64;
+        let room = KEPT_REJECTIONS.saturating_sub(summary.rejections.len());
+        summary.rejections.extend(rejected.into_iter().take(room));
+        progress(ImportProgress { rows: summary.read, bytes, total_bytes });
+    }
+    // The reader has hung up, so it is over; a panic in it must not look like the end of the file.
+    if let Err(error) = reading.await
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+    Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Credits, DrawKey, EntryKind, RetryKind, TeamName};
+
+    const HEADER: &str = "team,charge_id,at,credits,task_type,quality,outcome,asset\n";
+
+    fn draws() -> Vec<Draw> {
+        let key = DrawKey { account: AccountName::parse("studio").unwrap(), team: TeamName::parse("env").unwrap() };
+        vec![Draw { key, selector: None, allowance: None }]
+    }
+
+    async fn import(store: &Store, path: &Path) -> (ImportSummary, Vec<ImportProgress>) {
+        let fingerprint = |parts: &[&str]| crate::domain::Fingerprint(parts[0].len() as u128);
+        let mut seen = Vec::new();
+        let draws = draws();
+        let account = &draws[0].key.account;
+        let now = Timestamp::from_second(1_790_000_000).unwrap();
+        let imported =
+            import_file(store, account, &draws, path, Some(Box::new(fingerprint)), now, |progress| seen.push(progress));
+        (imported.await.unwrap(), seen)
+    }
+
+    #[tokio::test]
+    async fn importing_twice_is_importing_once() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("ledger.db")).await.unwrap();
+        let account = draws()[0].key.account.clone();
+        store.open_account(&account, [0; 16]).await.unwrap();
+        let mut text = String::from(HEADER);
+        let rows = BATCH_ROWS + 100;
+        for n in 0..rows {
+            let outcome = ["succeeded", "failed", "refunded"][n % 3];
+            let asset = if n < 3 { "tree" } else { "" };
+            text += &format!("env,c{n},2026-01-01T{:02}:00:00Z,2,rig,high,{outcome},{asset}\n", n % 24);
+        }
+        text += "env,bad,yesterday,2,rig,high,failed,\n";
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, text).unwrap();
+
+        let (first, seen) = import(&store, &path).await;
+        let rows = rows as u64;
+        assert_eq!((first.read, first.new, first.known, first.rejected), (rows + 1, rows, 0, 1));
+        assert_eq!(first.rejections[0].line, rows + 2);
+        assert_eq!(seen.len(), 2);
+        assert_eq!((seen[1].rows, seen[1].bytes), (rows + 1, seen[1].total_bytes));
+        let now = Timestamp::from_second(1_790_000_000).unwrap();
+        let facts = store.load_account(&account, &draws(), None, now).await.unwrap();
+        let (second, _) = import(&store, &path).await;
+        assert_eq!((second.new, second.known), (0, rows));
+        assert_eq!(store.load_account(&account, &draws(), None, now).await.unwrap(), facts);
+
+        let team = &facts.teams[&Some(draws()[0].key.team.clone())];
+        let refunded = rows / 3;
+        assert_eq!(team.totals[0].charged, Credits::from_whole(2 * rows as i64));
+        assert_eq!(team.totals[0].refunded, Credits::from_whole(2 * refunded as i64));
+        assert_eq!(team.spent, Credits::from_whole(2 * (rows - refunded) as i64));
+        let kinds: Vec<_> = team.retries.iter().map(|row| (row.kind, row.tasks)).collect();
+        assert_eq!(kinds, [(RetryKind::Rerun, 1), (RetryKind::Resubmission, 1)]);
+        let entries = store.entries(&account, 0, 100_000).await.unwrap();
+        let refunds: Vec<_> = entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Refund).collect();
+        assert_eq!(refunds.len() as u64, refunded);
+        assert!(refunds.iter().all(|(_, entry)| entry.at < now), "a refund belongs to the past it is from");
+    }
+
+    #[tokio::test]
+    async fn a_file_cut_short_keeps_what_came_before() {
+        use std::io::Write;
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("ledger.db")).await.unwrap();
+        let account = draws()[0].key.account.clone();
+        store.open_account(&account, [0; 16]).await.unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(HEADER.as_bytes()).unwrap();
+        for n in 0..3 * BATCH_ROWS {
+            writeln!(encoder, "env,c{n},2026-01-01T00:00:00Z,2,rig,high,failed,").unwrap();
+        }
+        let mut bytes = encoder.finish().unwrap();
+        bytes.truncate(bytes.len() * 9 / 10);
+        let path = folder.path().join("history.csv.gz");
+        std::fs::write(&path, bytes).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let error = import_file(&store, &account, &draws(), &path, None, now, |_| ()).await.unwrap_err();
+        assert!(matches!(error, ImportError::File(FileError::Read { .. })), "{error}");
+        assert!(!store.entries(&account, 0, 1).await.unwrap().is_empty());
+    }
+}
