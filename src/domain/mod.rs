@@ -21,7 +21,10 @@ pub use assessment::*;
 pub use balance::{BalanceState, reconcile_balance, reset_between};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
-pub use forecast::{Confidence, Forecast, Outlook, RunOut};
+pub use forecast::{
+    Announced, Confidence, Forecast, ForecastInput, LateUse, Outlook, PaceChange, PlannedBatch, PriorUse, RunOut,
+    UsageState, UseAhead, forecast, use_ahead,
+};
 pub use ledger::{
     Attempt, Basis, Entry, EntryKind, HourlyUse, KnownTask, RetryKind, TaskChange, classify_attempts, reconcile_task,
 };

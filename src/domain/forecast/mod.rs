@@ -1,0 +1,365 @@
+//! When the credits run out, how surely, and compared with the next reset.
+//!
+//! [`UsageState`] remembers a draw's use in a few hundred numbers; [`forecast`] turns it, what is left and the plan period
+//! into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit for bit.
+
+mod model;
+mod shape;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::model::{Ahead, Model};
+use self::state::{LEVELS, Memory, Present, hours_since_epoch};
+use super::credits::Credits;
+use super::ledger::HourlyUse;
+use super::rule::share_of_period;
+
+pub use self::state::{LateUse, UsageState};
+
+/// What can be said of the future.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outlook {
+    /// A forecast.
+    Forecast(Forecast),
+    /// Not enough to go by; says what is missing.
+    TooLittleHistory {
+        /// Hours since the first charge.
+        hours: u32,
+        /// Charges seen.
+        charges: u32,
+    },
+    /// How much is left is not known (never read, or too old).
+    UnknownBalance,
+}
+
+impl Outlook {
+    /// The forecast, if there is one.
+    pub fn forecast(&self) -> Option<&Forecast> {
+        match self {
+            Outlook::Forecast(forecast) => Some(forecast),
+            Outlook::TooLittleHistory { .. } | Outlook::UnknownBalance => None,
+        }
+    }
+}
+
+/// How much history stands behind a forecast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// Less than two plan periods of history: the range holds, the alert waits for a tenth of the period.
+    Low,
+    /// Two periods or more.
+    Normal,
+}
+
+/// A forecast for one draw at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// The moment it was made for.
+    pub at: Timestamp,
+    /// Probability (0 to 1) that the credits run out before the reset; `None` without a reset.
+    pub probability: Option<f64>,
+    /// Probability (0 to 1) that they run out within a third of the period and before the reset; `None` without a reset.
+    pub probability_soon: Option<f64>,
+    /// The run-out date if use simply went on with no reset.
+    pub run_out: RunOut,
+    /// How far ahead run-out dates are looked for; later is "after that".
+    pub horizon: Timestamp,
+    /// Net use expected up to the reset (or the horizon without one): the median, as likely exceeded as not.
+    pub expected_use: Credits,
+    /// Credits expected to be left unused at the reset (median); `None` without a reset.
+    pub unused: Option<Credits>,
+    /// Pace the model goes by: credits for an average hour of the week.
+    pub pace_per_hour: f64,
+    /// How much history stands behind it.
+    pub confidence: Confidence,
+}
+
+/// Quantiles of the run-out date. `None` is "not before the horizon".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOut {
+    /// One in ten runs out before this.
+    pub p10: Option<Timestamp>,
+    /// As likely before as after.
+    pub p50: Option<Timestamp>,
+    /// Nine in ten run out before this.
+    pub p90: Option<Timestamp>,
+}
+
+/// What a forecast is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ForecastInput<'a> {
+    /// The draw's use up to `now`, the running hour included.
+    pub state: &'a UsageState,
+    /// The moment to forecast from. Not earlier than the last use in `state`, else that use counts as of `now`.
+    pub now: Timestamp,
+    /// Start and end of the plan period, the end exclusive; `None` where nothing resets.
+    pub period: Option<(Timestamp, Timestamp)>,
+    /// Credits that can be spent before the reset; `None` while unknown.
+    pub remaining: Option<Credits>,
+    /// Credits that the period began with; the pace of a team without much history is guessed from it.
+    pub granted: Option<Credits>,
+    /// Net use before the period, see [`PriorUse::of_rows`]; `None` without a period.
+    pub before: Option<PriorUse>,
+    /// What a lead has announced; empty as a rule.
+    pub announced: Announced<'a>,
+}
+
+/// Net use of the last three period lengths before a period, or of what history there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PriorUse {
+    /// Net credits used.
+    pub net: Credits,
+    /// Over so many hours; zero without history.
+    pub hours: f64,
+}
+
+/// What a lead knows and the ledger cannot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Announced<'a> {
+    /// Changes of pace. Where two overlap their effects on the pace add up.
+    pub paces: &'a [PaceChange],
+    /// Planned batches, on top of the usual use.
+    pub batches: &'a [PlannedBatch],
+}
+
+/// An announced change of pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PaceChange {
+    /// What the usual pace is multiplied by; 0 for a holiday. Not below zero.
+    pub factor: f64,
+    /// From this moment on.
+    pub from: Timestamp,
+    /// Up to this moment.
+    pub to: Timestamp,
+}
+
+/// Credits that will be spent at a known moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedBatch {
+    /// When. A batch whose moment has passed is in the ledger already and no longer counts.
+    pub at: Timestamp,
+    /// How many, not below zero.
+    pub credits: Credits,
+}
+
+/// What net use is likely to come up to a moment: a slice through the band of a burn-down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UseAhead {
+    /// The moment.
+    pub until: Timestamp,
+    /// One in ten uses less.
+    pub p10: Credits,
+    /// As likely more as less.
+    pub p50: Credits,
+    /// Nine in ten use less.
+    pub p90: Credits,
+}
+
+/// No forecast with a shorter history, in hours since the first charge.
+const LEAST_HOURS: f64 = 24.0;
+/// No forecast with fewer charges.
+const LEAST_CHARGES: u64 = 3;
+/// What counts as a period where nothing resets, in days: history is long after two of them, and run-out dates are looked
+/// for over two of them.
+const NOTIONAL_PERIOD_DAYS: i64 = 30;
+/// Run-out dates are looked for up to so many period lengths after the period's start.
+const HORIZON_PERIODS: i32 = 2;
+/// History of less than so many periods is short.
+const SHORT_HISTORY_PERIODS: f64 = 2.0;
+/// "Soon" is this share of a period.
+const SOON_SHARE: f64 = 1.0 / 3.0;
+/// People buy roughly what they need: this share of the credits a period began with is the first guess at its use.
+const GUESSED_SHARE_OF_GRANT: f64 = 0.9;
+/// For so many hours of average weight the guess counts in each level while history is short.
+const GUESS_HOURS: f64 = 24.0;
+/// The pace of so many earlier periods is the plan's pace.
+const PRIOR_PERIODS: i32 = 3;
+
+/// Looks ahead from `input.now`.
+///
+/// Without a known amount left there is [`Outlook::UnknownBalance`]. Credits that are gone are a fact and need no history:
+/// the probability is 1 and the run-out date is now. Otherwise fewer than three charges, or less than a day since the
+/// first, are [`Outlook::TooLittleHistory`], also where the plan's credits are known: what people bought says roughly what
+/// they will use in a period, and nothing about whether they have begun.
+pub fn forecast(input: &ForecastInput) -> Outlook {
+    let Some(remaining) = input.remaining else { return Outlook::UnknownBalance };
+    let memory = &input.state.memory;
+    let hours = memory.hours_of_history(input.now).unwrap_or(0.0);
+    let charges = input.state.charges();
+    let is_gone = !remaining.is_positive();
+    if !is_gone && (hours < LEAST_HOURS || charges < LEAST_CHARGES) {
+        return Outlook::TooLittleHistory { hours: hours as u32, charges: u32::try_from(charges).unwrap_or(u32::MAX) };
+    }
+    Outlook::Forecast(View::new(input, memory, hours).forecast(remaining))
+}
+
+/// What net use is likely to come up to each of some moments, by the same model; empty where [`forecast`] has too little
+/// history.
+pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> {
+    let hours = input.state.memory.hours_of_history(input.now).unwrap_or(0.0);
+    if hours < LEAST_HOURS || input.state.charges() < LEAST_CHARGES {
+        return Vec::new();
+    }
+    let view = View::new(input, &input.state.memory, hours);
+    let slice = |until: &Timestamp| UseAhead {
+        until: *until,
+        p10: view.use_at(*until, 0.1),
+        p50: view.use_at(*until, 0.5),
+        p90: view.use_at(*until, 0.9),
+    };
+    moments.iter().map(slice).collect()
+}
+
+impl PriorUse {
+    /// Adds up the rows of the last three period lengths before a period. `rows` are in the order of their hours and reach
+    /// back that far, or to the first charge.
+    pub fn of_rows(rows: &[HourlyUse], (start, end): (Timestamp, Timestamp)) -> PriorUse {
+        let (start, end) = (hours_since_epoch(start), hours_since_epoch(end));
+        let from = start - (end - start).max(0.0) * f64::from(PRIOR_PERIODS);
+        let Some(first) = rows.iter().find(|row| row.charges > 0) else { return PriorUse::default() };
+        let is_before = |moment: f64| move |row: &HourlyUse| (row.hour as f64) < moment;
+        let window = rows.partition_point(is_before(from))..rows.partition_point(is_before(start));
+        PriorUse {
+            net: rows.get(window).unwrap_or_default().iter().map(|row| row.net).sum(),
+            hours: (start - from.max(first.hour as f64)).max(0.0),
+        }
+    }
+}
+
+/// One draw at one moment, with the model made.
+struct View<'a> {
+    input: &'a ForecastInput<'a>,
+    now_hours: f64,
+    present: Present,
+    model: Model,
+    confidence: Confidence,
+}
+
+impl<'a> View<'a> {
+    fn new(input: &'a ForecastInput<'a>, memory: &Memory, hours_of_history: f64) -> View<'a> {
+        let present = memory.at(input.now);
+        let length = input.period.map(|(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
+        let notional_length = length.unwrap_or((NOTIONAL_PERIOD_DAYS * 24) as f64);
+        let is_short = hours_of_history < SHORT_HISTORY_PERIODS * notional_length;
+
+        let level = |guess_hours: f64, guess: f64| -> [f64; LEVELS] {
+            std::array::from_fn(|j| {
+                (present.used[j] + guess_hours * guess) / (present.exposure[j] + guess_hours).max(1e-9)
+            })
+        };
+        let paces = level(0.0, 0.0);
+        let guessed = input.granted.zip(length).filter(|(granted, length)| granted.is_positive() && *length > 0.0);
+        let before = input.before.filter(|before| before.hours >= LEAST_HOURS);
+        let measured = before.map_or(paces[LEVELS - 1], |before| before.net.as_f64().max(0.0) / before.hours);
+        let (paces, plan_pace) = match guessed.filter(|_| is_short) {
+            Some((granted, length)) => {
+                let guess = GUESSED_SHARE_OF_GRANT * granted.as_f64() / length;
+                (level(GUESS_HOURS, guess), guess)
+            }
+            None => (paces, measured),
+        };
+        let elapsed = input.period.map_or(0.5, |(start, end)| share_of_period(input.now, start, end));
+        View {
+            input,
+            now_hours: hours_since_epoch(input.now),
+            present,
+            model: Model::new(&present, &paces, plan_pace, elapsed),
+            confidence: if is_short { Confidence::Low } else { Confidence::Normal },
+        }
+    }
+
+    fn forecast(&self, remaining: Credits) -> Forecast {
+        let now = self.input.now;
+        let horizon = horizon(now, self.input.period);
+        let probability_until = |until: f64| {
+            let left = self.left_at(remaining, until).as_f64();
+            self.model.probability(self.ahead(until), left)
+        };
+        let probability_before_reset = |limit_hours: f64| {
+            let (_, end) = self.input.period?;
+            let until = hours_since_epoch(end).min(self.now_hours + limit_hours);
+            Some(if remaining.is_positive() { probability_until(until) } else { 1.0 })
+        };
+        let soon_hours = self
+            .input
+            .period
+            .map_or(0.0, |(start, end)| (hours_since_epoch(end) - hours_since_epoch(start)).max(0.0) * SOON_SHARE);
+        let end = self.input.period.map_or(horizon, |(_, end)| end.max(now));
+        let expected_use = self.use_at(end, 0.5);
+        Forecast {
+            at: now,
+            probability: probability_before_reset(f64::INFINITY),
+            probability_soon: probability_before_reset(soon_hours),
+            run_out: self.run_out(remaining, horizon),
+            horizon,
+            expected_use,
+            unused: self.input.period.map(|_| (remaining - expected_use).max(Credits::ZERO)),
+            pace_per_hour: self.model.pace_per_hour(),
+            confidence: self.confidence,
+        }
+    }
+
+    fn run_out(&self, remaining: Credits, horizon: Timestamp) -> RunOut {
+        if !remaining.is_positive() {
+            let now = Some(self.input.now);
+            return RunOut { p10: now, p50: now, p90: now };
+        }
+        // Dates fall on whole hours of the clock, so that two forecasts a minute apart name the same one.
+        let first_hour = self.now_hours.floor() as i64 + 1;
+        let hours = hours_since_epoch(horizon).floor() as i64 - first_hour + 1;
+        let steps = u32::try_from(hours.max(0)).unwrap_or(u32::MAX);
+        let moment = |step: u32| (first_hour + i64::from(step)) as f64;
+        let curve = |step: u32| (self.ahead(moment(step)), self.left_at(remaining, moment(step)).as_f64());
+        let reaching = |probability: f64, from: Option<u32>| {
+            from.and_then(|from| self.model.first_reaching(probability, from..steps, &curve))
+        };
+        let p10 = reaching(0.1, Some(0));
+        let p50 = reaching(0.5, p10);
+        let p90 = reaching(0.9, p50);
+        let date = |step: Option<u32>| {
+            step.and_then(|step| Timestamp::from_second((first_hour + i64::from(step)) * 3600).ok())
+        };
+        RunOut { p10: date(p10), p50: date(p50), p90: date(p90) }
+    }
+
+    /// Net use up to a moment, planned batches included, that is not reached with the probability `quantile`.
+    fn use_at(&self, until: Timestamp, quantile: f64) -> Credits {
+        let until_hours = hours_since_epoch(until);
+        let usual =
+            if until_hours <= self.now_hours { 0.0 } else { self.model.use_at(self.ahead(until_hours), quantile) };
+        // Beyond what an amount can hold only a history of absurd amounts leads; then the largest amount stands.
+        let usual = Credits::from_statistic(usual).unwrap_or(Credits::MAX_PARSED);
+        usual + self.planned_until(until_hours)
+    }
+
+    fn ahead(&self, until: f64) -> Ahead {
+        let usual = self.present.shape.exposure(self.now_hours, until);
+        let change = |change: &PaceChange| {
+            let from = hours_since_epoch(change.from).max(self.now_hours);
+            (change.factor.max(0.0) - 1.0) * self.present.shape.exposure(from, hours_since_epoch(change.to).min(until))
+        };
+        let announced: f64 = self.input.announced.paces.iter().map(change).sum();
+        Ahead { hours: until - self.now_hours, exposure: (usual + announced).max(0.0) }
+    }
+
+    fn left_at(&self, remaining: Credits, until: f64) -> Credits {
+        remaining - self.planned_until(until)
+    }
+
+    fn planned_until(&self, until: f64) -> Credits {
+        let is_due = |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
+        self.input.announced.batches.iter().filter(is_due).map(|batch| batch.credits.max(Credits::ZERO)).sum()
+    }
+}
+
+/// How far ahead run-out dates are looked for.
+fn horizon(now: Timestamp, period: Option<(Timestamp, Timestamp)>) -> Timestamp {
+    let (start, length) = match period {
+        Some((start, end)) => (start, end.duration_since(start)),
+        None => (now, SignedDuration::from_hours(NOTIONAL_PERIOD_DAYS * 24)),
+    };
+    start.saturating_add(length * HORIZON_PERIODS).unwrap_or(Timestamp::MAX).max(now)
+}

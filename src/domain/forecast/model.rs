@@ -1,0 +1,258 @@
+//! The arithmetic of the forecast: what is still to come is log-normal around a pooled pace.
+//!
+//! Seven paces with half-lives from 12 hours to 12 weeks, and the pace of the last plan periods, are pooled by their
+//! geometric mean: one huge day moves it little. The spread has three sources: lumps (single days), drift (weeks that
+//! stray from their pace) and thin data (few charges). The result is recalibrated by a logistic curve. The constants were
+//! fitted once, by maximum likelihood, on the charge histories of many teams together; nothing is fitted for a team, its
+//! state adapts.
+
+use std::f64::consts::SQRT_2;
+use std::ops::Range;
+
+use super::state::{LEVELS, Present};
+
+/// Shares of the seven levels and of the plan's pace in the pooled pace.
+const SHARES: [f64; LEVELS + 1] = [0.0192, 0.0192, 0.0290, 0.0581, 0.3518, 0.1342, 0.3651, 0.0235];
+/// So much of the plan's pace is added to each level: a team at rest does not stay at rest for ever.
+const PLAN_PACE_FLOOR: f64 = 0.05;
+/// Mean of what is to come, as a power law of the horizon in weeks.
+const MEAN_OFFSET: f64 = -0.084;
+const MEAN_BY_HORIZON: f64 = -0.113;
+/// Variance over squared mean: lumps, drift as a power law of horizon and wobble, thin data.
+const LUMPS: f64 = 2.293;
+const DRIFT: f64 = 0.1371;
+const DRIFT_BY_HORIZON: f64 = -0.162;
+const DRIFT_BY_WOBBLE: f64 = 1.431;
+const THIN_DATA: f64 = 1.185;
+/// The recalibration: offset, slope, and how the offset moves with the elapsed share of the period.
+const CALIBRATION_OFFSET: f64 = 0.869;
+const CALIBRATION_SLOPE: f64 = 1.333;
+const CALIBRATION_BY_ELAPSED: f64 = -0.740;
+
+/// The wobble at which drift is as fitted.
+const TYPICAL_WOBBLE: f64 = 0.25;
+const HOURS_OF_A_WEEK: f64 = 168.0;
+/// Raw probabilities are kept this far from 0 and 1.
+const CLIP: f64 = 1e-5;
+/// The least that a pace, an exposure and an amount count as, so that logarithms stay finite.
+const LEAST_PACE: f64 = 1e-9;
+const LEAST_EXPOSURE: f64 = 1e-9;
+const LEAST_CREDITS: f64 = 1e-6;
+
+/// A draw at one moment, ready to be asked about any horizon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Model {
+    log_pace: f64,
+    lumps: f64,
+    drift: f64,
+    thin_data: f64,
+    calibration_offset: f64,
+}
+
+/// How far ahead a question looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ahead {
+    /// Hours from now; less than one counts as one.
+    pub(super) hours: f64,
+    /// The same in hours of average weight.
+    pub(super) exposure: f64,
+}
+
+/// The logarithms of a horizon, in weeks and in exposure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct LogAhead {
+    weeks: f64,
+    exposure: f64,
+}
+
+/// What is to come up to some horizon, as a log-normal distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ToCome {
+    log_mean: f64,
+    /// Variance over squared mean.
+    variance: f64,
+}
+
+impl Model {
+    /// `paces` are the levels' in credits per hour of average weight, `plan_pace` that of the last plan periods in credits
+    /// per hour, `elapsed` the share of the period that has passed (0 to 1).
+    pub(super) fn new(present: &Present, paces: &[f64; LEVELS], plan_pace: f64, elapsed: f64) -> Model {
+        let pools = paces.iter().chain([&plan_pace]);
+        let log_pace =
+            pools.zip(SHARES).map(|(pace, share)| share * libm::log(pace + PLAN_PACE_FLOOR * plan_pace + LEAST_PACE));
+        Model {
+            log_pace: log_pace.sum(),
+            lumps: LUMPS * present.dispersion.max(LEAST_CREDITS),
+            drift: DRIFT * libm::pow(present.wobble / TYPICAL_WOBBLE, DRIFT_BY_WOBBLE),
+            thin_data: THIN_DATA / (present.charges + 1.0),
+            calibration_offset: CALIBRATION_OFFSET + CALIBRATION_BY_ELAPSED * (elapsed - 0.5),
+        }
+    }
+
+    /// The pooled pace, in credits for an average hour of the week.
+    pub(super) fn pace_per_hour(&self) -> f64 {
+        libm::exp(self.log_pace)
+    }
+
+    /// The probability that use ahead reaches `remaining` credits.
+    pub(super) fn probability(&self, ahead: Ahead, remaining: f64) -> f64 {
+        if remaining <= 0.0 {
+            return 1.0;
+        }
+        self.calibrated(self.to_come(LogAhead::new(ahead)).score(log_credits(remaining)))
+    }
+
+    /// The amount that use ahead stays below with this probability (between 0 and 1): the inverse of
+    /// [`Model::probability`].
+    pub(super) fn use_at(&self, ahead: Ahead, quantile: f64) -> f64 {
+        let to_come = self.to_come(LogAhead::new(ahead));
+        let spread = libm::log1p(to_come.variance);
+        libm::exp(to_come.log_mean - spread / 2.0 - self.score_for(1.0 - quantile) * spread.sqrt())
+    }
+
+    /// The first step in `steps` at which the probability reaches `wanted`, if any. `ahead` and `remaining` of a step say
+    /// how far ahead it lies and what can be spent until then; from step to step hours and exposure must not fall, and
+    /// what can be spent must not rise.
+    ///
+    /// The probability is not quite monotone in the horizon: over a night the exposure hardly grows while the mean is drawn
+    /// down by the longer horizon. So this does not bisect: it halves the range and leaves out each half whose bound stays
+    /// short.
+    pub(super) fn first_reaching(
+        &self,
+        wanted: f64,
+        steps: Range<u32>,
+        step: &impl Fn(u32) -> (Ahead, f64),
+    ) -> Option<u32> {
+        let last = steps.end.checked_sub(1).filter(|last| *last >= steps.start)?;
+        let limit = |number: u32| {
+            let (ahead, remaining) = step(number);
+            Limit { number, ahead: LogAhead::new(ahead), log_remaining: log_credits(remaining) }
+        };
+        let (first, last) = (limit(steps.start), limit(last));
+        let search = Search { model: self, score: self.score_for(wanted), limit: &limit };
+        if search.is_reached_at(&first) { Some(first.number) } else { search.first_between(&first, &last) }
+    }
+
+    fn to_come(&self, ahead: LogAhead) -> ToCome {
+        let log_mean = self.log_mean(ahead.weeks, ahead.exposure);
+        ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }
+    }
+
+    fn log_mean(&self, log_weeks: f64, log_exposure: f64) -> f64 {
+        self.log_pace + MEAN_OFFSET + MEAN_BY_HORIZON * log_weeks + log_exposure
+    }
+
+    fn variance(&self, log_mean: f64, log_weeks: f64) -> f64 {
+        let lumps = self.lumps * libm::exp(-log_mean);
+        let drift = self.drift * libm::exp(DRIFT_BY_HORIZON * log_weeks);
+        lumps + drift + self.thin_data
+    }
+
+    fn calibrated(&self, score: f64) -> f64 {
+        let raw = (libm::erfc(-score / SQRT_2) / 2.0).clamp(CLIP, 1.0 - CLIP);
+        logistic(self.calibration_offset + CALIBRATION_SLOPE * logit(raw))
+    }
+
+    /// The score at which the calibrated probability is `wanted`.
+    fn score_for(&self, wanted: f64) -> f64 {
+        let raw = logistic((logit(wanted) - self.calibration_offset) / CALIBRATION_SLOPE);
+        normal_quantile(raw)
+    }
+}
+
+/// A search for the first step that reaches a score.
+struct Search<'a, F> {
+    model: &'a Model,
+    score: f64,
+    limit: &'a F,
+}
+
+/// A step, as the limit of a range of steps.
+struct Limit {
+    number: u32,
+    ahead: LogAhead,
+    log_remaining: f64,
+}
+
+impl<F: Fn(u32) -> Limit> Search<'_, F> {
+    fn is_reached_at(&self, limit: &Limit) -> bool {
+        self.model.to_come(limit.ahead).score(limit.log_remaining) >= self.score
+    }
+
+    /// The first step later than `before`, up to and with `last`.
+    fn first_between(&self, before: &Limit, last: &Limit) -> Option<u32> {
+        match last.number - before.number {
+            0 => None,
+            1 => self.is_reached_at(last).then_some(last.number),
+            _ if self.highest_score(before, last) < self.score => None,
+            distance => {
+                let middle = (self.limit)(before.number + distance / 2);
+                self.first_between(before, &middle).or_else(|| self.first_between(&middle, last))
+            }
+        }
+    }
+
+    /// A bound on the score of every step between two: each part is taken at the limit where it favours running out.
+    fn highest_score(&self, before: &Limit, last: &Limit) -> f64 {
+        let highest_mean = self.model.log_mean(before.ahead.weeks, last.ahead.exposure);
+        let excess = highest_mean - last.log_remaining;
+        // The score is `excess / spread - spread / 2`. Above zero excess it falls with the spread, so the smallest counts;
+        // else it rises with the spread up to a peak, so the largest counts, or the peak if that comes first.
+        let spread = if excess >= 0.0 {
+            libm::log1p(self.model.variance(highest_mean, last.ahead.weeks)).sqrt()
+        } else {
+            let lowest_mean = self.model.log_mean(last.ahead.weeks, before.ahead.exposure);
+            let largest = libm::log1p(self.model.variance(lowest_mean, before.ahead.weeks)).sqrt();
+            largest.min((-2.0 * excess).sqrt())
+        };
+        excess / spread - spread / 2.0
+    }
+}
+
+impl LogAhead {
+    fn new(ahead: Ahead) -> LogAhead {
+        LogAhead {
+            weeks: libm::log(ahead.hours.max(1.0) / HOURS_OF_A_WEEK),
+            exposure: libm::log(ahead.exposure.max(LEAST_EXPOSURE)),
+        }
+    }
+}
+
+impl ToCome {
+    /// How many standard deviations of the logarithm the median lies above an amount.
+    fn score(&self, log_credits: f64) -> f64 {
+        let spread = libm::log1p(self.variance);
+        (self.log_mean - spread / 2.0 - log_credits) / spread.sqrt()
+    }
+}
+
+fn log_credits(credits: f64) -> f64 {
+    libm::log(credits.max(LEAST_CREDITS))
+}
+
+fn logit(probability: f64) -> f64 {
+    libm::log(probability / (1.0 - probability))
+}
+
+fn logistic(value: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-value))
+}
+
+/// The inverse of the normal distribution function, by Newton's method from the centre outwards. For probabilities
+/// between 1e-5 and 1 - 1e-5 it converges to the last digits in fewer steps than are made.
+fn normal_quantile(probability: f64) -> f64 {
+    const SQRT_TWO_PI: f64 = 2.506_628_274_631_000_7;
+    // The logistic approximation starts within 0.1 of the answer over the whole range.
+    let mut score = logit(probability) / 1.702;
+    for _ in 0..8 {
+        let miss = libm::erfc(-score / SQRT_2) / 2.0 - probability;
+        let slope = libm::exp(-score * score / 2.0) / SQRT_TWO_PI;
+        let step = miss / slope;
+        // Halley's correction keeps the steps short in the tails.
+        score -= step / (1.0 + score * step / 2.0);
+        if step.abs() < 1e-14 {
+            break;
+        }
+    }
+    score
+}
