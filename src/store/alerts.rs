@@ -52,18 +52,22 @@ impl Store {
 }
 
 async fn keep_alert(connection: &mut SqliteConnection, account: i64, change: &AlertChange) -> sqlx::Result<()> {
-    let (state, stage, since, clear_since, notified_at, ended_at) = match &change.alert.state {
-        AlertState::Inactive => ("inactive", None, None, None, None, None),
-        AlertState::Firing { stage, since, clear_since, notified_at } => {
-            ("firing", Some(*stage), Some(*since), *clear_since, Some(*notified_at), None)
+    let (state, stage, since, clear_since, notified_at, told_run_out, ended_at) = match &change.alert.state {
+        AlertState::Inactive => ("inactive", None, None, None, None, None, None),
+        AlertState::Firing { stage, since, clear_since, notified_at, told_run_out } => {
+            ("firing", Some(*stage), Some(*since), *clear_since, Some(*notified_at), *told_run_out, None)
         }
-        AlertState::Resolved { stage, since, at } => ("resolved", Some(*stage), Some(*since), None, None, Some(*at)),
+        AlertState::Resolved { stage, since, at } => {
+            ("resolved", Some(*stage), Some(*since), None, None, None, Some(*at))
+        }
     };
     let upsert = "INSERT INTO alerts (account_id, team, rule, period_start, episode, state, stage, since, clear_since, \
-                  notified_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                  notified_at, told_run_out, ended_at) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
                   ON CONFLICT (account_id, team, rule, period_start) DO UPDATE SET episode = excluded.episode, \
                   state = excluded.state, stage = excluded.stage, since = excluded.since, \
-                  clear_since = excluded.clear_since, notified_at = excluded.notified_at, ended_at = excluded.ended_at";
+                  clear_since = excluded.clear_since, notified_at = excluded.notified_at, \
+                  told_run_out = excluded.told_run_out, ended_at = excluded.ended_at";
     sqlx::query(upsert)
         .bind(account)
         .bind(change.key.team.as_str())
@@ -75,6 +79,7 @@ async fn keep_alert(connection: &mut SqliteConnection, account: i64, change: &Al
         .bind(since.map(millis))
         .bind(clear_since.map(millis))
         .bind(notified_at.map(millis))
+        .bind(told_run_out.map(millis))
         .bind(ended_at.map(millis))
         .execute(connection)
         .await?;
@@ -116,15 +121,17 @@ pub(super) async fn load(
     account: i64,
     period_start: Timestamp,
 ) -> sqlx::Result<Vec<AlertFacts>> {
-    type Columns =
-        (String, String, i64, u32, String, Option<String>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
-    let select = "SELECT team, rule, period_start, episode, state, stage, since, clear_since, notified_at, ended_at \
-                  FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing') \
+    type Instant = Option<i64>;
+    type Columns = (String, String, i64, u32, String, Option<String>, Instant, Instant, Instant, Instant, Instant);
+    let select = "SELECT team, rule, period_start, episode, state, stage, since, clear_since, notified_at, \
+                  told_run_out, ended_at FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing') \
                   ORDER BY team, rule, period_start";
     let found: Vec<Columns> =
         sqlx::query_as(select).bind(account).bind(millis(period_start)).fetch_all(connection).await?;
     let facts = |columns: Columns| {
-        let (team, rule, period_start, episode, state, stage, since, clear_since, notified_at, ended_at) = columns;
+        let (team, rule, period_start, episode, state) = (columns.0, columns.1, columns.2, columns.3, columns.4);
+        let (stage, since, clear_since) = (columns.5, columns.6, columns.7);
+        let (notified_at, told_run_out, ended_at) = (columns.8, columns.9, columns.10);
         let stage = stage.as_deref().and_then(Stage::parse);
         let state = match state.as_str() {
             "firing" => AlertState::Firing {
@@ -132,6 +139,7 @@ pub(super) async fn load(
                 since: instant(since?),
                 clear_since: clear_since.map(instant),
                 notified_at: instant(notified_at?),
+                told_run_out: told_run_out.map(instant),
             },
             "resolved" => AlertState::Resolved { stage: stage?, since: instant(since?), at: instant(ended_at?) },
             _ => AlertState::Inactive,

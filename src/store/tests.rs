@@ -295,7 +295,13 @@ async fn an_alert_and_its_mails_are_one_commit() {
     let key = DrawKey { account: account(), team: team("env") };
     let alert = Alert {
         episode: 1,
-        state: AlertState::Firing { stage: Stage::Warning, since: at(0), clear_since: Some(at(1)), notified_at: at(2) },
+        state: AlertState::Firing {
+            stage: Stage::Warning,
+            since: at(0),
+            clear_since: Some(at(1)),
+            notified_at: at(2),
+            told_run_out: Some(at(3)),
+        },
     };
     let change =
         AlertChange { key: key.clone(), rule: RuleName::Exhaustion, period_start: at(0), alert: alert.clone() };

@@ -60,6 +60,7 @@ impl Scene {
             since: at("2026-11-20T09:05:00Z"),
             clear_since: None,
             notified_at: at("2026-11-21T09:05:00Z"),
+            told_run_out: None,
         };
         let draw = DrawAssessment {
             key,

@@ -180,6 +180,7 @@ CREATE TABLE alerts (
     since        BIGINT,
     clear_since  BIGINT,
     notified_at  BIGINT,
+    told_run_out BIGINT,
     ended_at     BIGINT,
     PRIMARY KEY (account_id, team, rule, period_start)
 ) WITHOUT ROWID;
