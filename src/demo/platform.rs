@@ -36,7 +36,7 @@ pub use catalog::{Output, TASK_TYPES, TaskType};
 pub use faults::Fault;
 pub use server::Endpoint;
 pub use task::{Fate, Prompt, Task, TaskId};
-pub use teams::{DEMO_TEAMS, DEMO_ZONE, DemoTeam, HOT, STEADY, WASTEFUL};
+pub use teams::{DEMO_TEAMS, DEMO_ZONE, DemoTeam, HOT, STEADY, WASTEFUL, demo_start};
 pub use world::{NewTask, World, WorldError};
 
 /// A [`World`] behind a loopback server. Dropping it stops the server.

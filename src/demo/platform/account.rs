@@ -132,7 +132,7 @@ pub struct Account {
 }
 
 /// How many tasks of one account the platform works on at once. The others wait.
-const WORKERS: usize = 3;
+const WORKERS: usize = 2;
 
 /// Something that will happen. Ordered by time, then by when it was decided, so that every run is the same run.
 #[derive(Clone)]

@@ -181,7 +181,7 @@ impl AssetPlan<'_> {
         let attempts = 1 + pick(&mut self.chance, habits.attempts);
         let mut has_model = false;
         for _ in 0..attempts {
-            let (kind, seconds) = if is_text { (PREVIEW, 100..280) } else { (IMAGE, 150..420) };
+            let (kind, seconds) = if is_text { (PREVIEW, 200..540) } else { (IMAGE, 300..780) };
             has_model |= self.launch(kind, seconds);
         }
         if !has_model {
@@ -189,15 +189,15 @@ impl AssetPlan<'_> {
         }
         // All dice are thrown whatever they show, so that one step more does not change the rest of the asset.
         let steps = [
-            (REFINE, if is_text { habits.refine_share } else { 0.0 }, 120..360),
-            (RETEXTURE, habits.retexture_share, 100..260),
-            (REMESH, habits.remesh_share, 40..120),
-            (RIG, habits.rig_share, 40..110),
+            (REFINE, if is_text { habits.refine_share } else { 0.0 }, 240..720),
+            (RETEXTURE, habits.retexture_share, 200..520),
+            (REMESH, habits.remesh_share, 80..240),
+            (RIG, habits.rig_share, 80..220),
         ];
         for (kind, share, seconds) in steps {
             let succeeded = self.chance.random_bool(share) && self.launch(kind, seconds);
             if succeeded && kind.name == RIG.name && self.chance.random_bool(0.5) {
-                self.launch(ANIMATION, 30..90);
+                self.launch(ANIMATION, 60..180);
             }
         }
     }

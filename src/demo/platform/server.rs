@@ -1,7 +1,6 @@
 //! Requests in, published answers out.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
@@ -96,8 +95,11 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         _ => answer(&shared, endpoint, &request, now, fault.as_ref(), skew),
     };
     let mut response = Response::new(match fault {
-        Some(Fault::BrokenOff) => half_then_error(answer.body),
-        Some(Fault::Stall) => half_then_nothing(answer.body, shared.stopping.clone()),
+        Some(Fault::BrokenOff) => {
+            // Without a turn for the connection, the first half would stay unsent too.
+            half_of(&answer.body, tokio::task::yield_now())
+        }
+        Some(Fault::Stall) => half_of(&answer.body, shared.stopping.clone().cancelled_owned()),
         Some(ref fault) => Body::from(fault.spoil(answer.body)),
         None => Body::from(answer.body),
     });
@@ -299,18 +301,11 @@ fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     }
 }
 
-fn half_then_error(body: Vec<u8>) -> Body {
+/// Half a body, and the end of the connection once `until` is over.
+fn half_of(body: &[u8], until: impl Future<Output = ()> + Send + 'static) -> Body {
     let half = Bytes::from(body[..body.len() / 2].to_vec());
-    let broken = std::io::Error::other("broken off on request");
-    Body::from_stream(futures_util::stream::iter([Ok(half), Err(broken)]))
-}
-
-fn half_then_nothing(body: Vec<u8>, stopping: CancellationToken) -> Body {
-    let half = Bytes::from(body[..body.len() / 2].to_vec());
-    let first = futures_util::stream::iter([Ok::<Bytes, Infallible>(half)]);
-    // Ends when the platform stops, so that a stalled answer does not keep it alive.
-    let silence = futures_util::stream::once(stopping.cancelled_owned()).map(|()| Ok(Bytes::new()));
-    Body::from_stream(first.chain(silence))
+    let end = futures_util::stream::once(until).map(|()| Err(std::io::Error::other("broken off on request")));
+    Body::from_stream(futures_util::stream::iter([Ok(half)]).chain(end))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

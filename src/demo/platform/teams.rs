@@ -1,5 +1,6 @@
 //! The three teams of the demo, and the months they have behind them.
 
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -35,9 +36,9 @@ const ELAPSED: SignedDuration = SignedDuration::from_hours(24 * 27 / 2);
 /// Whole periods before the running one that the teams have behind them.
 const PERIODS_OF_HISTORY: usize = 2;
 /// How long before the reset the hot team runs dry if nobody buys credits.
-const DRY_BEFORE_RESET: SignedDuration = SignedDuration::from_hours(24 * 5);
+const DRY_BEFORE_RESET: SignedDuration = SignedDuration::from_hours(24 * 5 - 6);
 /// What the hot team has left at the beginning, as a multiple of what its old pace would still use: a coin toss.
-const HOT_FUEL: f64 = 0.94;
+const HOT_FUEL: f64 = 0.92;
 /// What the hot team can still spend after its top-up, as a multiple of what its new pace will still use.
 const HOT_FUEL_AFTER_TOP_UP: f64 = 1.6;
 /// The top-up comes in the morning of the working day of that number after the beginning.
@@ -52,9 +53,19 @@ impl World {
     /// The grants are fitted to what the teams are going to use, so that every seed tells the same story: see
     /// [`STEADY`], [`HOT`] and [`WASTEFUL`].
     pub fn demo(seed: u64, now: Timestamp) -> World {
-        // The zone is in the time-zone data that is compiled in, and 1 to 3 are distinct names and keys.
+        // Only names and keys that come twice can be refused, and these are constants that a test builds from.
         DemoBuilder::new(seed, now).and_then(DemoBuilder::build).expect("the demo's own teams fit together")
     }
+}
+
+/// A good moment to begin the demo: the Monday of that week, nine in the morning where the teams live. The hot
+/// team's alert then comes within some three days and its credits at the end of the same week.
+pub fn demo_start(today: Timestamp) -> Timestamp {
+    let local = today.to_zoned(demo_zone()).date();
+    // Counted from tomorrow, so that a Monday is its own.
+    let monday = local.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday));
+    let at_nine = monday.and_then(|monday| monday.at(9, 0, 0, 0).to_zoned(demo_zone()));
+    at_nine.map_or(today, |zoned| zoned.timestamp())
 }
 
 struct DemoBuilder {
@@ -69,7 +80,7 @@ struct DemoBuilder {
 
 impl DemoBuilder {
     fn new(seed: u64, now: Timestamp) -> Result<DemoBuilder, WorldError> {
-        let zone = TimeZone::get(DEMO_ZONE).unwrap_or(TimeZone::UTC);
+        let zone = demo_zone();
         let first_day = (now - ELAPSED).to_zoned(zone.clone()).date();
         let anchor = AnchorDay { day: first_day.day(), time: jiff::civil::Time::midnight(), zone: zone.clone() };
         let reset = next_reset(&anchor, now).unwrap_or(now);
@@ -104,33 +115,52 @@ impl DemoBuilder {
     /// The hot team: its pace from now on is such that what is left lasts until some days before the reset.
     fn hot_team(&self) -> (Behaviour, Credits) {
         let mut hot = self.behaviour(2, hot_habits());
-        let began_at = hot.date_of(self.began);
-        let calm_until = hot.date_of(self.period_start);
         let hurries_from = hot.date_of(self.now + SignedDuration::from_hours(12));
-        let with_pace = |factor: f64| {
-            vec![
-                Pace { from: began_at, factor: 0.92 },
-                Pace { from: calm_until, factor: 1.0 },
-                Pace { from: hurries_from, factor },
-                Pace { from: hot.date_of(self.reset), factor: 1.0 },
-            ]
-        };
-        let paces_of: Vec<Vec<Pace>> = (0..=40).map(|step| with_pace(1.0 + 0.05 * f64::from(step))).collect();
-        hot.paces = paces_of[0].clone();
+        let history: Vec<Timestamp> = self.past_periods();
 
-        let four_weeks_ago = self.now - SignedDuration::from_hours(24 * 28);
-        let recent = hot.net_use(four_weeks_ago, self.now).as_f64() / weight_between(&hot, four_weeks_ago, self.now);
-        let left = HOT_FUEL * recent * weight_between(&hot, self.now, self.reset);
-        let grant = round_up(hot.net_use(self.period_start, self.now).as_f64() + left, 100);
+        // Earlier periods were calmer, and calm enough for the grant that the running one leads to.
+        let grant = self.hot_grant(&hot).as_f64();
+        let mut calm: Vec<Pace> = Vec::new();
+        for (from, until) in history.iter().zip(&history[1..]) {
+            let factor = 0.95 * grant / hot.net_use(*from, *until).as_f64();
+            calm.push(Pace { from: hot.date_of(*from), factor: factor.min(0.92) });
+        }
+        calm.push(Pace { from: hot.date_of(self.period_start), factor: 1.0 });
+        hot.paces = calm.clone();
+        let grant = self.hot_grant(&hot);
 
-        let dry_at = self.reset - DRY_BEFORE_RESET;
-        for paces in paces_of {
-            hot.paces = paces;
-            if hot.net_use(self.period_start, dry_at) >= grant {
+        // The least haste that uses up the grant in time.
+        let hurries_at = hurries_from.to_zoned(self.zone.clone()).map_or(self.now, |zoned| zoned.timestamp());
+        let left = grant - hot.net_use(self.period_start, hurries_at);
+        for step in 0..=120 {
+            hot.paces = calm.clone();
+            hot.paces.push(Pace { from: hurries_from, factor: 0.7 + 0.02 * f64::from(step) });
+            hot.paces.push(Pace { from: hot.date_of(self.reset), factor: 1.0 });
+            if hot.net_use(hurries_at, self.reset - DRY_BEFORE_RESET) >= left {
                 break;
             }
         }
         (hot, grant)
+    }
+
+    /// Enough for the running period at the old pace, or not quite.
+    fn hot_grant(&self, hot: &Behaviour) -> Credits {
+        let four_weeks_ago = self.now - SignedDuration::from_hours(24 * 28);
+        let recent = hot.net_use(four_weeks_ago, self.now).as_f64() / weight_between(hot, four_weeks_ago, self.now);
+        let left = HOT_FUEL * recent * weight_between(hot, self.now, self.reset);
+        round_up(hot.net_use(self.period_start, self.now).as_f64() + left, 100)
+    }
+
+    /// The beginnings of the past periods and of the running one.
+    fn past_periods(&self) -> Vec<Timestamp> {
+        let mut starts = vec![self.began];
+        while let Some(next) = starts.last().and_then(|last| next_reset(&self.anchor, *last)) {
+            if next > self.period_start {
+                break;
+            }
+            starts.push(next);
+        }
+        starts
     }
 
     /// Half past ten, some working days after the beginning.
@@ -226,6 +256,11 @@ fn last_reset_before(anchor: &AnchorDay, reset: Timestamp) -> Timestamp {
         at = next;
     }
     at
+}
+
+fn demo_zone() -> TimeZone {
+    // The zone is in the time-zone data that is compiled in; the story is the same one in any zone.
+    TimeZone::get(DEMO_ZONE).unwrap_or(TimeZone::UTC)
 }
 
 fn round_up(credits: f64, step: i64) -> Credits {

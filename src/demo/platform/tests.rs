@@ -1,1 +1,4 @@
-
+mod http;
+mod shapes;
+mod story;
+mod world;

@@ -215,6 +215,11 @@ impl World {
         self.end_task(id, at, TaskState::Cancelled)
     }
 
+    #[cfg(test)]
+    pub(super) fn account_mut_for_tests(&mut self, name: &str) -> &mut Account {
+        self.account_mut(name).unwrap()
+    }
+
     fn end_task(&mut self, id: TaskId, at: Timestamp, state: TaskState) -> Result<(), WorldError> {
         let (account, number) = self.open_task(id)?;
         let task = &mut account.tasks[number];
