@@ -8,6 +8,17 @@ use jiff::Timestamp;
 
 use crate::domain::{Collector, Reading};
 
+pub mod client;
+mod fingerprint;
+pub mod http;
+pub mod mapping;
+mod tasks;
+
+pub use client::{Limits, SharedClient, check_base_url};
+pub use fingerprint::fingerprint;
+pub use http::HttpProvider;
+pub use mapping::{EndpointKind, Mapping, MappingError};
+
 /// What a poll asks of a platform.
 #[derive(Clone, Debug)]
 pub struct ReadRequest {

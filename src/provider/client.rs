@@ -1,0 +1,332 @@
+//! The HTTP client that all providers share: limits on time and size, no redirects, and status codes as reasons.
+
+use std::error::Error as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url, redirect, retry};
+
+use super::{FailureReason, ProviderError};
+
+/// Limits on one request. The poller limits the whole poll besides.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest time to connect, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest silence while an answer arrives.
+    pub read_timeout: Duration,
+    /// Longest time from sending to the last byte.
+    pub total_timeout: Duration,
+    /// Largest answer, in bytes after decompression.
+    pub largest_body: usize,
+    /// How often a passing failure is tried again within one poll.
+    pub retries: u32,
+    /// Longest pause before the first of these; it doubles each time. The pause is drawn evenly from zero up to it.
+    pub backoff: Duration,
+    /// Longest `Retry-After` that is waited for within a poll; after a longer one the collector gives up.
+    pub longest_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(20),
+            total_timeout: Duration::from_secs(30),
+            largest_body: 16 * 1024 * 1024,
+            retries: 2,
+            backoff: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One pool of connections for every account. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct SharedClient(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    https: OnceLock<Result<Client, String>>,
+    loopback: OnceLock<Result<Client, String>>,
+}
+
+/// The answer to one call that could not be used.
+#[derive(Debug)]
+pub(super) struct CallError {
+    /// The status, if there was an answer.
+    pub(super) status: Option<u16>,
+    pub(super) error: ProviderError,
+}
+
+/// One GET request.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) url: Url,
+    /// Values that hold a key are marked as sensitive.
+    pub(super) headers: HeaderMap,
+    /// The present moment, against which a date in `Retry-After` is read where the answer has none of its own.
+    pub(super) now: Timestamp,
+}
+
+/// The longest pause that a platform may impose.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Checks an address before anything is sent there: `https`, or `http` to this machine; no user, query or fragment.
+///
+/// # Errors
+/// What was found and what was expected. A password in the address is not shown.
+pub fn check_base_url(text: &str) -> Result<(), String> {
+    let expected = "expected an address such as `https://api.example.com`";
+    let url = Url::parse(text).map_err(|error| format!("{expected}, found one that cannot be read: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{expected}, found one with a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{expected}, found one with `?` or `#`"));
+    }
+    match url.scheme() {
+        "https" if url.host().is_some() => Ok(()),
+        "http" if is_loopback(&url) => Ok(()),
+        "http" => Err(format!(
+            "expected `https`, found `http` to `{}`; plain HTTP would show the key to the network and is for this \
+             machine only (127.0.0.1, [::1], localhost)",
+            url.host_str().unwrap_or_default()
+        )),
+        scheme => Err(format!("{expected}, found the scheme `{scheme}`")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+impl SharedClient {
+    /// Connects to nothing yet.
+    pub fn new(limits: Limits) -> SharedClient {
+        SharedClient(Arc::new(Inner { limits, https: OnceLock::new(), loopback: OnceLock::new() }))
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// The client for a base URL, which is checked.
+    pub(super) fn for_base_url(&self, base_url: &str) -> Result<Client, ProviderError> {
+        let wrong = |message| ProviderError { reason: FailureReason::Configuration, message, retry_after: None };
+        check_base_url(base_url).map_err(|message| wrong(format!("`base_url`: {message}")))?;
+        let limits = &self.0.limits;
+        let client = match base_url.starts_with("https") {
+            true => self.0.https.get_or_init(|| build(limits, true)),
+            false => self.0.loopback.get_or_init(|| build(limits, false)),
+        };
+        client.clone().map_err(|error| wrong(format!("failed to prepare the HTTP client: {error}")))
+    }
+
+    /// Gets a body, trying again after passing failures. Each try adds one to `requests`.
+    pub(super) async fn get(&self, client: &Client, call: &Call, requests: &mut u64) -> Result<Vec<u8>, CallError> {
+        let limits = &self.0.limits;
+        let mut tried = 0;
+        loop {
+            *requests += 1;
+            let failure = match self.get_once(client, call).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let asked_for = failure.error.retry_after.unwrap_or_default();
+            if tried >= limits.retries || !failure.error.reason.is_passing() || asked_for > limits.longest_wait {
+                return Err(failure);
+            }
+            let pause = asked_for + limits.backoff.mul_f64(2_f64.powi(tried as i32) * random_share());
+            tokio::time::sleep(pause).await;
+            tried += 1;
+        }
+    }
+
+    async fn get_once(&self, client: &Client, call: &Call) -> Result<Vec<u8>, CallError> {
+        let broken = |error| CallError { status: None, error: self.broken(call, error) };
+        let sent = client.get(call.url.clone()).headers(call.headers.clone()).send().await;
+        let mut response = sent.map_err(broken)?;
+        let status = response.status();
+        if !status.is_success() {
+            let error = refused(call, status, response.headers());
+            return Err(CallError { status: Some(status.as_u16()), error });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > self.0.limits.largest_body {
+                return Err(CallError { status: Some(status.as_u16()), error: self.too_large(call) });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn broken(&self, call: &Call, error: reqwest::Error) -> ProviderError {
+        let path = call.url.path();
+        let (reason, message) = if error.is_timeout() {
+            let limits = &self.0.limits;
+            let hint = "hint: the platform is slow or out of reach; the next poll tries again";
+            let (total, read) = (limits.total_timeout, limits.read_timeout);
+            let text = format!("GET {path}: no full answer within {total:?}, or silence of {read:?}\n{hint}");
+            (FailureReason::Timeout, text)
+        } else {
+            (FailureReason::Connection, format!("GET {path}: {}", chain(&error.without_url())))
+        };
+        ProviderError { reason, message, retry_after: None }
+    }
+
+    fn too_large(&self, call: &Call) -> ProviderError {
+        let (path, most) = (call.url.path(), self.0.limits.largest_body);
+        let hint = "hint: ask for smaller pages in the mapping (`paging.size`)";
+        let message = format!("GET {path}: expected an answer of at most {most} bytes, found a larger one\n{hint}");
+        ProviderError { reason: FailureReason::TooLarge, message, retry_after: None }
+    }
+}
+
+fn build(limits: &Limits, https: bool) -> Result<Client, String> {
+    // Whoever comes first installs the provider; that another did is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("fuelgauge/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .https_only(https)
+        .connect_timeout(limits.connect_timeout)
+        .read_timeout(limits.read_timeout)
+        .timeout(limits.total_timeout);
+    // Plain HTTP needs no authorities, and a client that looks for them does not build where there are none. What is on
+    // this machine is not behind a proxy.
+    let builder = if https { builder } else { builder.tls_certs_only(std::iter::empty()).no_proxy() };
+    builder.build().map_err(|error| chain(&error))
+}
+
+/// The reason that a status stands for.
+fn reason_of(status: StatusCode) -> FailureReason {
+    match status.as_u16() {
+        401 => FailureReason::Unauthorized,
+        402 => FailureReason::PaymentRequired,
+        403 => FailureReason::Forbidden,
+        404 | 405 => FailureReason::NotFound,
+        429 => FailureReason::RateLimited,
+        500..=599 => FailureReason::ServerError,
+        _ => FailureReason::UnexpectedStatus,
+    }
+}
+
+fn refused(call: &Call, status: StatusCode, headers: &HeaderMap) -> ProviderError {
+    let reason = reason_of(status);
+    let hint = match reason {
+        FailureReason::Unauthorized => "the key is missing, wrong or revoked: look at `api_key_file`",
+        FailureReason::PaymentRequired => "the platform says that the credits are gone",
+        FailureReason::Forbidden => "the key may not do this, often because of the plan",
+        FailureReason::NotFound => "look at `base_url` and at the mapping's path",
+        FailureReason::RateLimited => "poll less often, or find out who else uses this account's limit",
+        FailureReason::ServerError => "the platform has trouble; the next poll tries again",
+        _ if status.is_redirection() => "redirects are not followed: put the final address into `base_url`",
+        _ => "the platform answers otherwise than the mapping expects",
+    };
+    let (path, code) = (call.url.path(), status.as_u16());
+    let message = format!("GET {path}: expected a status from 200 to 299, found {code}\nhint: {hint}");
+    ProviderError { reason, message, retry_after: retry_after(headers, call.now) }
+}
+
+/// `Retry-After` as seconds or as a date, at most an hour. A date is read against the answer's own `Date`, so that
+/// clocks that differ do no harm.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = httpdate::parse_http_date(text).ok()?;
+            let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+            until.duration_since(sent.unwrap_or_else(|| now.into())).unwrap_or_default()
+        }
+    };
+    Some(pause.min(LONGEST_RETRY_AFTER))
+}
+
+/// A share from 0 to 1, so that many agents do not come back at the same instant.
+fn random_share() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness the pause is the longest one, which is safe.
+    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
+        Ok(()) => f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    #[test]
+    fn a_key_travels_encrypted_or_not_at_all() {
+        for (url, expected) in [
+            ("https://api.example.com", ""),
+            ("https://api.example.com/base/", ""),
+            ("http://127.0.0.1:8080", ""),
+            ("http://127.9.9.9", ""),
+            ("http://[::1]:8080", ""),
+            ("http://localhost:8080", ""),
+            ("http://api.example.com", "expected `https`, found `http` to `api.example.com`"),
+            ("http://localhost.example.com", "expected `https`"),
+            ("http://10.0.0.1", "expected `https`"),
+            ("http://0.0.0.0", "expected `https`"),
+            ("https://user:hunter2@api.example.com", "user name or password"),
+            ("http://127.0.0.1@api.example.com", "user name or password"),
+            ("https://api.example.com?key=1", "`?` or `#`"),
+            ("https://api.example.com#a", "`?` or `#`"),
+            ("file:///etc/passwd", "the scheme `file`"),
+            ("api.example.com", "cannot be read"),
+            ("", "cannot be read"),
+        ] {
+            let result = check_base_url(url);
+            match expected {
+                "" => assert_eq!(result, Ok(()), "{url}"),
+                words => assert!(result.clone().is_err_and(|m| m.contains(words)), "{url}: {result:?}"),
+            }
+            assert!(!result.is_err_and(|message| message.contains("hunter2")));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        for (text, date, expected) in [
+            ("120", None, Some(120)),
+            ("0", None, Some(0)),
+            ("86400", None, Some(3600)),
+            ("99999999999999999999999", None, None),
+            ("Sun, 22 Nov 2026 10:00:30 GMT", None, Some(30)),
+            ("Sun, 22 Nov 2026 09:00:00 GMT", None, Some(0)),
+            ("Sun, 22 Nov 2026 23:00:00 GMT", None, Some(3600)),
+            ("Sun, 22 Nov 2026 11:00:30 GMT", Some("Sun, 22 Nov 2026 11:00:00 GMT"), Some(30)),
+            ("soon", None, None),
+            ("-5", None, None),
+        ] {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
+        }
+    }
+}
