@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::account::{AccountName, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
@@ -27,6 +28,8 @@ pub struct AccountAssessment {
     pub account: AccountName,
     /// The moment.
     pub at: Timestamp,
+    /// The account's zone, in which people are told times.
+    pub zone: TimeZone,
     /// The mapping's name; empty for an account that lives on import and push.
     pub platform: String,
     /// The plan's name, where known.

@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
+use super::families::Agent;
 use crate::domain::Collector;
 use crate::provider::FailureReason;
 
@@ -34,56 +35,27 @@ impl AgentMetrics {
     /// # Errors
     /// A family of that name is registered already.
     pub fn register(registry: &Registry) -> Result<AgentMetrics, prometheus::Error> {
-        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
+        let counter = |family: Agent| -> Result<IntCounterVec, prometheus::Error> {
+            let family = family.family();
+            let counter = IntCounterVec::new(Opts::new(family.name, family.help), family.labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
         };
-        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
-            let family = IntGauge::new(name, help)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
+        let gauge = |family: Agent| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(family.family().name, family.family().help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
         };
         Ok(AgentMetrics {
-            source_requests: counter(
-                "fuelgauge_source_requests_total",
-                "HTTP requests made to the platform, failed ones among them.",
-                &["account", "collector"],
-            )?,
-            source_request_failures: counter(
-                "fuelgauge_source_request_failures_total",
-                "Collector runs that failed, by reason.",
-                &["account", "collector", "reason"],
-            )?,
-            notifications: counter(
-                "fuelgauge_notifications_total",
-                "Attempts to deliver a notification, failed ones among them.",
-                &["channel"],
-            )?,
-            notification_failures: counter(
-                "fuelgauge_notification_failures_total",
-                "Attempts to deliver a notification that failed, by reason.",
-                &["channel", "reason"],
-            )?,
-            scheduler_runs: counter("fuelgauge_scheduler_runs_total", "Runs of a scheduled job.", &["job_name"])?,
-            scheduler_missed_runs: counter(
-                "fuelgauge_scheduler_missed_runs_total",
-                "Scheduled runs that did not happen because the process was down, suspended or still busy.",
-                &["job_name"],
-            )?,
-            store_failures: counter(
-                "fuelgauge_store_failures_total",
-                "Reads and writes of the ledger that failed.",
-                &["operation"],
-            )?,
-            config_last_reload_successful: gauge(
-                "fuelgauge_config_last_reload_successful",
-                "Whether the last attempt to load the configuration succeeded.",
-            )?,
-            config_last_reload_success_timestamp: gauge(
-                "fuelgauge_config_last_reload_success_timestamp_seconds",
-                "When the configuration was last loaded with success.",
-            )?,
+            source_requests: counter(Agent::SourceRequests)?,
+            source_request_failures: counter(Agent::SourceRequestFailures)?,
+            notifications: counter(Agent::Notifications)?,
+            notification_failures: counter(Agent::NotificationFailures)?,
+            scheduler_runs: counter(Agent::SchedulerRuns)?,
+            scheduler_missed_runs: counter(Agent::SchedulerMissedRuns)?,
+            store_failures: counter(Agent::StoreFailures)?,
+            config_last_reload_successful: gauge(Agent::ConfigLastReloadSuccessful)?,
+            config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,
         })
     }
 

@@ -1,0 +1,361 @@
+//! Series about accounts, made from the latest snapshot at each scrape. Nothing is kept between scrapes, so an account
+//! that was removed leaves no ghost, and a scrape never waits for a poll.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use prometheus::core::{Collector as PrometheusCollector, Desc};
+use prometheus::proto::MetricFamily;
+use tokio::sync::watch;
+
+use super::families::{FUEL, Fuel};
+use super::fold::Fold;
+use super::sheet::{Sheet, describe};
+use crate::domain::{
+    AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
+    RuleName, Snapshot, Stage, TotalsRow,
+};
+
+/// Builds every account family from the latest snapshot.
+pub struct FuelCollector {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    descriptions: Vec<Desc>,
+}
+
+impl FuelCollector {
+    /// Reads what `snapshot` holds at each scrape.
+    ///
+    /// # Errors
+    /// A family has a name that Prometheus does not allow.
+    pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>) -> Result<FuelCollector, prometheus::Error> {
+        Ok(FuelCollector { snapshot, descriptions: describe(FUEL)? })
+    }
+}
+
+impl PrometheusCollector for FuelCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let mut sheet = Sheet::of(FUEL);
+        fill(&mut sheet, &snapshot);
+        sheet.into_families()
+    }
+}
+
+fn fill(sheet: &mut Sheet, snapshot: &Snapshot) {
+    let mut seen = HashSet::new();
+    // A name twice would make two samples of one series, which Prometheus refuses together with the whole scrape.
+    for account in snapshot.accounts.iter().filter(|account| seen.insert(&account.account)) {
+        account_series(sheet, account);
+    }
+    outbox(sheet, &snapshot.outbox);
+}
+
+impl Sheet {
+    fn add(&mut self, family: Fuel, labels: &[&str], value: f64) {
+        self.put(family as usize, labels, value);
+    }
+
+    fn add_time(&mut self, family: Fuel, labels: &[&str], time: Option<Timestamp>) {
+        if let Some(time) = time {
+            self.add(family, labels, seconds(time));
+        }
+    }
+
+    fn add_credits(&mut self, family: Fuel, labels: &[&str], credits: Option<Credits>) {
+        if let Some(credits) = credits {
+            self.add(family, labels, credits.as_f64());
+        }
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
+}
+
+fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
+    let name = account.account.as_str();
+    sheet.add(Fuel::AccountInfo, &[name, &account.platform, account.plan_name.as_deref().unwrap_or_default()], 1.0);
+    source(sheet, account);
+    balance(sheet, account);
+    queue(sheet, account);
+    plan(sheet, account);
+    if is_current(account, Collector::Balance, account.balance.as_ref().map(|(_, read_at)| *read_at)) {
+        sheet.add_credits(Fuel::Unexplained, &[name], account.unexplained);
+    }
+    sheet.add_credits(Fuel::Granted, &[name], Some(account.granted));
+    ledger(sheet, account);
+    for draw in draws(account) {
+        draw_series(sheet, account, draw);
+    }
+}
+
+/// The draws, each team once.
+fn draws(account: &AccountAssessment) -> impl Iterator<Item = &DrawAssessment> {
+    let mut seen = HashSet::new();
+    account.draws.iter().filter(move |draw| seen.insert(&draw.key.team))
+}
+
+/// The team that facts about the whole account belong to: the only one that draws on it, else none.
+fn only_team(account: &AccountAssessment) -> Option<&DrawAssessment> {
+    match account.draws.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// The team label of the account's balance. A team with an allowance has a row of its own; the balance is not its.
+fn balance_team(account: &AccountAssessment) -> &str {
+    only_team(account).filter(|draw| draw.allowance.is_none()).map_or("", |draw| draw.key.team.as_str())
+}
+
+/// Whether what a collector read may still be shown. What came by import or push has no collector and goes by its age.
+fn is_current(account: &AccountAssessment, collector: Collector, read_at: Option<Timestamp>) -> bool {
+    if has(account, collector) {
+        return account.is_fresh(collector);
+    }
+    read_at.is_some_and(|read_at| account.at.as_second() - read_at.as_second() <= account.stale_after_seconds)
+}
+
+/// Whether the collector exists and has not succeeded lately.
+fn is_stale(account: &AccountAssessment, collector: Collector) -> bool {
+    has(account, collector) && !account.is_fresh(collector)
+}
+
+fn has(account: &AccountAssessment, collector: Collector) -> bool {
+    account.collectors.iter().any(|status| status.collector == collector)
+}
+
+fn source(sheet: &mut Sheet, account: &AccountAssessment) {
+    let name = account.account.as_str();
+    let tried: Vec<_> = account.collectors.iter().filter(|status| status.last_attempt_at.is_some()).collect();
+    if !tried.is_empty() {
+        let up = tried.iter().all(|status| status.last_failure.is_none());
+        sheet.add(Fuel::SourceUp, &[name], f64::from(u8::from(up)));
+    }
+    for collector in Collector::ALL {
+        let Some(status) = account.collectors.iter().find(|status| status.collector == collector) else { continue };
+        let labels = [name, collector.as_str()];
+        sheet.add_time(Fuel::SourceLastSuccess, &labels, status.last_success_at);
+        sheet.add_time(Fuel::SourceLastAttempt, &labels, status.last_attempt_at);
+        if let Some(duration) = status.last_duration_seconds {
+            sheet.add(Fuel::SourcePollDuration, &labels, duration);
+        }
+    }
+}
+
+fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
+    let (name, team) = (account.account.as_str(), balance_team(account));
+    let read_at = account.balance.as_ref().map(|(_, read_at)| *read_at);
+    if let Some((balance, _)) = account.balance.as_ref().filter(|_| is_current(account, Collector::Balance, read_at)) {
+        let parts = spendable_parts(balance.available, balance.plan, balance.purchased);
+        sheet.add_credits(Fuel::Balance, &[name, team, "plan"], parts.plan);
+        sheet.add_credits(Fuel::Balance, &[name, team, "purchased"], parts.purchased);
+        sheet.add_credits(Fuel::Balance, &[name, team, "available"], parts.available);
+        sheet.add_credits(Fuel::Balance, &[name, team, "frozen"], balance.frozen);
+    } else if account.balance.is_none() {
+        // Without a reported balance the ledger says what the plan's credits leave; it is the same for every draw.
+        let fuels = account.draws.iter().filter_map(|draw| draw.fuel.as_ref());
+        let from_plan = fuels.filter(|fuel| fuel.fresh).find(|fuel| fuel.limit == FuelLimit::PlanCredits);
+        sheet.add_credits(Fuel::Balance, &[name, team, "plan"], from_plan.map(|fuel| fuel.left));
+    }
+    for draw in draws(account).filter(|_| !is_stale(account, Collector::Charges)) {
+        let left = draw.allowance.map(|allowance| allowance - draw.spent).filter(|_| draw.fuel.is_some());
+        sheet.add_credits(Fuel::Balance, &[name, draw.key.team.as_str(), "allowance"], left);
+    }
+}
+
+/// Parts of a balance that add up to what can be spent.
+#[derive(Debug, PartialEq)]
+struct Parts {
+    plan: Option<Credits>,
+    purchased: Option<Credits>,
+    available: Option<Credits>,
+}
+
+/// Platforms report parts that need not add up: where the parts hold more than can be spent (credits held for running
+/// tasks among them), the excess is taken off the plan credits first, because plan credits burn first; where they hold
+/// less, the rest is `available`.
+fn spendable_parts(available: Credits, plan: Option<Credits>, purchased: Option<Credits>) -> Parts {
+    if plan.is_none() && purchased.is_none() {
+        return Parts { plan, purchased, available: Some(available) };
+    }
+    let known = plan.unwrap_or_default() + purchased.unwrap_or_default();
+    let rest = available - known;
+    if !rest.is_negative() {
+        return Parts { plan, purchased, available: rest.is_positive().then_some(rest) };
+    }
+    let excess = -rest;
+    match (plan, purchased) {
+        (Some(plan), Some(purchased)) => {
+            let from_plan = excess.min(plan.max(Credits::ZERO));
+            let purchased = purchased - (excess - from_plan);
+            Parts { plan: Some(plan - from_plan), purchased: Some(purchased), available: None }
+        }
+        (plan, purchased) => {
+            Parts { plan: plan.map(|_| available), purchased: purchased.map(|_| available), available: None }
+        }
+    }
+}
+
+fn queue(sheet: &mut Sheet, account: &AccountAssessment) {
+    let name = account.account.as_str();
+    let Some((queue, read_at)) = &account.queue else { return };
+    if !is_current(account, Collector::Queue, Some(*read_at)) {
+        return;
+    }
+    let team = only_team(account).map_or("", |draw| draw.key.team.as_str());
+    sheet.add(Fuel::QueueTasks, &[name, team, "waiting"], f64::from(queue.waiting));
+    sheet.add(Fuel::QueueTasks, &[name, team, "running"], f64::from(queue.running));
+    if let Some(limit) = queue.limit {
+        sheet.add(Fuel::QueueLimit, &[name], f64::from(limit));
+    }
+    sheet.add_time(Fuel::QueueOldestWaiting, &[name, team], queue.oldest_waiting_at);
+}
+
+fn plan(sheet: &mut Sheet, account: &AccountAssessment) {
+    let name = account.account.as_str();
+    let known = |draw: &&DrawAssessment| {
+        let reported = draw.period.as_ref().is_some_and(|period| period.provenance == Provenance::Reported);
+        !(reported && is_stale(account, Collector::Plan))
+    };
+    let whole_team = balance_team(account);
+    if let Some(period) = account.draws.iter().find(known).and_then(|draw| draw.period.as_ref()) {
+        // Beside shares of the plan, the whole would be counted twice in a sum.
+        let whole = period.allowance.filter(|_| account.draws.iter().all(|draw| draw.allowance.is_none()));
+        sheet.add_credits(Fuel::PlanAllowance, &[name, whole_team], whole);
+        if whole_team.is_empty() {
+            sheet.add_time(Fuel::PlanPeriodStart, &[name, ""], Some(period.start));
+            sheet.add_time(Fuel::PlanReset, &[name, ""], Some(period.end));
+        }
+    }
+    for draw in draws(account) {
+        let labels = [name, draw.key.team.as_str()];
+        sheet.add_credits(Fuel::PlanAllowance, &labels, draw.allowance);
+        if let Some(period) = draw.period.as_ref().filter(|_| known(&draw)) {
+            sheet.add_time(Fuel::PlanPeriodStart, &labels, Some(period.start));
+            sheet.add_time(Fuel::PlanReset, &labels, Some(period.end));
+        }
+    }
+}
+
+/// Counters: never omitted, whatever the age of the last poll.
+fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
+    let name = account.account.as_str();
+    let fold = Fold::of(account);
+    sheet.add(Fuel::FoldedTaskTypes, &[name], fold.folded_task_types as f64);
+    sheet.add(Fuel::FoldedQualities, &[name], fold.folded_qualities as f64);
+    totals(sheet, &fold, &[name, ""], &account.unassigned);
+    for draw in draws(account) {
+        let labels = [name, draw.key.team.as_str()];
+        totals(sheet, &fold, &labels, &draw.totals);
+        retries(sheet, &fold, &labels, draw);
+    }
+}
+
+fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows: &[TotalsRow]) {
+    let mut credits: BTreeMap<(&str, &str), (Credits, Credits)> = BTreeMap::new();
+    let mut tasks: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for row in rows {
+        let task_type = fold.task_type(&row.task_type);
+        let (charged, refunded) = credits.entry((task_type, fold.quality(&row.quality))).or_default();
+        *charged += row.charged;
+        *refunded += row.refunded;
+        let (finished, failed) = tasks.entry(task_type).or_default();
+        *finished += row.finished;
+        *failed += row.failed;
+    }
+    for ((task_type, quality), (charged, refunded)) in credits {
+        sheet.add_credits(Fuel::Charged, &[account, team, task_type, quality], Some(charged));
+        sheet.add_credits(Fuel::Refunded, &[account, team, task_type, quality], Some(refunded));
+    }
+    for (task_type, (finished, failed)) in tasks {
+        sheet.add(Fuel::TasksFinished, &[account, team, task_type], finished as f64);
+        sheet.add(Fuel::TasksFailed, &[account, team, task_type], failed as f64);
+    }
+}
+
+/// Both kinds for every task type that the team ever launched, so that a rate sees the first retry.
+fn retries(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], draw: &DrawAssessment) {
+    let mut retries: BTreeMap<(&str, RetryKind), (u64, Credits)> = BTreeMap::new();
+    for row in &draw.totals {
+        for kind in RetryKind::ALL {
+            retries.entry((fold.task_type(&row.task_type), kind)).or_default();
+        }
+    }
+    for row in &draw.retries {
+        let task_type = fold.task_type(&row.task_type);
+        for kind in RetryKind::ALL {
+            let (tasks, credits) = retries.entry((task_type, kind)).or_default();
+            if kind == row.kind {
+                *tasks += row.tasks;
+                *credits += row.credits;
+            }
+        }
+    }
+    for ((task_type, kind), (tasks, credits)) in retries {
+        let labels = [account, team, task_type, kind.as_str()];
+        sheet.add(Fuel::TaskRetries, &labels, tasks as f64);
+        sheet.add_credits(Fuel::RetryCredits, &labels, Some(credits));
+    }
+}
+
+fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssessment) {
+    let (name, team) = (draw.key.account.as_str(), draw.key.team.as_str());
+    for rule in RuleName::ALL {
+        let firing = draw.firing().find(|(firing, _)| *firing == rule).map(|(_, stage)| stage);
+        for stage in Stage::ALL {
+            let labels = [name, team, rule.as_str(), stage.as_str()];
+            sheet.add(Fuel::AlertsActive, &labels, f64::from(u8::from(firing == Some(stage))));
+        }
+    }
+    if is_stale(account, Collector::Charges) {
+        return;
+    }
+    sheet.add_credits(Fuel::Pending, &[name, team], Some(draw.pending));
+    let fuel = draw.fuel.as_ref().filter(|fuel| fuel.fresh);
+    let lasting_pace = fuel.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
+        let seconds_left = period.end.duration_since(account.at).as_secs_f64();
+        (fuel.left.is_positive() && seconds_left > 0.0).then(|| fuel.left.as_f64() / seconds_left)
+    });
+    for (window, pace) in [("1h", draw.spend.hour), ("1d", draw.spend.day), ("7d", draw.spend.week)] {
+        let Some(pace) = pace else { continue };
+        sheet.add(Fuel::Spend, &[name, team, window], pace);
+        if let Some(lasting_pace) = lasting_pace {
+            sheet.add(Fuel::BurnRatio, &[name, team, window], pace / lasting_pace);
+        }
+    }
+    if let Some(forecast) = draw.outlook.forecast().filter(|_| fuel.is_some()) {
+        forecast_series(sheet, &[name, team], forecast);
+    }
+}
+
+fn forecast_series(sheet: &mut Sheet, labels: &[&str; 2], forecast: &Forecast) {
+    let [account, team] = *labels;
+    let run_out = &forecast.run_out;
+    for (bound, time) in [("p10", run_out.p10), ("p50", run_out.p50), ("p90", run_out.p90)] {
+        let Some(time) = time else { continue };
+        let runway = time.duration_since(forecast.at).as_secs_f64().max(0.0);
+        sheet.add(Fuel::Runway, &[account, team, bound], runway);
+        sheet.add_time(Fuel::Exhaustion, &[account, team, bound], Some(time));
+    }
+    if let Some(probability) = forecast.probability {
+        sheet.add(Fuel::ExhaustionProbability, labels, probability);
+    }
+    sheet.add_credits(Fuel::Unused, labels, forecast.unused);
+}
+
+fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {
+    for (state, mails) in [("waiting", outbox.waiting), ("failed", outbox.failed), ("sent", outbox.sent)] {
+        sheet.add(Fuel::OutboxMessages, &[state], mails as f64);
+    }
+    sheet.add_time(Fuel::OutboxOldest, &[], outbox.oldest_waiting_at);
+}
+
+#[cfg(test)]
+#[path = "fuel_tests.rs"]
+mod tests;

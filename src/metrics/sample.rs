@@ -1,0 +1,291 @@
+//! A hand-made snapshot for tests: a team that is fine, one about to run dry, one that wastes its plan, one whose balance
+//! is unknown, one whose data is stale.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::*;
+
+/// Sunday noon in Berlin, 22 of the period's 30 days gone.
+pub fn now() -> Timestamp {
+    at("2026-11-22T11:00:00Z")
+}
+
+/// Reads an instant.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Whole credits.
+pub fn credits(whole: i64) -> Credits {
+    Credits::from_whole(whole)
+}
+
+/// The key of a draw.
+pub fn key(account: &str, team: &str) -> DrawKey {
+    DrawKey { account: AccountName::parse(account).unwrap(), team: TeamName::parse(team).unwrap() }
+}
+
+/// November in Berlin, with what it began with.
+pub fn november(allowance: i64) -> PlanPeriod {
+    PlanPeriod {
+        start: at("2026-10-31T23:00:00Z"),
+        end: at("2026-11-30T23:00:00Z"),
+        allowance: Some(credits(allowance)),
+        provenance: Provenance::Declared,
+    }
+}
+
+/// A collector that last succeeded some minutes ago.
+pub fn collector(collector: Collector, minutes_ago: i64) -> CollectorStatus {
+    let tried = now() - SignedDuration::from_mins(minutes_ago);
+    CollectorStatus {
+        collector,
+        last_attempt_at: Some(tried),
+        last_success_at: Some(tried),
+        last_duration_seconds: Some(0.25),
+        last_failure: None,
+    }
+}
+
+/// An account read three minutes ago, without draws.
+pub fn account(name: &str, platform: &str) -> AccountAssessment {
+    AccountAssessment {
+        account: AccountName::parse(name).unwrap(),
+        at: now(),
+        zone: TimeZone::get("Europe/Berlin").unwrap(),
+        platform: platform.into(),
+        plan_name: Some("studio".into()),
+        stale_after_seconds: 900,
+        collectors: [Collector::Charges, Collector::Queue, Collector::Balance].map(|c| collector(c, 3)).into(),
+        balance: None,
+        queue: None,
+        unexplained: None,
+        granted: Credits::ZERO,
+        unassigned: Vec::new(),
+        draws: Vec::new(),
+    }
+}
+
+/// A balance without parts, read three minutes ago.
+pub fn balance(available: i64) -> (BalanceRecord, Timestamp) {
+    let record = BalanceRecord { available: credits(available), plan: None, purchased: None, frozen: None };
+    (record, now() - SignedDuration::from_mins(3))
+}
+
+/// A draw in November with some fuel and no past.
+pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlook) -> DrawAssessment {
+    DrawAssessment {
+        key,
+        period: Some(november(plan)),
+        fuel: Some(Fuel { left: credits(left), limit, as_of: now() - SignedDuration::from_mins(3), fresh: true }),
+        allowance: None,
+        spent: credits(plan - left),
+        pending: Credits::ZERO,
+        spend: SpendRates::default(),
+        outlook,
+        totals: Vec::new(),
+        retries: Vec::new(),
+        alerts: vec![(RuleName::Exhaustion, Alert { episode: 0, state: AlertState::Inactive })],
+        daily: Vec::new(),
+    }
+}
+
+/// A forecast from a probability, a pace and run-out dates.
+pub fn forecast(probability: f64, per_day: f64, unused: i64, run_out: [Option<&str>; 3]) -> Outlook {
+    let [p10, p50, p90] = run_out.map(|text| text.map(at));
+    Outlook::Forecast(Forecast {
+        at: now(),
+        probability: Some(probability),
+        probability_soon: Some(probability / 2.0),
+        run_out: RunOut { p10, p50, p90 },
+        horizon: at("2027-01-30T23:00:00Z"),
+        expected_use: Credits::from_statistic(per_day * 8.5).unwrap(),
+        unused: Some(credits(unused)),
+        pace_per_hour: per_day / 24.0,
+        confidence: Confidence::Normal,
+    })
+}
+
+/// Counters of one task type and quality.
+pub fn totals(task_type: &str, quality: &str, charged: i64, refunded: i64, finished: u64, failed: u64) -> TotalsRow {
+    let (task_type, quality) = (task_type.into(), quality.into());
+    TotalsRow { task_type, quality, charged: credits(charged), refunded: credits(refunded), finished, failed }
+}
+
+/// Retries of one task type and kind.
+pub fn retries(task_type: &str, kind: RetryKind, tasks: u64, spent: i64) -> RetryRow {
+    RetryRow { task_type: task_type.into(), kind, tasks, credits: credits(spent) }
+}
+
+/// Daily use that ends at `now`.
+pub fn daily(per_day: &[i64]) -> Vec<DailyUse> {
+    let today = at("2026-11-22T00:00:00Z");
+    let days = per_day.iter().rev().enumerate();
+    let mut daily: Vec<_> = days
+        .map(|(ago, net)| DailyUse { day: today - SignedDuration::from_hours(24 * ago as i64), net: credits(*net) })
+        .collect();
+    daily.reverse();
+    daily
+}
+
+/// A pace in credits per day over each window.
+pub fn pace(hour: f64, day: f64, week: f64) -> SpendRates {
+    let per_second = |per_day: f64| Some(per_day / 86_400.0);
+    SpendRates { hour: per_second(hour), day: per_second(day), week: per_second(week) }
+}
+
+/// The three usual teams and the two of which little is known.
+pub fn snapshot() -> Snapshot {
+    Snapshot {
+        accounts: vec![Arc::new(shared()), Arc::new(dry()), Arc::new(unknown()), Arc::new(stale())],
+        outbox: OutboxDepth {
+            waiting: 1,
+            failed: 0,
+            sent: 12,
+            oldest_waiting_at: Some(now() - SignedDuration::from_mins(2)),
+        },
+    }
+}
+
+fn shared() -> AccountAssessment {
+    let fine = DrawAssessment {
+        allowance: Some(credits(1500)),
+        spent: credits(1014),
+        spend: pace(24.0, 41.0, 46.0),
+        totals: vec![totals("text-to-3d", "high", 3120, 40, 78, 2), totals("rig", "", 210, 0, 42, 0)],
+        retries: vec![retries("text-to-3d", RetryKind::Rerun, 9, 360)],
+        daily: daily(&[44, 51, 40, 38, 0, 0, 62, 55, 47, 49, 60, 5, 0, 58, 61, 70, 48, 66, 12, 0, 84, 64]),
+        ..draw(
+            key("studio", "environment-art"),
+            4000,
+            486,
+            FuelLimit::Allowance,
+            forecast(0.04, 45.0, 104, [Some("2026-12-02T09:00:00Z"), Some("2026-12-03T14:00:00Z"), None]),
+        )
+    };
+    let wasteful = DrawAssessment {
+        allowance: Some(credits(2500)),
+        spent: credits(410),
+        spend: pace(0.0, 12.0, 17.5),
+        totals: vec![totals("text-to-3d", "draft", 520, 10, 104, 2)],
+        daily: daily(&[20, 22, 31, 18, 0, 0, 25, 24, 17, 29, 30, 0, 0, 28, 21, 30, 18, 26, 12, 0, 34, 12]),
+        ..draw(key("studio", "props"), 4000, 2090, FuelLimit::Allowance, forecast(0.001, 18.0, 1930, [None; 3]))
+    };
+    AccountAssessment {
+        balance: Some((
+            BalanceRecord {
+                available: credits(2576),
+                plan: Some(credits(2200)),
+                purchased: Some(credits(376)),
+                frozen: Some(credits(40)),
+            },
+            now() - SignedDuration::from_mins(3),
+        )),
+        queue: Some((
+            QueueRecord {
+                waiting: 3,
+                running: 2,
+                limit: Some(10),
+                oldest_waiting_at: Some(now() - SignedDuration::from_mins(14)),
+            },
+            now() - SignedDuration::from_mins(3),
+        )),
+        unexplained: Some(credits(-6)),
+        granted: credits(500),
+        unassigned: vec![totals("text-to-3d", "high", 80, 0, 2, 0)],
+        draws: vec![fine, wasteful],
+        ..account("studio", "meshy")
+    }
+}
+
+fn dry() -> AccountAssessment {
+    let firing = AlertState::Firing {
+        stage: Stage::Critical,
+        since: at("2026-11-19T08:05:00Z"),
+        clear_since: None,
+        notified_at: at("2026-11-21T16:30:00Z"),
+        told_run_out: Some(at("2026-11-24T12:00:00Z")),
+    };
+    let dry = DrawAssessment {
+        spend: pace(420.0, 310.0, 214.0),
+        pending: credits(60),
+        totals: vec![
+            totals("image-to-3d", "ultra", 11_240, 300, 140, 9),
+            totals("image-to-3d", "standard", 2_100, 0, 105, 1),
+            totals("retexture", "high", 640, 20, 64, 2),
+        ],
+        retries: vec![
+            retries("image-to-3d", RetryKind::Rerun, 46, 3_680),
+            retries("image-to-3d", RetryKind::Resubmission, 7, 560),
+        ],
+        alerts: vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing })],
+        daily: daily(&[
+            140, 160, 150, 90, 20, 30, 180, 190, 150, 170, 165, 40, 35, 150, 160, 180, 210, 230, 60, 40, 335, 305,
+        ]),
+        ..draw(
+            key("cinematics", "Characters & \"Creatures\""),
+            4000,
+            410,
+            FuelLimit::Balance,
+            forecast(
+                0.97,
+                225.0,
+                0,
+                [Some("2026-11-23T13:00:00Z"), Some("2026-11-24T09:00:00Z"), Some("2026-11-26T15:00:00Z")],
+            ),
+        )
+    };
+    AccountAssessment {
+        balance: Some(balance(410)),
+        draws: vec![dry],
+        plan_name: Some("pro".into()),
+        ..account("cinematics", "tripo")
+    }
+}
+
+fn unknown() -> AccountAssessment {
+    let failed = CollectorStatus {
+        last_success_at: None,
+        last_failure: Some((
+            "unauthorized".into(),
+            "GET /v1/balance: 401; hint: the API key is missing, wrong or <revoked>".into(),
+        )),
+        ..collector(Collector::Balance, 3)
+    };
+    let outlook = Outlook::UnknownBalance;
+    let unknown =
+        DrawAssessment { fuel: None, ..draw(key("outsourcing", "vehicles"), 1000, 0, FuelLimit::Balance, outlook) };
+    AccountAssessment {
+        collectors: vec![collector(Collector::Charges, 3), failed],
+        draws: vec![unknown],
+        plan_name: None,
+        ..account("outsourcing", "meshy")
+    }
+}
+
+fn stale() -> AccountAssessment {
+    let read_at = now() - SignedDuration::from_hours(7);
+    let failure = Some(("timeout".to_string(), "GET /v2/wallet: no answer within 10s".to_string()));
+    let stale = |c| CollectorStatus {
+        last_attempt_at: Some(now() - SignedDuration::from_mins(3)),
+        last_failure: failure.clone(),
+        ..collector(c, 7 * 60)
+    };
+    let fuel = Some(Fuel { left: credits(1730), limit: FuelLimit::Balance, as_of: read_at, fresh: false });
+    let draw = DrawAssessment {
+        fuel,
+        totals: vec![totals("sculpt", "", 270, 0, 27, 0)],
+        daily: daily(&[12, 9, 0, 14, 30, 0, 0]),
+        ..draw(key("lab", "look-dev"), 2000, 1730, FuelLimit::Balance, Outlook::UnknownBalance)
+    };
+    AccountAssessment {
+        collectors: [Collector::Charges, Collector::Balance].map(stale).into(),
+        balance: Some((balance(1730).0, read_at)),
+        draws: vec![draw],
+        zone: TimeZone::UTC,
+        ..account("lab", "tripo")
+    }
+}
