@@ -49,6 +49,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod http;
 pub mod import;
 pub mod lifecycle;
 pub mod metrics;

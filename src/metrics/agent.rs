@@ -1,6 +1,6 @@
 //! Series about fuelgauge itself, counted as things happen.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::families::Agent;
 use crate::domain::Collector;
@@ -27,6 +27,8 @@ pub struct AgentMetrics {
     pub config_last_reload_successful: IntGauge,
     /// `fuelgauge_config_last_reload_success_timestamp_seconds`.
     pub config_last_reload_success_timestamp: IntGauge,
+    /// `fuelgauge_web_failures_total`: pages and scrapes that could not be made.
+    pub web_failures: IntCounter,
 }
 
 impl AgentMetrics {
@@ -46,6 +48,8 @@ impl AgentMetrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        let web_failures = IntCounter::new(Agent::WebFailures.family().name, Agent::WebFailures.family().help)?;
+        registry.register(Box::new(web_failures.clone()))?;
         Ok(AgentMetrics {
             source_requests: counter(Agent::SourceRequests)?,
             source_request_failures: counter(Agent::SourceRequestFailures)?,
@@ -56,6 +60,7 @@ impl AgentMetrics {
             store_failures: counter(Agent::StoreFailures)?,
             config_last_reload_successful: gauge(Agent::ConfigLastReloadSuccessful)?,
             config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,
+            web_failures,
         })
     }
 

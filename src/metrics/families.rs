@@ -160,6 +160,8 @@ families! {
         "Whether the last attempt to load the configuration succeeded.";
     ConfigLastReloadSuccessTime = Gauge "fuelgauge_config_last_reload_success_timestamp_seconds" []
         "When the configuration was last loaded with success.";
+    WebFailures = Counter "fuelgauge_web_failures_total" []
+        "Requests to fuelgauge that failed inside it: pages or scrapes that could not be made.";
     BuildInfo = Gauge "fuelgauge_build_info" ["version", "revision"]
         "The version and the source revision of the running binary. Always 1.";
 }

@@ -1,0 +1,89 @@
+//! HTML from views: the templates are compiled in, and escape whatever they are given.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use serde::Serialize;
+
+/// The style sheet of every page.
+pub const STYLE: &str = include_str!("templates/style.css");
+/// The picture in the browser's tab.
+pub const ICON: &str = include_str!("templates/icon.svg");
+
+const TEMPLATES: [(&str, &str); 7] = [
+    ("base.html", include_str!("templates/base.html")),
+    ("gauge.html", include_str!("templates/gauge.html")),
+    ("chart.html", include_str!("templates/chart.html")),
+    ("overview.html", include_str!("templates/overview.html")),
+    ("team.html", include_str!("templates/team.html")),
+    ("alerts.html", include_str!("templates/alerts.html")),
+    ("message.html", include_str!("templates/message.html")),
+];
+
+/// The compiled templates and what every page shares.
+pub struct Pages {
+    environment: Environment<'static>,
+    base: String,
+    version: &'static str,
+    style_version: String,
+}
+
+impl Pages {
+    /// Compiles the templates. `external_url` is where people reach the page; only its path matters here, which links
+    /// begin with.
+    ///
+    /// # Errors
+    /// A template that does not compile: a mistake found by the first test that runs.
+    pub fn new(external_url: Option<&str>, version: &'static str) -> Result<Pages, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source)?;
+        }
+        let mut hasher = DefaultHasher::new();
+        STYLE.hash(&mut hasher);
+        let style_version = format!("{:016x}", hasher.finish());
+        Ok(Pages { environment, base: base_path(external_url).to_string(), version, style_version })
+    }
+
+    /// Renders a page.
+    ///
+    /// # Errors
+    /// A view that lacks what its template asks for.
+    pub fn render(&self, template: &str, title: &str, view: impl Serialize) -> Result<String, minijinja::Error> {
+        let page = Value::from(Serde(&view));
+        self.environment.get_template(template)?.render(context! {
+            page,
+            title,
+            base => &self.base,
+            version => self.version,
+            style_version => &self.style_version,
+        })
+    }
+}
+
+/// The path of a URL, without a trailing slash: `/fuel` of `https://studio.example/fuel/`.
+fn base_path(external_url: Option<&str>) -> &str {
+    let after_scheme = external_url.and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
+    let path = after_scheme.find('/').map_or("", |at| &after_scheme[at..]);
+    path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_begin_with_the_path_of_the_external_url() {
+        for (url, base) in [
+            (None, ""),
+            (Some("https://studio.example"), ""),
+            (Some("https://studio.example/"), ""),
+            (Some("https://studio.example/fuel/gauge/"), "/fuel/gauge"),
+            (Some("https://studio.example/fuel?x#y"), "/fuel"),
+        ] {
+            assert_eq!(base_path(url), base, "{url:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `/api/v1/status`: what the front page shows, as JSON. Unknown values are `null`, times are RFC 3339, amounts are
+//! credits.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::domain::{
+    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, FuelLimit, Outlook, Provenance, Snapshot,
+};
+
+/// Everything known at `now`.
+pub fn status(snapshot: &Snapshot, version: &str, now: Timestamp) -> Value {
+    let outbox = &snapshot.outbox;
+    json!({
+        "version": version,
+        "at": now.to_string(),
+        "accounts": snapshot.accounts.iter().map(|account| account_status(account)).collect::<Vec<_>>(),
+        "outbox": {
+            "waiting": outbox.waiting,
+            "failed": outbox.failed,
+            "sent": outbox.sent,
+            "oldest_waiting_at": time(outbox.oldest_waiting_at),
+        },
+    })
+}
+
+fn account_status(account: &AccountAssessment) -> Value {
+    let collectors = account.collectors.iter().map(|status| {
+        json!({
+            "collector": status.collector.as_str(),
+            "fresh": account.is_fresh(status.collector),
+            "last_attempt_at": time(status.last_attempt_at),
+            "last_success_at": time(status.last_success_at),
+            "last_duration_seconds": status.last_duration_seconds,
+            "last_failure": status.last_failure.as_ref().map(|(reason, text)| json!({"reason": reason, "text": text})),
+        })
+    });
+    let balance = account.balance.as_ref().map(|(balance, read_at)| {
+        json!({
+            "available_credits": amount(balance.available),
+            "plan_credits": balance.plan.map(amount),
+            "purchased_credits": balance.purchased.map(amount),
+            "frozen_credits": balance.frozen.map(amount),
+            "read_at": read_at.to_string(),
+            "fresh": account.is_fresh(Collector::Balance),
+        })
+    });
+    let queue = account.queue.as_ref().map(|(queue, read_at)| {
+        json!({
+            "waiting_tasks": queue.waiting,
+            "running_tasks": queue.running,
+            "limit_tasks": queue.limit,
+            "oldest_waiting_at": time(queue.oldest_waiting_at),
+            "read_at": read_at.to_string(),
+            "fresh": account.is_fresh(Collector::Queue),
+        })
+    });
+    json!({
+        "account": account.account.as_str(),
+        "platform": account.platform,
+        "plan": account.plan_name,
+        "timezone": account.zone.iana_name(),
+        "assessed_at": account.at.to_string(),
+        "balance": balance,
+        "queue": queue,
+        "granted_credits": amount(account.granted),
+        "unexplained_credits": account.unexplained.map(amount),
+        "collectors": collectors.collect::<Vec<_>>(),
+        "teams": account.draws.iter().map(draw_status).collect::<Vec<_>>(),
+    })
+}
+
+fn draw_status(draw: &DrawAssessment) -> Value {
+    let fuel = draw.fuel.as_ref().map(|fuel| {
+        let limit = match fuel.limit {
+            FuelLimit::Balance => "balance",
+            FuelLimit::Allowance => "allowance",
+            FuelLimit::PlanCredits => "plan_credits",
+        };
+        let as_of = fuel.as_of.to_string();
+        json!({"left_credits": amount(fuel.left), "limit": limit, "as_of": as_of, "fresh": fuel.fresh})
+    });
+    let period = draw.period.as_ref().map(|period| {
+        let provenance = match period.provenance {
+            Provenance::Reported => "reported",
+            Provenance::Declared => "declared",
+        };
+        json!({
+            "start": period.start.to_string(),
+            "end": period.end.to_string(),
+            "allowance_credits": period.allowance.map(amount),
+            "provenance": provenance,
+        })
+    });
+    let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
+    let retries = draw.retries.iter().map(|row| {
+        let credits = amount(row.credits);
+        json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
+    });
+    json!({
+        "team": draw.key.team.as_str(),
+        "fuel": fuel,
+        "period": period,
+        "allowance_credits": draw.allowance.map(amount),
+        "spent_credits": amount(draw.spent),
+        "pending_credits": amount(draw.pending),
+        "spend_credits_per_day": {
+            "1h": per_day(draw.spend.hour),
+            "1d": per_day(draw.spend.day),
+            "7d": per_day(draw.spend.week),
+        },
+        "outlook": outlook(&draw.outlook),
+        "retries": retries.collect::<Vec<_>>(),
+        "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
+    })
+}
+
+fn outlook(outlook: &Outlook) -> Value {
+    match outlook {
+        Outlook::UnknownBalance => json!({"kind": "unknown_balance"}),
+        Outlook::TooLittleHistory { hours, charges } => {
+            json!({"kind": "too_little_history", "hours": hours, "charges": charges})
+        }
+        Outlook::Forecast(forecast) => json!({
+            "kind": "forecast",
+            "at": forecast.at.to_string(),
+            "exhaustion_probability": forecast.probability,
+            "run_out_at": {
+                "p10": time(forecast.run_out.p10),
+                "p50": time(forecast.run_out.p50),
+                "p90": time(forecast.run_out.p90),
+            },
+            "horizon": forecast.horizon.to_string(),
+            "expected_use_credits": amount(forecast.expected_use),
+            "unused_credits": forecast.unused.map(amount),
+            "pace_credits_per_day": forecast.pace_per_hour * 24.0,
+        }),
+    }
+}
+
+fn alert_status(rule: &str, state: &AlertState) -> Value {
+    match state {
+        AlertState::Inactive => json!({"alert": rule, "state": "inactive"}),
+        AlertState::Firing { stage, since, notified_at, .. } => json!({
+            "alert": rule,
+            "state": "firing",
+            "severity": stage.as_str(),
+            "since": since.to_string(),
+            "notified_at": notified_at.to_string(),
+        }),
+        AlertState::Resolved { stage, since, at } => json!({
+            "alert": rule,
+            "state": "resolved",
+            "severity": stage.as_str(),
+            "since": since.to_string(),
+            "resolved_at": at.to_string(),
+        }),
+    }
+}
+
+/// Exact up to nine thousand million credits: the shortest decimal that reads back as the same number.
+fn amount(credits: Credits) -> f64 {
+    credits.as_f64()
+}
+
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}

@@ -1,0 +1,329 @@
+//! Requests over a real loopback connection to the real server.
+
+use std::io::Read;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::domain::{FuelLimit, Outlook};
+use crate::metrics::sample;
+
+struct TestServer {
+    address: SocketAddr,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    ready: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+struct Answer {
+    code: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
+    /// The body, with the escapes of slashes undone, for comparing.
+    fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap().replace("&#x2f;", "/")
+    }
+}
+
+impl TestServer {
+    async fn start(sample: Snapshot) -> TestServer {
+        TestServer::start_with(sample, None, |state| router(state).unwrap()).await
+    }
+
+    async fn start_with(
+        sample: Snapshot,
+        external_url: Option<&str>,
+        router: impl FnOnce(HttpState) -> Router,
+    ) -> TestServer {
+        let (snapshot, receiver) = watch::channel(Arc::new(sample));
+        let (ready, is_ready) = watch::channel(false);
+        let metrics = Arc::new(Metrics::new(receiver.clone()).unwrap());
+        let state = HttpState {
+            snapshot: receiver,
+            metrics: Arc::clone(&metrics),
+            clock: Arc::new(ManualClock::new(sample::now())),
+            ready: is_ready,
+            external_url: external_url.map(Into::into),
+            version: "9.9.9",
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let serving = tokio::spawn(serve(listener, router(state), stop.clone()));
+        TestServer { address, snapshot, ready, metrics, stop, serving }
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: gauge\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let body = &bytes[end + 4..];
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let body = if chunked { unchunk(body) } else { body.to_vec() };
+        Answer { code: head[9..12].parse().unwrap(), head, body }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "").await
+    }
+}
+
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        body.extend(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 2 + length + 2..];
+    }
+    body
+}
+
+/// The words of a page, without its tags and in one line.
+fn words_of(html: &str) -> String {
+    let without_tags = html.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    let text = without_tags.collect::<Vec<_>>().join(" ").replace('\u{a0}', " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn every_address_answers_as_promised() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let html = "text/html; charset=utf-8";
+    for (method, path, code, content_type) in [
+        ("GET", "/", 200, html),
+        ("HEAD", "/", 200, html),
+        ("GET", "/teams/props", 200, html),
+        ("GET", "/teams/Characters%20%26%20%22Creatures%22", 200, html),
+        ("GET", "/teams/nobody", 404, html),
+        ("GET", "/alerts", 200, html),
+        ("GET", "/style.css?v=1", 200, "text/css; charset=utf-8"),
+        ("GET", "/icon.svg", 200, "image/svg+xml"),
+        ("GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
+        ("HEAD", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
+        ("GET", "/-/healthy", 200, "text/plain; charset=utf-8"),
+        ("HEAD", "/-/healthy", 200, "text/plain; charset=utf-8"),
+        ("GET", "/api/v1/status", 200, "application/json"),
+        ("GET", "/api/v1/nothing", 404, "application/json"),
+        ("GET", "/nothing", 404, html),
+    ] {
+        let answer = server.ask(method, path, "").await;
+        assert_eq!((answer.code, answer.header("content-type")), (code, Some(content_type)), "{method} {path}");
+        assert_eq!(answer.body.is_empty(), method == "HEAD", "{method} {path}");
+        let csp = answer.header("content-security-policy").unwrap();
+        assert!(csp.starts_with("default-src 'none'") && !csp.contains("unsafe"), "{csp}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    }
+    let wrong_method = server.ask("POST", "/metrics", "Content-Length: 0\r\n").await;
+    assert_eq!((wrong_method.code, wrong_method.header("allow")), (405, Some("GET,HEAD")));
+    let too_large = server.ask("GET", "/", "Content-Length: 1048577\r\n").await;
+    assert_eq!(too_large.code, 413);
+    assert_eq!(server.metrics.agent.web_failures.get(), 0);
+}
+
+#[tokio::test]
+async fn it_is_ready_when_told_so() {
+    let server = TestServer::start(Snapshot::default()).await;
+    assert_eq!(server.get("/-/ready").await.code, 503);
+    assert_eq!(server.get("/-/healthy").await.code, 200);
+    server.ready.send_replace(true);
+    assert_eq!(server.get("/-/ready").await.code, 200);
+}
+
+#[tokio::test]
+async fn the_scrape_travels_compressed() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let answer = server.ask("GET", "/metrics", "Accept-Encoding: gzip\r\n").await;
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    assert_eq!(answer.header("content-type"), Some(metrics::CONTENT_TYPE));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap();
+    let sample = "fuelgauge_balance_credits{account=\"studio\",team=\"props\",bucket=\"allowance\"} 2090\n";
+    assert!(text.contains(sample), "{text}");
+}
+
+#[tokio::test]
+async fn the_front_page_says_who_is_in_danger_first() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "(1) fuelgauge",
+        "Runs out Tue 24 Nov 7 days before the reset, very likely (97 %)",
+        "410 of 4,000 credits left",
+        "an even pace would have 1,133 left now",
+        "Pace 225 a day 48 a day would last",
+        "Runs out Tue 24 Nov, 10:00 CET 8 in 10: Mon 23 Nov to Thu 26 Nov",
+        "Plan resets Tue 1 Dec, 00:00 CET in 9 days",
+        "Dry before reset 97 % very likely",
+        "Alert critical since Thu 19 Nov, 09:05 CET",
+        "Retries 53 4,240 credits since records began",
+        "Lasts until the reset with about 104 credits to spare",
+        "About 1,930 credits will lapse",
+        "Credits left: not known",
+        "The last reading is 7 h old",
+        "unauthorized GET /v1/balance: 401; hint: the API key is missing, wrong or &lt;revoked&gt;",
+        "Queue: 3 waiting, 2 running, at most 10; the oldest waits 14 min",
+        "1 waiting, the oldest for 2 min",
+        "Unexplained: \u{2212}6 credits",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let place = |text: &str| page.find(text).unwrap();
+    assert!(place("Runs out Tue 24 Nov") < place("How much is left is not known"));
+    assert!(place("How much is left is not known") < place("About 1,930 credits will lapse"));
+    assert!(place("About 1,930 credits will lapse") < place("Lasts until the reset with"));
+}
+
+#[tokio::test]
+async fn nothing_known_is_no_zero() {
+    let mut account = sample::account("new", "meshy");
+    account.collectors.clear();
+    let mut draw = sample::draw(
+        sample::key("new", "first"),
+        0,
+        0,
+        FuelLimit::Balance,
+        Outlook::TooLittleHistory { hours: 0, charges: 0 },
+    );
+    draw.fuel = None;
+    draw.period = None;
+    account.draws = vec![draw];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let page = words_of(&server.get("/").await.text());
+    assert!(page.contains("Credits left: not known"), "{page}");
+    assert!(page.contains("Too little history for a forecast 0 charges in 0 hours so far"), "{page}");
+    assert!(page.contains("Pace not known Runs out too little history Plan resets never: prepaid"), "{page}");
+    let team = words_of(&server.get("/teams/first").await.text());
+    assert!(team.contains("How much is left is not known, so there is nothing to draw."), "{team}");
+    assert!(team.contains("No charge has been recorded."), "{team}");
+    server.snapshot.send_replace(Arc::new(Snapshot::default()));
+    let empty = words_of(&server.get("/").await.text());
+    assert!(empty.contains("Nothing has been assessed yet."), "{empty}");
+}
+
+#[tokio::test]
+async fn a_team_page_shows_the_past_the_band_and_the_reset() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let page = server.get("/teams/Characters%20%26%20%22Creatures%22").await;
+    let html = &page.text();
+    for class in ["class=\"past\"", "class=\"band\"", "class=\"median\"", "class=\"even-line\"", "class=\"reset\""] {
+        assert!(html.contains(class), "{class}");
+    }
+    let words = words_of(html);
+    for expected in
+        ["image-to-3d ultra 140 9 11,240 300 10,940", "image-to-3d rerun 46 3,680", "The queue is not known.", "24 Nov"]
+    {
+        assert!(words.contains(expected), "{expected}\n{words}");
+    }
+    assert!(
+        html.contains("410 credits left on Sun 22 Nov, expected to run out on Tue 24 Nov, plan resets on Tue 1 Dec")
+    );
+}
+
+#[tokio::test]
+async fn hostile_names_are_text_and_nothing_else() {
+    let hostile = "\"><script>alert(1)</script>&'{{7*7}}/..";
+    let mut account = sample::account("<b>a</b>", "<i>p</i>");
+    let forecast = sample::forecast(0.9, 3.0, 0, [Some("2026-11-24T09:00:00Z"); 3]);
+    let mut draw = sample::draw(sample::key("<b>a</b>", hostile), 100, 40, FuelLimit::Balance, forecast);
+    draw.totals = vec![sample::totals("<img src=x onerror=alert(1)>", "<u>", 1, 0, 1, 0)];
+    draw.retries = vec![sample::retries("<s>", crate::domain::RetryKind::Rerun, 1, 1)];
+    draw.alerts = sample::snapshot().accounts[1].draws[0].alerts.clone();
+    account.collectors[0].last_failure = Some(("<h1>".into(), "<script src=//x>".into()));
+    account.draws = vec![draw];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let team = format!("/teams/{}", words::path_segment(hostile));
+    for path in ["/", "/alerts", &team, "/teams/%3Cscript%3E", "/%3Cscript%3E"] {
+        let page = server.get(path).await;
+        for forbidden in ["<script", "<img src=x", "<b>a", "<i>p", "<u>", "<s>", "<h1><", "//x>", "onerror=alert(1)>"] {
+            assert!(!page.text().contains(forbidden), "{path}: {forbidden}");
+        }
+        assert!(!page.text().contains(" style="), "{path}: an inline style that the policy would refuse");
+    }
+    let overview = server.get("/").await;
+    assert!(overview.text().contains(&format!("href=\"{team}\"")), "the link leads to the team's page");
+    assert_eq!(server.get(&team).await.code, 200);
+    assert!(server.get(&team).await.text().contains("{{7*7}}"));
+}
+
+#[tokio::test]
+async fn the_status_is_the_page_in_numbers() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let account = |index: usize| &status["accounts"][index];
+    assert_eq!(status["version"], "9.9.9");
+    assert_eq!(account(0)["balance"]["plan_credits"], 2200.0);
+    assert_eq!(account(0)["queue"]["waiting_tasks"], 3);
+    assert_eq!(account(0)["timezone"], "Europe/Berlin");
+    assert_eq!(account(1)["teams"][0]["team"], "Characters & \"Creatures\"");
+    assert_eq!(account(1)["teams"][0]["fuel"]["left_credits"], 410.0);
+    assert_eq!(account(1)["teams"][0]["outlook"]["exhaustion_probability"], 0.97);
+    assert_eq!(account(1)["teams"][0]["outlook"]["run_out_at"]["p50"], "2026-11-24T09:00:00Z");
+    assert_eq!(account(1)["teams"][0]["alerts"][0]["severity"], "critical");
+    assert_eq!(account(2)["balance"], serde_json::Value::Null);
+    assert_eq!(account(2)["teams"][0]["fuel"], serde_json::Value::Null);
+    assert_eq!(account(2)["collectors"][1]["last_failure"]["reason"], "unauthorized");
+    assert_eq!(account(3)["balance"]["fresh"], false);
+}
+
+#[tokio::test]
+async fn links_follow_the_external_address() {
+    let url = Some("https://studio.example/fuel/");
+    let server = TestServer::start_with(sample::snapshot(), url, |state| router(state).unwrap()).await;
+    let page = server.get("/").await;
+    assert!(page.text().contains("href=\"/fuel/teams/props\""));
+    assert!(page.text().contains("href=\"/fuel/style.css?v="));
+    assert!(!page.text().contains("href=\"/metrics\""));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_that_tells_nothing() {
+    let server = TestServer::start_with(sample::snapshot(), None, |state| {
+        let pages = Pages::new(None, "9.9.9").unwrap();
+        let panics = |message: &'static str| async move { std::panic::panic_any(message) };
+        let in_a_worker = |State(shared): SharedState| blocking(shared, |_| panic!("a secret"));
+        let routes = Router::new()
+            .route(
+                "/panic",
+                get(move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(panics("a secret")) }),
+            )
+            .route("/worker", get(in_a_worker));
+        guarded(routes, Arc::new(Shared { state, pages }))
+    })
+    .await;
+    for path in ["/panic", "/worker"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.code, answer.text().as_str()), (500, "internal error; the log says more\n"), "{path}");
+        assert!(answer.header("content-security-policy").is_some());
+    }
+    assert_eq!(server.metrics.agent.web_failures.get(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_stop_finishes_and_ends() {
+    let server = TestServer::start(sample::snapshot()).await;
+    let idle = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(server.get("/").await.code, 200);
+    server.stop.cancel();
+    drop(idle);
+    server.serving.await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}

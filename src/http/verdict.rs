@@ -1,0 +1,241 @@
+//! The one sentence that a lead reads: will the credits last?
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::words;
+use crate::domain::{DrawAssessment, Forecast, Outlook, Sensitivity, Stage};
+
+/// From this share of a period's credits left unused, the page speaks of waste.
+const WASTE_SHARE: f64 = 0.25;
+/// Below this probability the credits are said to last.
+const CALM_BELOW: f64 = crate::domain::rule::CLEAR_BELOW;
+
+/// How a verdict looks, worst first: the order in which the page lists the teams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tone {
+    /// Dry, or about to be.
+    Bad,
+    /// More likely than not.
+    Warn,
+    /// Nothing can be said.
+    Unknown,
+    /// Possible.
+    Watch,
+    /// Much will lapse unused.
+    Waste,
+    /// Fine.
+    Good,
+}
+
+/// The sentence and what stands below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Its colour.
+    pub tone: Tone,
+    /// A few words.
+    pub headline: String,
+    /// One clause more.
+    pub detail: String,
+}
+
+/// Says whether the credits of a draw will last, in the account's zone.
+pub fn verdict(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Verdict {
+    let told = match &draw.outlook {
+        Outlook::UnknownBalance => unknown(draw, now),
+        _ if draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive()) => out_of_credits(draw, zone, now),
+        Outlook::TooLittleHistory { hours, charges } => Verdict {
+            tone: Tone::Unknown,
+            headline: "Too little history for a forecast".to_string(),
+            detail: format!(
+                "{} in {} so far",
+                words::counted(u64::from(*charges), "charge", "charges"),
+                words::counted(u64::from(*hours), "hour", "hours")
+            ),
+        },
+        Outlook::Forecast(forecast) => predicted(draw, forecast, zone, now),
+    };
+    // A firing alert is never shown in a calmer colour than its stage.
+    let firing = draw.firing().map(|(_, stage)| if stage == Stage::Critical { Tone::Bad } else { Tone::Warn }).min();
+    Verdict { tone: firing.map_or(told.tone, |firing| firing.min(told.tone)), ..told }
+}
+
+fn unknown(draw: &DrawAssessment, now: Timestamp) -> Verdict {
+    let (headline, detail) = match &draw.fuel {
+        Some(fuel) if !fuel.fresh => (
+            format!("The last reading is {} old", words::span(now.as_second() - fuel.as_of.as_second())),
+            format!("{} credits were left then; no forecast until a poll succeeds", words::credits(fuel.left)),
+        ),
+        _ => ("How much is left is not known".to_string(), "no forecast until the balance is read".to_string()),
+    };
+    Verdict { tone: Tone::Unknown, headline, detail }
+}
+
+fn out_of_credits(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Verdict {
+    let detail = match &draw.period {
+        Some(period) => format!("nothing left until the reset on {}", words::moment(period.end, zone, now)),
+        None => "nothing left until credits are bought".to_string(),
+    };
+    Verdict { tone: Tone::Bad, headline: "Out of credits".to_string(), detail }
+}
+
+fn predicted(draw: &DrawAssessment, forecast: &Forecast, zone: &TimeZone, now: Timestamp) -> Verdict {
+    let (Some(period), Some(probability)) = (&draw.period, forecast.probability) else {
+        return without_reset(forecast, zone, now);
+    };
+    let chance = words::percent(probability);
+    if probability >= 0.5 {
+        let (raise_at, _) = Sensitivity::default().thresholds();
+        let tone = if probability >= raise_at { Tone::Bad } else { Tone::Warn };
+        let (headline, detail) = match forecast.run_out.p50.filter(|dry| *dry < period.end) {
+            Some(dry) => (
+                format!("Runs out {}", words::date(dry, zone, now)),
+                format!(
+                    "{} before the reset, {} ({chance})",
+                    words::span(period.end.as_second() - dry.as_second()),
+                    words::likelihood(probability)
+                ),
+            ),
+            None => ("May run out before the reset".to_string(), format!("the chance is {chance}")),
+        };
+        return Verdict { tone, headline, detail };
+    }
+    if probability >= CALM_BELOW {
+        let detail = format!("running out before is {} ({chance})", words::likelihood(probability));
+        return Verdict { tone: Tone::Watch, headline: "Should last until the reset".to_string(), detail };
+    }
+    let granted = draw.allowance.or(period.allowance).filter(|granted| granted.is_positive());
+    let wasted = forecast.unused.filter(|unused| unused.is_positive());
+    match (wasted, granted) {
+        (Some(wasted), Some(granted)) if wasted.as_f64() >= WASTE_SHARE * granted.as_f64() => Verdict {
+            tone: Tone::Waste,
+            headline: format!("About {} credits will lapse", words::credits(wasted)),
+            detail: format!("lasts until the reset; running out before has a chance of {chance}"),
+        },
+        (wasted, _) => Verdict {
+            tone: Tone::Good,
+            headline: "Lasts until the reset".to_string(),
+            detail: match wasted {
+                Some(wasted) => format!("with about {} credits to spare", words::credits(wasted)),
+                None => format!("the chance of running out before is {chance}"),
+            },
+        },
+    }
+}
+
+fn without_reset(forecast: &Forecast, zone: &TimeZone, now: Timestamp) -> Verdict {
+    match forecast.run_out.p50 {
+        Some(dry) => Verdict {
+            tone: if dry.as_second() - now.as_second() < 7 * 86_400 { Tone::Warn } else { Tone::Watch },
+            headline: format!("Lasts until about {}", words::date(dry, zone, now)),
+            detail: format!("{} from now; prepaid, there is no reset", words::span(dry.as_second() - now.as_second())),
+        },
+        None => Verdict {
+            tone: Tone::Good,
+            headline: format!("Lasts beyond {}", words::date(forecast.horizon, zone, now)),
+            detail: "prepaid, there is no reset".to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Alert, AlertState, FuelLimit, RuleName};
+    use crate::metrics::sample;
+
+    fn told(outlook: Outlook, left: i64) -> Verdict {
+        let draw = sample::draw(sample::key("studio", "art"), 1000, left, FuelLimit::Balance, outlook);
+        verdict(&draw, &TimeZone::get("Europe/Berlin").unwrap(), sample::now())
+    }
+
+    #[test]
+    fn the_sentence_fits_the_forecast() {
+        let dry = [Some("2026-11-23T13:00:00Z"), Some("2026-11-24T09:00:00Z"), None];
+        let late = [Some("2026-11-29T13:00:00Z"), Some("2026-12-04T09:00:00Z"), None];
+        for (outlook, left, tone, headline, detail) in [
+            (
+                sample::forecast(0.97, 40.0, 0, dry),
+                90,
+                Tone::Bad,
+                "Runs out Tue 24 Nov",
+                "7\u{a0}days before the reset, very likely (97\u{a0}%)",
+            ),
+            (
+                sample::forecast(0.6, 40.0, 0, dry),
+                90,
+                Tone::Warn,
+                "Runs out Tue 24 Nov",
+                "7\u{a0}days before the reset, as likely as not (60\u{a0}%)",
+            ),
+            (
+                sample::forecast(0.3, 40.0, 10, late),
+                300,
+                Tone::Watch,
+                "Should last until the reset",
+                "running out before is unlikely (30\u{a0}%)",
+            ),
+            (
+                sample::forecast(0.05, 40.0, 90, late),
+                400,
+                Tone::Good,
+                "Lasts until the reset",
+                "with about 90 credits to spare",
+            ),
+            (
+                sample::forecast(0.0, 1.0, 850, [None; 3]),
+                860,
+                Tone::Waste,
+                "About 850 credits will lapse",
+                "lasts until the reset; running out before has a chance of under 1\u{a0}%",
+            ),
+            (
+                sample::forecast(1.0, 40.0, 0, dry),
+                0,
+                Tone::Bad,
+                "Out of credits",
+                "nothing left until the reset on Tue 1 Dec, 00:00 CET",
+            ),
+            (
+                Outlook::TooLittleHistory { hours: 5, charges: 1 },
+                90,
+                Tone::Unknown,
+                "Too little history for a forecast",
+                "1 charge in 5 hours so far",
+            ),
+        ] {
+            let expected = Verdict { tone, headline: headline.into(), detail: detail.into() };
+            assert_eq!(told(outlook, left), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_said_so() {
+        let snapshot = sample::snapshot();
+        let of = |account: usize| {
+            verdict(&snapshot.accounts[account].draws[0], &snapshot.accounts[account].zone, sample::now())
+        };
+        assert_eq!(of(2).headline, "How much is left is not known");
+        assert_eq!(of(3).headline, "The last reading is 7\u{a0}h old");
+        assert_eq!(of(3).detail, "1,730 credits were left then; no forecast until a poll succeeds");
+    }
+
+    #[test]
+    fn a_firing_alert_is_never_shown_calm() {
+        let calm = sample::forecast(0.02, 1.0, 0, [None; 3]);
+        let mut draw = sample::draw(sample::key("studio", "art"), 1000, 900, FuelLimit::Balance, calm);
+        let firing = |stage| AlertState::Firing {
+            stage,
+            since: sample::now(),
+            clear_since: None,
+            notified_at: sample::now(),
+            told_run_out: None,
+        };
+        for (stage, tone) in [(Stage::Warning, Tone::Warn), (Stage::Critical, Tone::Bad)] {
+            draw.alerts = vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing(stage) })];
+            assert_eq!(verdict(&draw, &TimeZone::UTC, sample::now()).tone, tone);
+        }
+    }
+}
