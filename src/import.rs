@@ -5,9 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::domain::{AccountName, Draw, Reading};
+use crate::domain::{AccountName, Collector, Draw, Reading};
 use crate::provider::file::{ChargeFile, FileBatch, FileError, Fingerprinter, RejectedRow};
-use crate::store::{Incoming, Store, StoreError};
+use crate::store::{CollectorOutcome, Incoming, Store, StoreError};
 
 /// Rows in one transaction. Enough that the flush at its end is a small part; few enough that an agent that serves from
 /// the same ledger waits for well under a second.
@@ -94,6 +94,10 @@ pub async fn import_file(
         summary.rejections.extend(rejected.into_iter().take(room));
         progress(ImportProgress { rows: summary.read, bytes, total_bytes });
     }
+    // The account's charges have been read: that is a fact like that of a poll.
+    let outcome = CollectorOutcome { collector: Collector::Charges, duration_seconds: 0.0, failure: None };
+    let incoming = Incoming { reading: &Reading::default(), outcomes: &[outcome], reset: None, scheduled: None, now };
+    store.append(account, draws, incoming).await?;
     // The reader has hung up, so it is over; a panic in it must not look like the end of the file.
     if let Err(error) = reading.await
         && error.is_panic()

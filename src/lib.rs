@@ -44,16 +44,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod assessor;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod import;
 pub mod lifecycle;
+pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod outbox;
+pub mod poller;
 pub mod provider;
 pub mod schedule;
 pub mod store;

@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::OutboxMail;
 use crate::metrics::agent::AgentMetrics;
-use crate::notify::delivery::{NextStep, after_failure};
-use crate::notify::email::{Mailer, NotifyError, NotifyFailure};
+use crate::notify::{Mailer, NextStep, NotifyError, NotifyFailure, after_failure};
 use crate::store::{Store, StoreError};
 
 /// How many mails are under way at once: a relay that hangs on one does not hold up the others.

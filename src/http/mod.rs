@@ -30,6 +30,7 @@ use crate::metrics::{self, Metrics};
 
 mod chart;
 mod pages;
+pub mod reload;
 mod status;
 mod verdict;
 mod view;
@@ -71,7 +72,7 @@ pub struct HttpState {
 ///
 /// # Errors
 /// A page template that does not compile: a mistake found by the first test that runs.
-pub fn router(state: HttpState) -> Result<Router, minijinja::Error> {
+pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinja::Error> {
     let pages = Pages::new(state.external_url.as_deref(), state.version)?;
     let shared = Arc::new(Shared { state, pages });
     let routes = Router::new()
@@ -80,7 +81,7 @@ pub fn router(state: HttpState) -> Result<Router, minijinja::Error> {
         .route("/alerts", get(alerts))
         .route("/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
-        .route("/metrics", get(scrape))
+        .route(telemetry_path, get(scrape))
         .route("/-/healthy", get(|| async { "fuelgauge is healthy.\n" }))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status_json))

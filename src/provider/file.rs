@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::domain::{Attribution, Credits, Fingerprint, TaskRecord, TaskState};
 
 /// Makes the account's salted fingerprint of the texts that say what a task works on.
-pub type Fingerprinter = dyn Fn(&[&str]) -> Fingerprint + Send + Sync;
+pub type Fingerprinter = dyn Fn(&[&str]) -> Option<Fingerprint> + Send + Sync;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -252,7 +252,7 @@ impl Columns {
                 member: optional(self.member).map(str::to_owned),
                 api_key: optional(self.api_key).map(str::to_owned),
             },
-            fingerprint: input.map(|(asset, fingerprint)| fingerprint(&[asset, task_type, quality])),
+            fingerprint: input.and_then(|(asset, fingerprint)| fingerprint(&[asset, task_type, quality])),
             is_step: false,
         })
     }

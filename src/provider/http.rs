@@ -55,6 +55,11 @@ impl HttpProvider {
         Ok(HttpProvider { mapping, base_url, api_key, salt, shared, client })
     }
 
+    /// The platform's name, as its mapping says it.
+    pub fn platform(&self) -> &str {
+        &self.mapping.name
+    }
+
     /// What can be read, in the order in which a poll reads it.
     pub fn collectors(&self) -> Vec<Collector> {
         self.mapping.collectors()
@@ -160,9 +165,9 @@ impl Poll<'_> {
             return known.clone();
         }
         let mapping = &self.provider.mapping;
+        let Some(endpoint) = &mapping.tasks else { return Ok(()) };
         let mut first_failure = None;
-        for (endpoint, path) in mapping.tasks.iter().flat_map(|tasks| tasks.paths.iter().map(move |path| (tasks, path)))
-        {
+        for path in &endpoint.paths {
             let Err(failure) = self.walk(endpoint, path).await else { continue };
             if failure.status.is_some_and(|status| endpoint.skip_on.contains(&status)) {
                 continue;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::{Collector, Reading};
 
 pub mod client;
-mod fingerprint;
+pub mod fingerprint;
 pub mod http;
 pub mod mapping;
 mod tasks;

@@ -349,4 +349,4 @@ async fn load_collectors(connection: &mut SqliteConnection, account: i64) -> sql
     Ok(found.into_iter().filter_map(status).collect())
 }
 
-const HOUR_MILLIS: i64 = 3_600_000;
+pub(super) const HOUR_MILLIS: i64 = 3_600_000;

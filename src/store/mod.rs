@@ -12,6 +12,7 @@
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
+//! - `watermarks`: how far the ledger has come
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ mod outbox;
 mod reassign;
 mod records;
 mod retries;
+mod watermarks;
 mod write;
 
 pub use alerts::AlertChange;
@@ -40,6 +42,7 @@ pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, PastTask, TeamFacts};
 pub use open::ServeLock;
 pub use outbox::MailRecord;
+pub use watermarks::Changes;
 
 /// The ledger. Cloning it is cheap; clones share their connections.
 #[derive(Clone, Debug)]

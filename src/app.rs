@@ -1,0 +1,315 @@
+//! The agent as a value: built from a configuration, started under a token, and stepped by hand in tests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use ring::rand::SecureRandom;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::assessor::{Alerts, Assessor};
+use crate::clock::Clock;
+use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig};
+use crate::domain::{CronSchedule, Snapshot};
+use crate::lifecycle::Tasks;
+use crate::metrics::Metrics;
+use crate::notify::Mailer;
+use crate::outbox::{self, Outbox};
+use crate::poller::{Account, Poller};
+use crate::provider::client::{Limits, SharedClient};
+use crate::provider::http::HttpProvider;
+use crate::provider::mapping::Mapping;
+use crate::schedule::{fixed_jitter, next_tick};
+use crate::store::Store;
+
+/// The longest fixed delay of an account behind its schedule, so that accounts with one schedule do not march in step.
+const LARGEST_JITTER: Duration = Duration::from_secs(15);
+
+/// What outlives a reload of the configuration.
+#[derive(Clone)]
+pub struct Shared {
+    /// The ledger.
+    pub store: Store,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The latest assessment of every account.
+    pub published: watch::Sender<Arc<Snapshot>>,
+    /// Whether configuration and ledger are loaded.
+    pub ready: watch::Sender<bool>,
+    /// What all accounts ask platforms through.
+    pub client: SharedClient,
+    /// Wakes the outbox.
+    pub outbox_filled: Arc<Notify>,
+}
+
+impl Shared {
+    /// Opens the ledger and makes the metrics.
+    ///
+    /// # Errors
+    /// The ledger cannot be opened, or a metric is registered twice.
+    pub async fn open(storage: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Shared> {
+        let store = Store::open(storage).await?;
+        let published = watch::Sender::new(Arc::new(Snapshot::default()));
+        let metrics = Arc::new(Metrics::new(published.subscribe())?);
+        let client = SharedClient::new(Limits::default());
+        let ready = watch::Sender::new(false);
+        Ok(Shared { store, clock, metrics, published, ready, client, outbox_filled: Arc::default() })
+    }
+}
+
+/// The agent of one configuration.
+pub struct Agent {
+    /// The accounts, in the order of the configuration.
+    pub accounts: Vec<Arc<Account>>,
+    /// Asks and keeps.
+    pub poller: Poller,
+    /// Predicts and decides.
+    pub assessor: Arc<Assessor>,
+    /// Delivers; `None` without a relay.
+    pub outbox: Option<Outbox>,
+    shared: Shared,
+}
+
+impl Agent {
+    /// Makes everything ready and starts nothing: accounts are made known to the ledger, mappings are compiled.
+    ///
+    /// # Errors
+    /// A mapping cannot be loaded, or the ledger cannot be written.
+    pub async fn build(config: &Config, external_url: Option<String>, shared: &Shared) -> anyhow::Result<Agent> {
+        let external_url = external_url.or_else(|| config.web.external_url.clone());
+        let mut accounts = Vec::with_capacity(config.accounts.len());
+        for account in &config.accounts {
+            accounts.push(Arc::new(build_account(account, &config.teams, shared).await?));
+        }
+        for account in &accounts {
+            shared.metrics.agent.initialize_account(account.config.name.as_str(), &account.collectors());
+        }
+        let agent_metrics = shared.metrics.agent.clone();
+        outbox::initialize_metrics(&agent_metrics);
+        let poller = Poller::new(shared.store.clone(), Arc::clone(&shared.clock), agent_metrics.clone());
+        let assessor = Assessor::new(
+            shared.store.clone(),
+            config,
+            external_url,
+            shared.published.clone(),
+            Arc::clone(&shared.outbox_filled),
+        );
+        let outbox = config.email.as_ref().map(|email| {
+            let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
+            Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, filled)
+        });
+        Ok(Agent { accounts, poller, assessor: Arc::new(assessor), outbox, shared: shared.clone() })
+    }
+
+    /// Publishes what the ledger already knows. Nothing is decided and nothing is sent because of a start alone.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn first_look(&self) -> anyhow::Result<()> {
+        for account in &self.accounts {
+            self.assessor.assess_once(account, self.shared.clock.now(), Alerts::Leave).await?;
+        }
+        self.shared.ready.send_replace(true);
+        Ok(())
+    }
+
+    /// One whole step of an account: look at it, keep what was seen, assess it. What fails is logged and counted, and the
+    /// next step tries again.
+    pub async fn step(&self, account: &Account, scheduled: Option<Timestamp>) {
+        step(&self.poller, &self.assessor, &self.shared, account, scheduled).await;
+    }
+
+    /// Runs every account and the outbox until the tasks are asked to stop.
+    pub fn start(&self, tasks: &Tasks) {
+        for account in &self.accounts {
+            let (poller, assessor) = (self.poller.clone(), Arc::clone(&self.assessor));
+            let (shared, account, stop) = (self.shared.clone(), Arc::clone(account), tasks.stop_token().clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = run_account(&poller, &assessor, &shared, &account) => {}
+                }
+            });
+        }
+        if let Some(outbox) = &self.outbox {
+            tasks.spawn(outbox.clone().run(tasks.stop_token().clone()));
+        }
+    }
+}
+
+async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Shared) -> anyhow::Result<Account> {
+    let store = &shared.store;
+    let salt = store.open_account(&config.name, fresh_salt()?).await?;
+    let draws: Vec<_> =
+        teams.iter().flat_map(|team| &team.draws).filter(|draw| draw.key.account == config.name).cloned().collect();
+    store.reassign(&config.name, &draws).await?;
+    let provider = match &config.source {
+        None => None,
+        Some(source) => {
+            let mapping = load_mapping(&source.platform)?;
+            let (base_url, key) = (source.base_url.as_deref(), source.api_key_file.clone());
+            let provider = HttpProvider::new(Arc::new(mapping), base_url, key, salt, shared.client.clone())
+                .with_context(|| format!("account `{}`", config.name))?;
+            Some(provider)
+        }
+    };
+    Ok(Account { config: config.clone(), draws, provider, salt })
+}
+
+/// The mapping that an account names.
+///
+/// # Errors
+/// There is none of that name, or the file cannot be read or does not compile.
+pub fn load_mapping(platform: &PlatformRef) -> anyhow::Result<Mapping> {
+    match platform {
+        PlatformRef::File(path) => Ok(Mapping::load(path)?),
+        PlatformRef::BuiltIn(name) => match Mapping::built_in(name) {
+            Some(mapping) => Ok(mapping?),
+            None => anyhow::bail!("there is no built-in mapping `{name}`"),
+        },
+    }
+}
+
+/// 16 random bytes from the operating system: what makes fingerprints of inputs useless to anyone else.
+fn fresh_salt() -> anyhow::Result<[u8; 16]> {
+    let mut salt = [0; 16];
+    ring::rand::SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| anyhow::anyhow!("the operating system has no random numbers"))?;
+    Ok(salt)
+}
+
+/// How often an account that lives on import and push is assessed.
+const ASSESS_EVERY: &str = "*/5 * * * *";
+
+async fn run_account(poller: &Poller, assessor: &Assessor, shared: &Shared, account: &Account) {
+    let schedule = match (&account.config.source, CronSchedule::parse(ASSESS_EVERY, jiff::tz::TimeZone::UTC)) {
+        (Some(source), _) => source.schedule.clone(),
+        (None, Ok(schedule)) => schedule,
+        (None, Err(error)) => {
+            tracing::error!(%error, "the assessment schedule cannot be read");
+            return;
+        }
+    };
+    let job = account.job_name();
+    let jitter = fixed_jitter(&job, LARGEST_JITTER);
+    let remembered = shared.store.last_scheduled(&job).await.ok().flatten();
+    let missed_while_down = remembered.map_or(0, |last| missed_since(&schedule, last, shared.clock.now()));
+    shared.metrics.agent.scheduler_missed_runs.with_label_values(&[&job]).inc_by(missed_while_down);
+    // The first look is at the start, whatever the schedule says.
+    let mut last = shared.clock.now();
+    loop {
+        shared.metrics.agent.scheduler_runs.with_label_values(&[&job]).inc();
+        step(poller, assessor, shared, account, Some(last)).await;
+        let Some(tick) = next_tick(&*shared.clock, &schedule, Some(last), jitter).await else {
+            tracing::error!(job, "the schedule has no further run");
+            return;
+        };
+        shared.metrics.agent.scheduler_missed_runs.with_label_values(&[&job]).inc_by(tick.missed);
+        last = tick.scheduled;
+    }
+}
+
+fn missed_since(schedule: &CronSchedule, last: Timestamp, now: Timestamp) -> u64 {
+    use crate::schedule::{Decision, decide};
+    match decide(schedule, Some(last), Duration::ZERO, now) {
+        Decision::Due { missed, .. } => missed + 1,
+        Decision::Wait { .. } | Decision::Never => 0,
+    }
+}
+
+async fn step(poller: &Poller, assessor: &Assessor, shared: &Shared, account: &Account, scheduled: Option<Timestamp>) {
+    let name = &account.config.name;
+    let failed = |operation: &str, error: &dyn std::fmt::Display| {
+        shared.metrics.agent.store_failures.with_label_values(&[operation]).inc();
+        tracing::error!(account = %name, operation, %error, "account `{name}`: {operation} failed");
+    };
+    if let Err(error) = poller.poll_once(account, scheduled).await {
+        failed("append", &error);
+    }
+    if let Err(error) = assessor.assess_once(account, shared.clock.now(), Alerts::Step).await {
+        failed("assess", &error);
+    }
+}
+
+/// A request to load the configuration again, and where the answer goes: nothing, or why it was refused.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// Where reloads are asked for.
+pub type ReloadSender = mpsc::Sender<ReloadRequest>;
+
+/// Runs the agent of `config` until `stop`, building it anew at each reload. A configuration that is refused leaves the
+/// old one running.
+///
+/// # Errors
+/// The agent of the first configuration cannot be built.
+pub async fn run(
+    mut config: Config,
+    external_url: Option<String>,
+    shared: &Shared,
+    mut reloads: mpsc::Receiver<ReloadRequest>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut agent = Agent::build(&config, external_url.clone(), shared).await?;
+    agent.first_look().await?;
+    mark_reload(shared, true);
+    loop {
+        let tasks = Tasks::under(&stop);
+        agent.start(&tasks);
+        let next = loop {
+            tokio::select! {
+                () = stop.cancelled() => break None,
+                Some(answer) = reloads.recv() => {
+                    let built = reload(&config, external_url.clone(), shared).await;
+                    mark_reload(shared, built.is_ok());
+                    match built {
+                        Ok(next) => break Some((next, answer)),
+                        Err(error) => {
+                            tracing::error!("the configuration was not reloaded, the old one stays: {error:#}");
+                            let _ = answer.send(Err(format!("{error:#}")));
+                        }
+                    }
+                }
+            }
+        };
+        if !tasks.drain().await {
+            tracing::warn!("some work did not end in time and was left; what it had claimed comes back by itself");
+        }
+        match next {
+            None => return Ok(()),
+            Some(((next_config, next_agent), answer)) => {
+                (config, agent) = (next_config, next_agent);
+                agent.first_look().await?;
+                tracing::info!(file = %config.path.display(), "configuration reloaded");
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+}
+
+async fn reload(running: &Config, external_url: Option<String>, shared: &Shared) -> anyhow::Result<(Config, Agent)> {
+    let config = Config::load(&running.path)?;
+    if config.storage != running.storage {
+        anyhow::bail!(
+            "{}: storage: expected `sqlite:{}` as at the start, found `sqlite:{}`\nhint: restart to change it",
+            config.path.display(),
+            running.storage.display(),
+            config.storage.display()
+        );
+    }
+    let agent = Agent::build(&config, external_url, shared).await?;
+    Ok((config, agent))
+}
+
+fn mark_reload(shared: &Shared, succeeded: bool) {
+    let metrics = &shared.metrics.agent;
+    metrics.config_last_reload_successful.set(i64::from(succeeded));
+    if succeeded {
+        metrics.config_last_reload_success_timestamp.set(shared.clock.now().as_second());
+    }
+}

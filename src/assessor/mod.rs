@@ -1,0 +1,295 @@
+//! Predict and decide: what the ledger holds of an account becomes an assessment, alert steps and notices; states and
+//! rendered mails are one commit; the snapshot is published.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, watch};
+
+use crate::config::{AlertsConfig, Config, TeamConfig};
+use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
+use crate::domain::forecast::{Announced, ForecastInput, forecast};
+use crate::domain::fuel::{FuelFacts, current_period, fuel};
+use crate::domain::rule::CLEAR_FOR_SHARE;
+use crate::domain::{
+    AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Finding,
+    Notice, Outlook, PlanPeriod, RuleName, Snapshot, Stage, Why,
+};
+use crate::notify::MessageError;
+use crate::poller::Account;
+use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
+
+mod mails;
+mod usage;
+
+pub use mails::Sender;
+pub use usage::{Usage, UsageCache};
+
+/// Why an account could not be assessed. What was published before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum AssessError {
+    /// The ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A mail could not be written.
+    #[error("failed to write the mail of an alert: {0}")]
+    Message(#[from] MessageError),
+}
+
+/// Whether an assessment may change alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alerts {
+    /// Step the alerts, and store what is to be told.
+    Step,
+    /// Look only: before the first poll after a start, and for people who ask.
+    Leave,
+}
+
+/// Assesses accounts and publishes what it found.
+pub struct Assessor {
+    store: Store,
+    alerts: AlertsConfig,
+    teams: Vec<TeamConfig>,
+    sender: Option<Sender>,
+    cache: Mutex<UsageCache>,
+    latest: Mutex<BTreeMap<AccountName, Arc<AccountAssessment>>>,
+    order: Vec<AccountName>,
+    published: watch::Sender<Arc<Snapshot>>,
+    outbox_filled: Arc<Notify>,
+}
+
+impl Assessor {
+    /// An assessor of the configuration's accounts. It publishes to `published` and wakes the outbox by `outbox_filled`.
+    pub fn new(
+        store: Store,
+        config: &Config,
+        external_url: Option<String>,
+        published: watch::Sender<Arc<Snapshot>>,
+        outbox_filled: Arc<Notify>,
+    ) -> Assessor {
+        let sender = config.email.as_ref().map(|email| Sender { from: email.from.clone(), external_url });
+        Assessor {
+            store,
+            alerts: config.alerts.clone(),
+            teams: config.teams.clone(),
+            sender,
+            cache: Mutex::default(),
+            latest: Mutex::default(),
+            order: config.accounts.iter().map(|account| account.name.clone()).collect(),
+            published,
+            outbox_filled,
+        }
+    }
+
+    /// Assesses one account as of `now` from what the ledger holds, steps its alerts if asked to, and publishes.
+    ///
+    /// # Errors
+    /// The ledger cannot be read or written, or a mail cannot be written; then nothing was stored or published.
+    pub async fn assess_once(
+        &self,
+        account: &Account,
+        now: Timestamp,
+        alerts: Alerts,
+    ) -> Result<Arc<AccountAssessment>, AssessError> {
+        let (mut assessment, facts) = self.look(account, now).await?;
+        if alerts == Alerts::Step {
+            let decided = self.decide(&mut assessment, &facts);
+            let mut notices = Vec::with_capacity(decided.notices.len());
+            for notice in decided.notices {
+                let mails = self.write_mails(&notice, &assessment).await?;
+                notices.push((notice, mails));
+            }
+            let are_new = self.store.commit_alerts(&decided.changes, &notices).await?;
+            for ((notice, mails), _) in notices.iter().zip(are_new).filter(|(_, is_new)| *is_new) {
+                tracing::info!(
+                    account = %notice.key.account, team = %notice.key.team, rule = notice.rule.as_str(),
+                    stage = notice.stage.as_str(), why = notice.why.as_str(), mails = mails.len(),
+                    "alert `{}` of team `{}`: {}", notice.rule.as_str(), notice.key.team, notice.why.as_str()
+                );
+            }
+            if !notices.is_empty() {
+                self.outbox_filled.notify_one();
+            }
+        }
+        let assessment = Arc::new(assessment);
+        self.publish(Arc::clone(&assessment)).await?;
+        Ok(assessment)
+    }
+
+    async fn look(&self, account: &Account, now: Timestamp) -> Result<(AccountAssessment, AccountFacts), StoreError> {
+        let config = &account.config;
+        let reported = self.store.reported_plan(&config.name).await?;
+        let period = current_period(reported.as_ref(), &config.plan, &config.zone, now);
+        let start = period.as_ref().map(|period| period.start);
+        let facts = self.store.load_account(&config.name, &account.draws, start, now).await?;
+        let stale_after_seconds = i64::try_from(config.stale_after.as_secs()).unwrap_or(i64::MAX);
+        let mut assessment = AccountAssessment {
+            account: config.name.clone(),
+            at: now,
+            zone: config.zone.clone(),
+            platform: account.provider.as_ref().map_or_else(String::new, |provider| provider.platform().to_owned()),
+            plan_name: reported.and_then(|plan| plan.name).or_else(|| config.plan.name.clone()),
+            stale_after_seconds,
+            collectors: facts.collectors.clone(),
+            balance: facts.balance.as_ref().map(|state| (state.record.clone(), state.read_at)),
+            queue: facts.queue.clone(),
+            unexplained: facts.balance.as_ref().and_then(|state| state.drift),
+            granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
+            unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
+            draws: Vec::with_capacity(account.draws.len()),
+        };
+        let account_spent = facts.teams.values().map(|team| team.spent).sum();
+        for draw in &account.draws {
+            let usage = self.usage(&draw.key, period.as_ref(), now).await?;
+            let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
+            let assessed = known.assess(&assessment);
+            assessment.draws.push(assessed);
+        }
+        Ok((assessment, facts))
+    }
+
+    /// Steps the alerts of every draw and ends those of periods that are over.
+    fn decide(&self, assessment: &mut AccountAssessment, facts: &AccountFacts) -> Decided {
+        let now = assessment.at;
+        let mut decided = Decided::default();
+        for draw in &mut assessment.draws {
+            let bounds = draw.period.as_ref().map(|period| (period.start, period.end));
+            let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
+            let ours = |known: &&AlertFacts| known.team == draw.key.team && known.rule == RuleName::Exhaustion;
+            for old in facts.alerts.iter().filter(ours).filter(|known| known.period_start != period_start) {
+                // The period of an old alert ended when the current one began.
+                let (ended, told) = end_with_period(&old.alert, now);
+                decided.add(draw, old.period_start, Some(period_start), (&old.alert, ended), told, now);
+            }
+            let finding = self.alerts.exhaustion.evaluate(&draw.outlook, bounds);
+            let run_out = draw.outlook.forecast().and_then(|forecast| forecast.run_out.p50);
+            let before = current_alert(facts, &draw.key, period_start);
+            let seen = Observation { finding, run_out, now };
+            let (after, told) = match bounds {
+                Some(bounds) => step(&before, seen, &self.policy(bounds)),
+                None => (before.clone(), None),
+            };
+            draw.alerts = vec![(RuleName::Exhaustion, after.clone())];
+            decided.add(draw, period_start, bounds.map(|(_, end)| end), (&before, after), told, now);
+        }
+        decided
+    }
+
+    fn policy(&self, (start, end): (Timestamp, Timestamp)) -> AlertPolicy {
+        let length = end.duration_since(start);
+        AlertPolicy {
+            clear_for: SignedDuration::from_secs_f64(length.as_secs_f64() * CLEAR_FOR_SHARE),
+            repeat_interval: self.alerts.repeat_interval,
+            repeat_if_moved_by: length / 10,
+        }
+    }
+
+    async fn publish(&self, assessment: Arc<AccountAssessment>) -> Result<(), StoreError> {
+        let outbox = self.store.outbox_depth().await?;
+        let mut latest = self.latest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        latest.insert(assessment.account.clone(), assessment);
+        let accounts = self.order.iter().filter_map(|name| latest.get(name).cloned()).collect();
+        self.published.send_replace(Arc::new(Snapshot { accounts, outbox }));
+        Ok(())
+    }
+}
+
+/// What an assessment decided, about to be stored.
+#[derive(Default)]
+struct Decided {
+    changes: Vec<AlertChange>,
+    notices: Vec<Notice>,
+}
+
+impl Decided {
+    fn add(
+        &mut self,
+        draw: &DrawAssessment,
+        period_start: Timestamp,
+        period_end: Option<Timestamp>,
+        (before, after): (&Alert, Alert),
+        told: Option<(Stage, Why)>,
+        now: Timestamp,
+    ) {
+        let (key, rule) = (draw.key.clone(), RuleName::Exhaustion);
+        if let Some((stage, why)) = told {
+            let (key, episode) = (key.clone(), after.episode);
+            self.notices.push(Notice { key, rule, period_start, period_end, episode, stage, why, at: now });
+        }
+        if *before != after {
+            self.changes.push(AlertChange { key, rule, period_start, alert: after });
+        }
+    }
+}
+
+fn current_alert(facts: &AccountFacts, key: &DrawKey, period_start: Timestamp) -> Alert {
+    let is_it = |known: &&AlertFacts| {
+        known.team == key.team && known.rule == RuleName::Exhaustion && known.period_start == period_start
+    };
+    facts.alerts.iter().find(is_it).map(|known| known.alert.clone()).unwrap_or_default()
+}
+
+/// Everything that one draw's assessment is made from.
+struct KnownOfDraw<'a> {
+    draw: &'a Draw,
+    facts: &'a AccountFacts,
+    account_spent: Credits,
+    period: Option<&'a PlanPeriod>,
+    usage: &'a Usage,
+}
+
+impl KnownOfDraw<'_> {
+    fn assess(&self, account: &AccountAssessment) -> DrawAssessment {
+        let now = account.at;
+        let nothing = TeamFacts::default();
+        let team = self.facts.teams.get(&Some(self.draw.key.team.clone())).unwrap_or(&nothing);
+        let charges = account.collectors.iter().find(|status| status.collector == Collector::Charges);
+        let charges_fresh = account.is_fresh(Collector::Charges);
+        let plan_credits = self.period.and_then(|period| period.allowance);
+        let balance_fresh = account.is_fresh(Collector::Balance);
+        let fuel = fuel(&FuelFacts {
+            balance: account.balance.as_ref().map(|(record, at)| (record.available, *at, balance_fresh)),
+            allowance: self.draw.allowance,
+            plan_credits,
+            charges_read: charges.and_then(|status| status.last_success_at).map(|at| (at, charges_fresh)),
+            spent: team.spent,
+            account_spent: self.account_spent,
+        });
+        // A forecast needs both what is left and how fast it goes: either one out of date and nothing can be said.
+        let remaining = fuel.as_ref().filter(|fuel| fuel.fresh && charges_fresh).map(|fuel| fuel.left);
+        let bounds = self.period.map(|period| (period.start, period.end));
+        let outlook: Outlook = forecast(&ForecastInput {
+            state: &self.usage.state,
+            now,
+            period: bounds,
+            remaining,
+            granted: self.draw.allowance.or(plan_credits),
+            before: self.usage.before,
+            announced: Announced::default(),
+        });
+        let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
+        DrawAssessment {
+            key: self.draw.key.clone(),
+            period: self.period.cloned(),
+            fuel,
+            allowance: self.draw.allowance,
+            spent: team.spent,
+            pending: team.pending,
+            spend: self.usage.state.spend_rates(now),
+            outlook,
+            totals: team.totals.clone(),
+            retries: team.retries.clone(),
+            alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
+            daily: self.usage.state.daily(now),
+        }
+    }
+}
+
+/// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.
+pub fn is_at_risk(draw: &DrawAssessment, alerts: &AlertsConfig) -> bool {
+    let bounds = draw.period.as_ref().map(|period| (period.start, period.end));
+    let finding = alerts.exhaustion.evaluate(&draw.outlook, bounds);
+    let is_firing = draw.alerts.iter().any(|(_, alert)| matches!(alert.state, AlertState::Firing { .. }));
+    is_firing || matches!(finding, Finding::Holds(_))
+}

@@ -1,0 +1,95 @@
+//! Each draw's usage state, kept warm between assessments. It follows from the ledger alone and can be thrown away.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::Assessor;
+use crate::domain::forecast::{PriorUse, UsageState};
+use crate::domain::{DrawKey, HourlyUse, PlanPeriod};
+use crate::store::StoreError;
+
+/// So many hours before the present are read anew at each assessment, because charges come late; older ones are read
+/// anew only when the ledger says that they changed.
+const OPEN_HOURS: i64 = 24;
+
+/// A draw's use up to a moment.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    /// Up to the running hour.
+    pub state: UsageState,
+    /// Net use before the period; `None` without a period.
+    pub before: Option<PriorUse>,
+}
+
+/// What is kept of each draw.
+pub type UsageCache = HashMap<DrawKey, Kept>;
+
+/// One draw's state up to an hour that is unlikely to change any more.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    closed: UsageState,
+    /// Every row before this hour (since the Unix epoch) is in `closed`.
+    closed_before: i64,
+    before: Option<PriorUse>,
+    period_start: Option<Timestamp>,
+    /// The last entry of the account's ledger that `closed` knows of.
+    last_entry: i64,
+}
+
+impl Assessor {
+    /// The draw's use up to `now`, from what is kept and the rows since.
+    pub(super) async fn usage(
+        &self,
+        key: &DrawKey,
+        period: Option<&PlanPeriod>,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
+        let running_hour = now.as_second().div_euclid(3600);
+        let kept = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).cloned();
+        let last_entry = kept.as_ref().map_or(0, |kept| kept.last_entry);
+        let changes = self.store.changes_since(&key.account, last_entry).await?;
+        let still_holds = |kept: &Kept| {
+            kept.period_start == period.map(|period| period.start)
+                && kept.closed_before <= running_hour
+                && changes.earliest_hour.is_none_or(|hour| hour >= kept.closed_before)
+        };
+        let mut kept = match kept.filter(still_holds) {
+            Some(kept) => kept,
+            None => Kept {
+                closed: UsageState::default(),
+                closed_before: i64::MIN,
+                before: None,
+                period_start: period.map(|period| period.start),
+                last_entry: 0,
+            },
+        };
+        let is_new = kept.closed_before == i64::MIN;
+        let rows = self.store.hourly_use(&key.account, Some(&key.team), kept.closed_before).await?;
+        let rows: Vec<HourlyUse> = rows.into_iter().filter(|row| row.hour <= running_hour).collect();
+        if is_new {
+            kept.before = period.map(|period| PriorUse::of_rows(&rows, (period.start, period.end)));
+        }
+        let close_before = (running_hour - OPEN_HOURS).max(kept.closed_before);
+        let (closing, open) = rows.split_at(rows.partition_point(|row| row.hour < close_before));
+        push_all(&mut kept.closed, closing);
+        kept.closed_before = close_before;
+        kept.last_entry = changes.last_entry;
+
+        let mut state = kept.closed.clone();
+        push_all(&mut state, open);
+        state.advance_to(running_hour);
+        let before = kept.before;
+        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key.clone(), kept);
+        Ok(Usage { state, before })
+    }
+}
+
+/// The store hands rows out in the order of their hours, so none of them is late.
+fn push_all(state: &mut UsageState, rows: &[HourlyUse]) {
+    for row in rows {
+        if let Err(late) = state.push(*row) {
+            tracing::error!(%late, "the ledger's hours are out of order");
+        }
+    }
+}

