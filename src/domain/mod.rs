@@ -7,6 +7,7 @@ pub mod assessment;
 pub mod balance;
 pub mod calendar;
 pub mod credits;
+pub mod estimate;
 pub mod forecast;
 pub mod fuel;
 pub mod ledger;
@@ -21,6 +22,9 @@ pub use assessment::*;
 pub use balance::{BalanceState, reconcile_balance, reset_between};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
+pub use estimate::{
+    Attempts, Effect, Estimate, EstimatePart, EstimateRequest, PastTask, UnknownCost, effect, estimate,
+};
 pub use forecast::{
     Announced, Confidence, Forecast, ForecastInput, LateUse, Outlook, PaceChange, PlannedBatch, PriorUse, RunOut,
     UsageState, UseAhead, forecast, use_ahead,

@@ -1,7 +1,8 @@
 //! When the credits run out, how surely, and compared with the next reset.
 //!
-//! [`UsageState`] remembers a draw's use in a few hundred numbers; [`forecast`] turns it, what is left and the plan period
-//! into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit for bit.
+//! [`UsageState`] remembers a draw's use in a few hundred numbers; [`forecast`] turns it, what is left and the plan
+//! period into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit
+//! for bit.
 
 mod model;
 mod shape;
@@ -61,7 +62,8 @@ pub struct Forecast {
     pub at: Timestamp,
     /// Probability (0 to 1) that the credits run out before the reset; `None` without a reset.
     pub probability: Option<f64>,
-    /// Probability (0 to 1) that they run out within a third of the period and before the reset; `None` without a reset.
+    /// Probability (0 to 1) that they run out within a third of the period and before the reset; `None` without a
+    /// reset.
     pub probability_soon: Option<f64>,
     /// The run-out date if use simply went on with no reset.
     pub run_out: RunOut,
@@ -162,8 +164,8 @@ pub struct UseAhead {
 const LEAST_HOURS: f64 = 24.0;
 /// No forecast with fewer charges.
 const LEAST_CHARGES: u64 = 3;
-/// What counts as a period where nothing resets, in days: history is long after two of them, and run-out dates are looked
-/// for over two of them.
+/// What counts as a period where nothing resets, in days: history is long after two of them, and run-out dates are
+/// looked for over two of them.
 const NOTIONAL_PERIOD_DAYS: i64 = 30;
 /// Run-out dates are looked for up to so many period lengths after the period's start.
 const HORIZON_PERIODS: i32 = 2;
@@ -180,10 +182,10 @@ const PRIOR_PERIODS: i32 = 3;
 
 /// Looks ahead from `input.now`.
 ///
-/// Without a known amount left there is [`Outlook::UnknownBalance`]. Credits that are gone are a fact and need no history:
-/// the probability is 1 and the run-out date is now. Otherwise fewer than three charges, or less than a day since the
-/// first, are [`Outlook::TooLittleHistory`], also where the plan's credits are known: what people bought says roughly what
-/// they will use in a period, and nothing about whether they have begun.
+/// Without a known amount left there is [`Outlook::UnknownBalance`]. Credits that are gone are a fact and need no
+/// history: the probability is 1 and the run-out date is now. Otherwise fewer than three charges, or less than a day
+/// since the first, are [`Outlook::TooLittleHistory`], also where the plan's credits are known: what people bought says
+/// roughly what they will use in a period, and nothing about whether they have begun.
 pub fn forecast(input: &ForecastInput) -> Outlook {
     let Some(remaining) = input.remaining else { return Outlook::UnknownBalance };
     let memory = &input.state.memory;
@@ -196,8 +198,8 @@ pub fn forecast(input: &ForecastInput) -> Outlook {
     Outlook::Forecast(View::new(input, memory, hours).forecast(remaining))
 }
 
-/// What net use is likely to come up to each of some moments, by the same model; empty where [`forecast`] has too little
-/// history.
+/// What net use is likely to come up to each of some moments, by the same model; empty where [`forecast`] has too
+/// little history.
 pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> {
     let hours = input.state.memory.hours_of_history(input.now).unwrap_or(0.0);
     if hours < LEAST_HOURS || input.state.charges() < LEAST_CHARGES {
@@ -214,8 +216,8 @@ pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> 
 }
 
 impl PriorUse {
-    /// Adds up the rows of the last three period lengths before a period. `rows` are in the order of their hours and reach
-    /// back that far, or to the first charge.
+    /// Adds up the rows of the last three period lengths before a period. `rows` are in the order of their hours and
+    /// reach back that far, or to the first charge.
     pub fn of_rows(rows: &[HourlyUse], (start, end): (Timestamp, Timestamp)) -> PriorUse {
         let (start, end) = (hours_since_epoch(start), hours_since_epoch(end));
         let from = start - (end - start).max(0.0) * f64::from(PRIOR_PERIODS);

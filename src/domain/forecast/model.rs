@@ -2,9 +2,9 @@
 //!
 //! Seven paces with half-lives from 12 hours to 12 weeks, and the pace of the last plan periods, are pooled by their
 //! geometric mean: one huge day moves it little. The spread has three sources: lumps (single days), drift (weeks that
-//! stray from their pace) and thin data (few charges). The result is recalibrated by a logistic curve. The constants were
-//! fitted once, by maximum likelihood, on the charge histories of many teams together; nothing is fitted for a team, its
-//! state adapts.
+//! stray from their pace) and thin data (few charges). The result is recalibrated by a logistic curve. The constants
+//! were fitted once, by maximum likelihood, on the charge histories of many teams together; nothing is fitted for a
+//! team, its state adapts.
 
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
@@ -74,8 +74,8 @@ struct ToCome {
 }
 
 impl Model {
-    /// `paces` are the levels' in credits per hour of average weight, `plan_pace` that of the last plan periods in credits
-    /// per hour, `elapsed` the share of the period that has passed (0 to 1).
+    /// `paces` are the levels' in credits per hour of average weight, `plan_pace` that of the last plan periods in
+    /// credits per hour, `elapsed` the share of the period that has passed (0 to 1).
     pub(super) fn new(present: &Present, paces: &[f64; LEVELS], plan_pace: f64, elapsed: f64) -> Model {
         let pools = paces.iter().chain([&plan_pace]);
         let log_pace =
@@ -99,24 +99,24 @@ impl Model {
         if remaining <= 0.0 {
             return 1.0;
         }
-        self.calibrated(self.to_come(LogAhead::new(ahead)).score(log_credits(remaining)))
+        self.calibrated(self.what_comes(LogAhead::new(ahead)).score(log_credits(remaining)))
     }
 
     /// The amount that use ahead stays below with this probability (between 0 and 1): the inverse of
     /// [`Model::probability`].
     pub(super) fn use_at(&self, ahead: Ahead, quantile: f64) -> f64 {
-        let to_come = self.to_come(LogAhead::new(ahead));
+        let to_come = self.what_comes(LogAhead::new(ahead));
         let spread = libm::log1p(to_come.variance);
         libm::exp(to_come.log_mean - spread / 2.0 - self.score_for(1.0 - quantile) * spread.sqrt())
     }
 
-    /// The first step in `steps` at which the probability reaches `wanted`, if any. `ahead` and `remaining` of a step say
-    /// how far ahead it lies and what can be spent until then; from step to step hours and exposure must not fall, and
-    /// what can be spent must not rise.
+    /// The first step in `steps` at which the probability reaches `wanted`, if any. `ahead` and `remaining` of a step
+    /// say how far ahead it lies and what can be spent until then; from step to step hours and exposure must not fall,
+    /// and what can be spent must not rise.
     ///
-    /// The probability is not quite monotone in the horizon: over a night the exposure hardly grows while the mean is drawn
-    /// down by the longer horizon. So this does not bisect: it halves the range and leaves out each half whose bound stays
-    /// short.
+    /// The probability is not quite monotone in the horizon: over a night the exposure hardly grows while the mean is
+    /// drawn down by the longer horizon. So this does not bisect: it halves the range and leaves out each half whose
+    /// bound stays short.
     pub(super) fn first_reaching(
         &self,
         wanted: f64,
@@ -133,7 +133,7 @@ impl Model {
         if search.is_reached_at(&first) { Some(first.number) } else { search.first_between(&first, &last) }
     }
 
-    fn to_come(&self, ahead: LogAhead) -> ToCome {
+    fn what_comes(&self, ahead: LogAhead) -> ToCome {
         let log_mean = self.log_mean(ahead.weeks, ahead.exposure);
         ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }
     }
@@ -176,7 +176,7 @@ struct Limit {
 
 impl<F: Fn(u32) -> Limit> Search<'_, F> {
     fn is_reached_at(&self, limit: &Limit) -> bool {
-        self.model.to_come(limit.ahead).score(limit.log_remaining) >= self.score
+        self.model.what_comes(limit.ahead).score(limit.log_remaining) >= self.score
     }
 
     /// The first step later than `before`, up to and with `last`.
@@ -196,8 +196,8 @@ impl<F: Fn(u32) -> Limit> Search<'_, F> {
     fn highest_score(&self, before: &Limit, last: &Limit) -> f64 {
         let highest_mean = self.model.log_mean(before.ahead.weeks, last.ahead.exposure);
         let excess = highest_mean - last.log_remaining;
-        // The score is `excess / spread - spread / 2`. Above zero excess it falls with the spread, so the smallest counts;
-        // else it rises with the spread up to a peak, so the largest counts, or the peak if that comes first.
+        // The score is `excess / spread - spread / 2`. Above zero excess it falls with the spread, so the smallest
+        // counts; else it rises with the spread up to a peak, so the largest counts, or the peak if that comes first.
         let spread = if excess >= 0.0 {
             libm::log1p(self.model.variance(highest_mean, last.ahead.weeks)).sqrt()
         } else {

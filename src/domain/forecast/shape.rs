@@ -13,7 +13,7 @@ const WEEKDAY_PRIOR_DAYS: f64 = 3.0;
 /// How many days of evidence a flat day counts for.
 const FLAT_PRIOR_DAYS: f64 = 10.0;
 /// What is kept of the evidence each midnight: a half-life of eight weeks.
-const KEPT_EACH_MIDNIGHT: f64 = 0.987_698_659_537_702;
+pub(super) const KEPT_EACH_MIDNIGHT: f64 = 0.987_698_659_537_702;
 
 /// The evidence: net use by weekday and by hour of the day, older days counting less.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -15,9 +15,9 @@ pub(super) const LEVELS: usize = 7;
 /// The level with a half-life of 28 days, by which the lumpiness of days and the wobble of weeks are measured.
 const STEADY: usize = 5;
 /// Half-lives of the levels, in hours.
-const HALF_LIFE_HOURS: [f64; LEVELS] = [12.0, 24.0, 72.0, 168.0, 336.0, 672.0, 2016.0];
+pub(super) const HALF_LIFE_HOURS: [f64; LEVELS] = [12.0, 24.0, 72.0, 168.0, 336.0, 672.0, 2016.0];
 /// What each level keeps after an hour: 2^(-1 / half-life).
-const KEPT_EACH_HOUR: [f64; LEVELS] = [
+pub(super) const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.943_874_312_681_693_5,
     0.971_531_941_153_605_9,
     0.990_419_147_466_826_2,
@@ -27,7 +27,7 @@ const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.999_656_236_094_126_1,
 ];
 /// What the measures of lumpiness and wobble keep after a day: a half-life of twelve weeks.
-const KEPT_EACH_DAY: f64 = 0.991_782_200_104_534_1;
+pub(super) const KEPT_EACH_DAY: f64 = 0.991_782_200_104_534_1;
 /// Weekly wobble is measured once this many days have been seen, not counting the day of the first charge, which is
 /// seldom whole.
 const WOBBLE_AFTER_DAYS: u32 = 14;
@@ -284,7 +284,8 @@ impl Memory {
         self.day_hours = [0.0; 24];
     }
 
-    /// What a forecast at `now` goes by. The running hour counts with its use so far and the part of it that has passed.
+    /// What a forecast at `now` goes by. The running hour counts with its use so far and the part of it that has
+    /// passed.
     pub(super) fn at(&self, now: Timestamp) -> Present {
         let moment = hours_since_epoch(now);
         let mut memory = *self;
