@@ -1,6 +1,7 @@
 //! Polls an account as its mapping says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
@@ -23,6 +24,7 @@ pub struct HttpProvider {
     salt: [u8; 16],
     shared: SharedClient,
     client: reqwest::Client,
+    time_limit: Option<Duration>,
 }
 
 impl HttpProvider {
@@ -52,7 +54,14 @@ impl HttpProvider {
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
         let client = shared.for_base_url(&base_url)?;
-        Ok(HttpProvider { mapping, base_url, api_key, salt, shared, client })
+        Ok(HttpProvider { mapping, base_url, api_key, salt, shared, client, time_limit: None })
+    }
+
+    /// Limits how long lists are walked in one poll, counted from its beginning. What was read by then is in the reading.
+    /// Plan and balance are one request each, with the limits of the client, and are read in any case; whoever limits the
+    /// poll from outside must leave them that time, or loses the whole reading.
+    pub fn with_time_limit(self, time_limit: Duration) -> HttpProvider {
+        HttpProvider { time_limit: Some(time_limit), ..self }
     }
 
     /// The platform's name, as its mapping says it.
@@ -76,6 +85,7 @@ impl HttpProvider {
             provider: self,
             request,
             key: key.as_ref().ok().and_then(Option::as_ref),
+            deadline: self.time_limit.map(|limit| Instant::now() + limit),
             requests: 0,
             tasks: TaskSet::default(),
             lists: None,
@@ -111,6 +121,8 @@ struct Poll<'a> {
     provider: &'a HttpProvider,
     request: &'a ReadRequest,
     key: Option<&'a SecretString>,
+    /// When walking lists ends.
+    deadline: Option<Instant>,
     /// Made by the collector that is running.
     requests: u64,
     tasks: TaskSet,
@@ -198,7 +210,7 @@ impl Poll<'_> {
         let mut seen = TaskSet::default();
         let mut pages_without_news = 0;
         for index in 0..most {
-            let response = self.get(endpoint, path, index).await?;
+            let response = self.get_in_time(endpoint, path, index).await?;
             let page = mapping.task_page(endpoint, &response, &self.provider.salt);
             let page = page.map_err(|error| malformed(path, error))?;
             let known_before = seen.len();
@@ -246,6 +258,19 @@ impl Poll<'_> {
         read(&response).map_err(|error| malformed(path, error).error)
     }
 
+    async fn get_in_time(&mut self, endpoint: &Endpoint, path: &str, page: u32) -> Result<Response, CallError> {
+        let Some(deadline) = self.deadline else { return self.get(endpoint, path, page).await };
+        let limit = self.provider.time_limit.unwrap_or_default();
+        let late = || {
+            let hint = "hint: give the account a longer `timeout`, or poll more often";
+            let kind = endpoint.kind.as_str();
+            let message = format!("`{kind}`: GET {path}: the poll's time limit of {limit:?} is over\n{hint}");
+            let error = ProviderError { reason: FailureReason::Timeout, message, retry_after: None };
+            CallError { status: None, error }
+        };
+        tokio::time::timeout_at(deadline, self.get(endpoint, path, page)).await.unwrap_or_else(|_| Err(late()))
+    }
+
     async fn get(&mut self, endpoint: &Endpoint, path: &str, page: u32) -> Result<Response, CallError> {
         let call = self.call(endpoint, path, page).map_err(|error| CallError { status: None, error })?;
         let HttpProvider { shared, client, .. } = self.provider;
@@ -289,10 +314,30 @@ impl Poll<'_> {
     /// A platform that repeats the key in its answer must not bring it into our log.
     fn without_key(&self, mut error: ProviderError) -> ProviderError {
         if let Some(key) = self.key {
-            error.message = error.message.replace(key.expose_secret(), "<redacted>");
+            error.message = redact(&error.message, key.expose_secret());
         }
         error
     }
+}
+
+/// Takes a key out of a text, also one that was cut short: a beginning of eight bytes gives it away.
+fn redact(text: &str, key: &str) -> String {
+    let beginning = key.get(..8).unwrap_or(key);
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(beginning).filter(|_| !beginning.is_empty()) {
+        let (before, from_key) = rest.split_at(at);
+        let length: usize = from_key
+            .chars()
+            .zip(key.chars())
+            .take_while(|(found, secret)| found == secret)
+            .map(|(c, _)| c.len_utf8())
+            .sum();
+        clean.push_str(before);
+        clean.push_str("<redacted>");
+        rest = &from_key[length..];
+    }
+    clean + rest
 }
 
 fn configuration(message: String) -> ProviderError {

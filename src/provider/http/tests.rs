@@ -70,7 +70,7 @@ impl Platform {
 
     fn provider(&self, mapping: Mapping, key: &tempfile::NamedTempFile) -> HttpProvider {
         let limits = Limits {
-            read_timeout: Duration::from_millis(200),
+            read_timeout: Duration::from_millis(400),
             total_timeout: Duration::from_secs(5),
             largest_body: 10_000,
             backoff: Duration::ZERO,
@@ -212,7 +212,7 @@ async fn each_way_to_fail_has_its_reason() {
             None,
             "at most 10000 bytes",
         ),
-        (Box::new(move || Answer::Stall(hold("{\"left\""))), FailureReason::Timeout, 3, None, "silence of 200ms"),
+        (Box::new(move || Answer::Stall(hold("{\"left\""))), FailureReason::Timeout, 3, None, "silence of 400ms"),
         (
             Box::new(|| Answer::Stall(Vec::new())),
             FailureReason::Timeout,
@@ -493,4 +493,36 @@ async fn usage_records_that_fail_otherwise_are_a_failure() {
     assert_eq!(outcome(&result, Collector::Charges).clone().unwrap_err().reason, FailureReason::Malformed);
     // The queue needs the lists all the same, so what they show is kept.
     assert_eq!((outcome(&result, Collector::Queue), result.reading.tasks.len()), (&Ok(()), 8));
+}
+
+#[tokio::test]
+async fn a_poll_that_runs_out_of_time_keeps_what_it_has() {
+    let platform = Platform::start(|path, target, _| match path {
+        "/balance" => ok(br#"{"left": 1}"#),
+        _ if target.contains("page=1") => ok(format!("[{},{}]", task("a", 1, "queued"), task("b", 2, "queued"))),
+        _ => Answer::Stall(Vec::new()),
+    });
+    let sections = format!("{LIST}{BALANCE}queue: {{from: tasks}}\n");
+    let key = key_file();
+    let provider = platform.await.provider(mapping(&sections), &key).with_time_limit(Duration::from_millis(600));
+    let result = provider.read(&request(None)).await;
+    let error = outcome(&result, Collector::Charges).clone().unwrap_err();
+    assert_eq!(error.reason, FailureReason::Timeout);
+    assert!(error.message.contains("`tasks`: GET /tasks: the poll's time limit of 600ms is over"), "{error}");
+    assert_eq!(ids(&result), ["a", "b"]);
+    assert_eq!((&result.reading.queue, result.reading.balance.is_some()), (&None, true));
+}
+
+#[test]
+fn a_key_is_taken_out_even_when_it_was_cut_short() {
+    for (text, expected) in [
+        ("found `canary-key-7f3a`", "found `<redacted>`"),
+        ("found `xxcanary-key-…`", "found `xx<redacted>…`"),
+        ("canary-kcanary-key-7f3a canary", "<redacted><redacted> canary"),
+        ("nothing here", "nothing here"),
+    ] {
+        assert_eq!(redact(text, KEY), expected);
+    }
+    assert_eq!(redact("a b", "b"), "a <redacted>");
+    assert_eq!(redact("a b", ""), "a b");
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use minijinja::Value;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::HeaderName;
 use serde_saphyr::Spanned;
 
 use super::Mistake;
 use super::expression::{Formula, Pattern, Refusal, Scope, TIME_FILTERS, named};
 use super::file::{EndpointFile, FieldFile, MappingFile, PagingFile};
+use super::header::Header;
 use super::nearest::nearest;
 use super::record::{FieldKind, FieldRule, fields_of};
 use crate::domain::TaskState;
@@ -98,14 +99,6 @@ pub(super) struct Field {
     pub(super) optional: bool,
 }
 
-/// A header whose value may hold the key.
-#[derive(Debug)]
-pub(in crate::provider) struct Header {
-    pub(in crate::provider) name: HeaderName,
-    /// What stands before and after the key; a single part holds no key.
-    parts: Vec<String>,
-}
-
 /// Pages by number.
 #[derive(Debug)]
 pub(in crate::provider) struct Paging {
@@ -127,20 +120,6 @@ impl Mapping {
         let endpoints = [self.balance.as_ref(), self.charges.as_ref(), self.tasks.as_ref(), queue, self.plan.as_ref()];
         let of_endpoints = endpoints.into_iter().flatten().flat_map(|endpoint| &endpoint.headers);
         self.headers.iter().chain(of_endpoints).any(Header::needs_key)
-    }
-}
-
-impl Header {
-    /// Whether the value holds the key.
-    pub(in crate::provider) fn needs_key(&self) -> bool {
-        self.parts.len() > 1
-    }
-
-    /// The value with the key filled in; `None` if the key holds what no header may.
-    pub(in crate::provider) fn value(&self, api_key: &str) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&self.parts.join(api_key)).ok()?;
-        value.set_sensitive(self.needs_key());
-        Some(value)
     }
 }
 
@@ -218,8 +197,7 @@ impl<'f> Compiler<'f> {
         let mut headers = Vec::new();
         for (name, value) in written {
             let place = format!("{prefix}headers.{name}");
-            let parts = key_parts(&value.value);
-            match (HeaderName::try_from(name), parts) {
+            match (HeaderName::try_from(name), Header::parts_of(&value.value)) {
                 (Err(_), _) => {
                     self.mistake(Some(value), &place, format!("`{name}` cannot name a header"), None);
                 }
@@ -424,26 +402,6 @@ impl<'f> Compiler<'f> {
     {
         Scope { variables, tables: self.tables.clone(), lists: self.lists.clone() }
     }
-}
-
-/// Splits a header's value at the key.
-fn key_parts(text: &str) -> Result<Vec<String>, String> {
-    let mut parts = vec![String::new()];
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, tail) = after.split_once("}}").ok_or("`{{` is not closed")?;
-        if inside.trim() != "api_key" {
-            return Err(format!("expected `api_key` in braces, found `{}`", inside.trim()));
-        }
-        let last = parts.len() - 1;
-        parts[last].push_str(before);
-        parts.push(String::new());
-        rest = tail;
-    }
-    let last = parts.len() - 1;
-    parts[last].push_str(rest);
-    let printable = parts.iter().all(|part| part.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
-    if printable { Ok(parts) } else { Err("expected printable ASCII".to_owned()) }
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -4,11 +4,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{ErrorKind, Value};
 
 use super::compile::{Endpoint, EndpointKind, Field, Mapping, QueueSource};
 use super::expression::{Moment, TIME_FILTERS, moment};
 use super::record::{FieldKind, Record, fields_of};
+use super::words::{MISSING_HINT, describe, expected, say};
 use crate::domain::account::is_unprintable;
 use crate::domain::{Attribution, BalanceRecord, Credits, PlanRecord, QueueRecord, TaskRecord, TaskState};
 use crate::provider::fingerprint::fingerprint;
@@ -362,54 +363,4 @@ impl RecordReader<'_> {
             _ => Err(self.unfit(name, &value)),
         }
     }
-}
-
-const MISSING_HINT: &str = "if the platform leaves it out at times, say `{value: …, optional: true}` in the mapping";
-
-fn expected(kind: FieldKind) -> &'static str {
-    match kind {
-        FieldKind::Text => "a text of 1 to 256 characters",
-        FieldKind::Time => "a time",
-        FieldKind::Balance => "a number of credits",
-        FieldKind::Amount => "a number of credits, zero or more",
-        FieldKind::Count => "a whole number, zero or more",
-        FieldKind::Flag => "true or false",
-        FieldKind::Input => "a text",
-    }
-}
-
-/// What was found, short and printable.
-pub(super) fn describe(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::Number => format!("`{}`", shorten(&value.to_string())),
-        ValueKind::Bool => format!("`{}`", value.is_true()),
-        ValueKind::String => format!("the text `{}`", shorten(&value.to_string())),
-        ValueKind::None => "null".to_owned(),
-        ValueKind::Undefined => "nothing".to_owned(),
-        ValueKind::Seq => format!("a list of {}", value.len().unwrap_or_default()),
-        ValueKind::Map => "an object".to_owned(),
-        _ => "something else".to_owned(),
-    }
-}
-
-/// The engine's words about an error. They may quote the response, so they are cut short.
-fn say(error: &Error) -> String {
-    match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "the expression works too long".to_owned(),
-        (ErrorKind::UndefinedError, _) => "missing in the response".to_owned(),
-        (_, Some(detail)) => shorten_to(detail, 200),
-        (kind, None) => kind.to_string(),
-    }
-}
-
-fn shorten(text: &str) -> String {
-    shorten_to(text, 40)
-}
-
-fn shorten_to(text: &str, longest: usize) -> String {
-    let mut clean: String = text.chars().filter(|c| !is_unprintable(*c)).take(longest).collect();
-    if text.chars().count() > longest {
-        clean.push('…');
-    }
-    clean
 }

@@ -205,7 +205,7 @@ fn rfc3339(value: &Value) -> Result<Timestamp, Error> {
 
 fn plausible(at: Option<Timestamp>, found: &Value, expected: &str) -> Result<Timestamp, Error> {
     let wrong = || {
-        let found = super::evaluate::describe(found);
+        let found = super::words::describe(found);
         Error::new(ErrorKind::InvalidOperation, format!("found {found}, expected {expected} between 2000 and 2100"))
     };
     at.filter(|at| (EARLIEST_SECOND..LATEST_SECOND).contains(&at.as_second())).ok_or_else(wrong)

@@ -22,9 +22,11 @@ mod compile;
 mod evaluate;
 mod expression;
 mod file;
+mod header;
 mod lexicon;
 mod nearest;
 mod record;
+mod words;
 
 pub(super) use compile::{Endpoint, Paging, QueueSource};
 pub use compile::{EndpointKind, Mapping};
