@@ -155,7 +155,7 @@ async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Sh
             let (base_url, key) = (source.base_url.as_deref(), source.api_key_file.clone());
             let provider = HttpProvider::new(Arc::new(mapping), base_url, key, salt, shared.client.clone())
                 .with_context(|| format!("account `{}`", config.name))?;
-            Some(provider)
+            Some(provider.with_time_limit(source.timeout))
         }
     };
     Ok(Account { config: config.clone(), draws, provider, salt })

@@ -23,9 +23,9 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct LogFlags {
     /// Only log messages with the given severity or above: error, warn, info, debug, trace; or per module, such as
-    /// `info,fuelgauge::poller=debug`.
-    #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
-    pub level: String,
+    /// `info,fuelgauge::poller=debug`. Default: info for `serve`, error for `demo`, warn elsewhere.
+    #[arg(long = "log.level", global = true, value_name = "LEVEL")]
+    pub level: Option<String>,
     /// Output format of log messages.
     #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
     pub format: LogFormat,

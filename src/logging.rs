@@ -27,13 +27,14 @@ pub enum LoggingError {
     Taken(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging as the flags say. To be called once.
+/// Starts logging as the flags say, at `usual_level` if they do not. To be called once.
 ///
 /// # Errors
 /// See [`LoggingError`].
-pub fn start(flags: &LogFlags) -> Result<(), LoggingError> {
-    let level = |source| LoggingError::Level { found: flags.level.clone(), source };
-    let targets: Targets = flags.level.parse().map_err(level)?;
+pub fn start(flags: &LogFlags, usual_level: &str) -> Result<(), LoggingError> {
+    let level = flags.level.as_deref().unwrap_or(usual_level);
+    let wrong = |source| LoggingError::Level { found: level.to_owned(), source };
+    let targets: Targets = level.parse().map_err(wrong)?;
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match flags.format {

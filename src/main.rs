@@ -6,13 +6,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use fuelgauge::cli::Cli;
+use fuelgauge::cli::{Cli, Command};
 use fuelgauge::commands::{self, Answer};
 use fuelgauge::logging;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::start(&cli.log) {
+    let usual_level = match cli.command {
+        Command::Serve(_) => "info",
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    if let Err(error) = logging::start(&cli.log, usual_level) {
         eprintln!("fuelgauge: {error}");
         return Answer::WrongUsage.into();
     }

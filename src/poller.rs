@@ -19,6 +19,10 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(6);
 /// How long an unfinished task is looked for again. Platforms keep tasks in their lists for days, not for ever.
 const UNFINISHED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// How much longer than its own limit a poll is waited for: the plan and the balance are read even when the walk through
+/// the task lists has used the limit up.
+const BEYOND_LIMIT: Duration = Duration::from_secs(60);
+
 /// One account of the configuration, ready to be polled and assessed.
 #[derive(Debug)]
 pub struct Account {
@@ -106,9 +110,11 @@ impl Poller {
         let (Some(provider), Some(source)) = (&account.provider, &account.config.source) else { return Ok(None) };
         let now = self.clock.now();
         let request = ReadRequest { now, tasks_since: self.tasks_since(account, now).await? };
-        let result = match tokio::time::timeout(source.timeout, provider.read(&request)).await {
+        // The provider keeps to the limit by itself and hands over what it had read by then; this one is the backstop.
+        let backstop = source.timeout + BEYOND_LIMIT;
+        let result = match tokio::time::timeout(backstop, provider.read(&request)).await {
             Ok(result) => result,
-            Err(_) => timed_out(&account.collectors(), source.timeout),
+            Err(_) => timed_out(&account.collectors(), backstop),
         };
         for report in &result.reports {
             self.count(account, report);

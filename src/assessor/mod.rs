@@ -13,8 +13,8 @@ use crate::domain::forecast::{Announced, ForecastInput, forecast};
 use crate::domain::fuel::{FuelFacts, current_period, fuel};
 use crate::domain::rule::CLEAR_FOR_SHARE;
 use crate::domain::{
-    AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Finding,
-    Notice, Outlook, PlanPeriod, RuleName, Snapshot, Stage, Why,
+    AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
+    Estimate, Finding, Fuel, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -115,6 +115,27 @@ impl Assessor {
         let assessment = Arc::new(assessment);
         self.publish(Arc::clone(&assessment)).await?;
         Ok(assessment)
+    }
+
+    /// What a job would do to the forecast of one draw as of `now`; with the draw as it stands. `None` if the account has no
+    /// such draw.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn weigh(
+        &self,
+        account: &Account,
+        team: &TeamName,
+        job: &Estimate,
+        now: Timestamp,
+    ) -> Result<Option<(DrawAssessment, Effect)>, StoreError> {
+        let (mut assessment, _) = self.look(account, now).await?;
+        let Some(place) = assessment.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
+        let draw = assessment.draws.swap_remove(place);
+        let usage = self.usage(&draw.key, draw.period.as_ref(), now).await?;
+        let input = forecast_input(&assessment, draw.period.as_ref(), draw.fuel.as_ref(), draw.allowance, &usage);
+        let effect = effect(&input, job);
+        Ok(Some((draw, effect)))
     }
 
     async fn look(&self, account: &Account, now: Timestamp) -> Result<(AccountAssessment, AccountFacts), StoreError> {
@@ -256,18 +277,8 @@ impl KnownOfDraw<'_> {
             spent: team.spent,
             account_spent: self.account_spent,
         });
-        // A forecast needs both what is left and how fast it goes: either one out of date and nothing can be said.
-        let remaining = fuel.as_ref().filter(|fuel| fuel.fresh && charges_fresh).map(|fuel| fuel.left);
         let bounds = self.period.map(|period| (period.start, period.end));
-        let outlook: Outlook = forecast(&ForecastInput {
-            state: &self.usage.state,
-            now,
-            period: bounds,
-            remaining,
-            granted: self.draw.allowance.or(plan_credits),
-            before: self.usage.before,
-            announced: Announced::default(),
-        });
+        let outlook = forecast(&forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage));
         let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
         DrawAssessment {
             key: self.draw.key.clone(),
@@ -283,6 +294,27 @@ impl KnownOfDraw<'_> {
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
             daily: self.usage.state.daily(now),
         }
+    }
+}
+
+/// What a draw's forecast is made from. A forecast needs both what is left and how fast it goes: either one out of date and
+/// nothing can be said.
+fn forecast_input<'a>(
+    account: &AccountAssessment,
+    period: Option<&PlanPeriod>,
+    fuel: Option<&Fuel>,
+    allowance: Option<Credits>,
+    usage: &'a Usage,
+) -> ForecastInput<'a> {
+    let is_known = account.is_fresh(Collector::Charges);
+    ForecastInput {
+        state: &usage.state,
+        now: account.at,
+        period: period.map(|period| (period.start, period.end)),
+        remaining: fuel.filter(|fuel| fuel.fresh && is_known).map(|fuel| fuel.left),
+        granted: allowance.or(period.and_then(|period| period.allowance)),
+        before: usage.before,
+        announced: Announced::default(),
     }
 }
 

@@ -1,6 +1,196 @@
-//! placeholder
+//! `demo`: the whole product in one process, on the same code as `serve`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
 use super::Answer;
+use super::serve::http_state;
+use super::table::{credits, percent};
+use crate::app::{self, Shared};
 use crate::cli::DemoFlags;
-pub async fn run(_flags: DemoFlags) -> anyhow::Result<Answer> {
-    Ok(Answer::Fine)
+use crate::clock::{Clock, FastClock, SystemClock};
+use crate::config::Config;
+use crate::demo::catcher::{Catcher, show};
+use crate::demo::mailbox;
+use crate::demo::platform::{DEMO_TEAMS, Platform, World, demo_start};
+use crate::demo::stage::{Folder, configuration};
+use crate::domain::{Credits, DrawAssessment, DrawKey, Snapshot, Stage};
+use crate::http;
+use crate::lifecycle::{Signal, Signals};
+
+pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
+    if !(flags.speed > 0.0 && flags.speed <= 24.0) {
+        return Err(
+            super::WrongUsage(format!("--speed: expected up to 24 hours a second, found {}", flags.speed)).into()
+        );
+    }
+    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let listener = TcpListener::bind(flags.listen).with_context(|| {
+        format!("failed to listen on `{}`\nhint: --web.listen-address=127.0.0.1:0 takes a free port", flags.listen)
+    })?;
+    let page = page_address(listener.local_addr()?);
+    let folder = Folder::new(flags.keep.as_deref()).context("failed to make the demo's folder")?;
+
+    let start = demo_start(SystemClock.now());
+    let clock: Arc<dyn Clock> = Arc::new(FastClock::new(start, flags.speed * 3600.0));
+    let world = World::demo(flags.seed, start);
+    let catcher = Arc::new(Catcher::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?);
+    let platform = Platform::start(Arc::new(Mutex::new(world)), Arc::clone(&clock)).await?;
+    let text = configuration(&folder, &platform.world(), &platform.base_url(), catcher.local_addr(), &page)?;
+    let file = folder.path().join("fuelgauge.yml");
+    std::fs::write(&file, &text).with_context(|| format!("failed to write `{}`", file.display()))?;
+    let config = Config::load(&file)?;
+
+    let shared = Shared::open(&config.storage, Arc::clone(&clock)).await?;
+    let router = http::router(http_state(&shared, Some(page.clone())), "/metrics")?;
+    let router = router.merge(mailbox::router(Arc::clone(&catcher)));
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(http::serve(listener, router, stop.clone()));
+    introduce(&page, &flags, &folder);
+
+    let (_reloads, receiver) = mpsc::channel(1);
+    let agent = tokio::spawn({
+        let (shared, stop) = (shared.clone(), stop.clone());
+        async move { app::run(config, None, &shared, receiver, stop).await }
+    });
+    tokio::pin!(agent);
+    let mut narrator = Narrator { clock, folder: &folder, page, seen: BTreeMap::new(), mails: 0 };
+    let mut snapshots = shared.published.subscribe();
+    let outcome = loop {
+        tokio::select! {
+            ended = &mut agent => break ended.context("the agent fell over")?,
+            signal = signals.next() => if signal == Signal::Stop && !stop.is_cancelled() {
+                println!("\nstopping");
+                stop.cancel();
+            },
+            _ = catcher.wait_for(narrator.mails + 1) => narrator.tell_mails(&catcher),
+            changed = changed(&mut snapshots) => narrator.tell_changes(&changed),
+        }
+    };
+    let _ = server.await;
+    shared.store.close().await;
+    platform.stop().await;
+    if folder.is_kept() {
+        println!("kept in {}", folder.path().display());
+    }
+    outcome.map(|()| Answer::Fine)
+}
+
+async fn changed(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {
+    if snapshots.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    Arc::clone(&snapshots.borrow_and_update())
+}
+
+/// What a person types into a browser: an address that listens everywhere is reached on this machine.
+fn page_address(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://127.0.0.1:{}", address.port()),
+        false => format!("http://{address}"),
+    }
+}
+
+fn introduce(page: &str, flags: &DemoFlags, folder: &Folder) {
+    println!("fuelgauge demo: three teams on a simulated platform; one second is {} hours.\n", flags.speed);
+    println!("  every team's gauge   {page}/");
+    for team in DEMO_TEAMS {
+        println!("  {:<20} {page}/teams/{}", team.name, team.name);
+    }
+    println!("  caught mails         {page}/demo/mails");
+    println!("  metrics              {page}/metrics");
+    if folder.is_kept() {
+        println!("  ledger and mails     {}", folder.path().display());
+    }
+    println!("\nCtrl-C ends it. What happens:\n");
+}
+
+/// Tells on the terminal what the page shows.
+struct Narrator<'a> {
+    clock: Arc<dyn Clock>,
+    folder: &'a Folder,
+    page: String,
+    seen: BTreeMap<DrawKey, Seen>,
+    mails: u64,
+}
+
+/// What was last told of a draw.
+struct Seen {
+    stage: Option<Stage>,
+    left: Option<Credits>,
+    day: i64,
+}
+
+impl Narrator<'_> {
+    fn tell_mails(&mut self, catcher: &Catcher) {
+        for mail in catcher.caught() {
+            if mail.received_at_order < self.mails + 1 {
+                continue;
+            }
+            self.mails = mail.received_at_order;
+            let shown = show(&mail.bytes);
+            let first = shown.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
+            self.say(&format!("mail to {}: {}", mail.recipients.join(", "), shown.subject));
+            self.say(&format!("     {first}"));
+            self.say(&format!("     {}/demo/mails/{}", self.page, mail.received_at_order));
+            if let Err(error) = self.folder.keep_mail(mail.received_at_order, &mail.bytes) {
+                self.say(&format!("     it could not be kept: {error}"));
+            }
+        }
+    }
+
+    fn tell_changes(&mut self, snapshot: &Snapshot) {
+        for draw in snapshot.accounts.iter().flat_map(|account| &account.draws) {
+            let now = Seen {
+                stage: draw.firing().map(|(_, stage)| stage).max(),
+                left: draw.fuel.as_ref().map(|fuel| fuel.left),
+                day: self.clock.now().as_second().div_euclid(86_400),
+            };
+            let before = self.seen.get(&draw.key);
+            let rose = match (before.and_then(|seen| seen.left), now.left) {
+                (Some(before), Some(left)) => (left - before).as_f64() > 1_000.0,
+                _ => false,
+            };
+            let mut news = Vec::new();
+            if rose {
+                news.push("credits were added".to_owned());
+            }
+            match (before.and_then(|seen| seen.stage), now.stage) {
+                (None, Some(stage)) => news.push(format!("alert fires ({stage})")),
+                (Some(before), Some(stage)) if stage > before => news.push(format!("alert worsens ({stage})")),
+                (Some(_), None) => news.push("alert resolves".to_owned()),
+                _ => {}
+            }
+            // Once a simulated day, and whenever something happens.
+            if before.is_none_or(|seen| seen.day != now.day) || !news.is_empty() {
+                self.say(&format!("{:<16} {}{}", draw.key.team.as_str(), line(draw), join(&news)));
+            }
+            self.seen.insert(draw.key.clone(), now);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        let zone = crate::demo::platform::DEMO_ZONE;
+        let now: Timestamp = self.clock.now();
+        let local = now.in_tz(zone).map_or_else(|_| now.to_string(), |now| now.strftime("%a %d %b %H:%M").to_string());
+        println!("{local}  {text}");
+    }
+}
+
+fn line(draw: &DrawAssessment) -> String {
+    let left = credits(draw.fuel.as_ref().map(|fuel| fuel.left));
+    match draw.outlook.forecast().and_then(|forecast| forecast.probability) {
+        Some(probability) => format!("{left:>7} left, runs out before the reset: {}", percent(probability)),
+        None => format!("{left:>7} left"),
+    }
+}
+
+fn join(news: &[String]) -> String {
+    if news.is_empty() { String::new() } else { format!("  ← {}", news.join(", ")) }
 }

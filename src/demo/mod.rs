@@ -1,5 +1,7 @@
 //! What `fuelgauge demo` and the tests put in place of the outside world: a platform and a mail server, both real servers
-//! on loopback.
+//! on loopback; and the demo's stage.
 
 pub mod catcher;
+pub mod mailbox;
 pub mod platform;
+pub mod stage;

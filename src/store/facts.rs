@@ -10,8 +10,8 @@ use super::records::{load_balance, load_plan};
 use super::write::team_column;
 use super::{NO_TEAM, Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
-    AccountName, Alert, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw, Entry, EntryKind, HourlyUse,
-    PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName, TaskState, TeamName, TotalsRow,
+    AccountName, Alert, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw, Entry, EntryKind, Fingerprint,
+    HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName, TaskState, TeamName, TotalsRow,
 };
 
 /// Everything that an assessment of one account starts from, as of one moment.
@@ -57,33 +57,6 @@ pub struct AlertFacts {
     pub period_start: Timestamp,
     /// Where it is in its life.
     pub alert: Alert,
-}
-
-/// One launch, as the ledger has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastTask {
-    /// The platform's id.
-    pub id: String,
-    /// When it was launched.
-    pub created_at: Timestamp,
-    /// When it became final.
-    pub finished_at: Option<Timestamp>,
-    /// Its state.
-    pub state: TaskState,
-    /// The platform's word.
-    pub task_type: String,
-    /// The platform's word; empty where it says nothing.
-    pub quality: String,
-    /// How many variants, where known.
-    pub variants: Option<u32>,
-    /// Credits charged.
-    pub charged: Credits,
-    /// Of those, credits that came back.
-    pub refunded: Credits,
-    /// Whether it repeats an earlier one.
-    pub retry: Option<RetryKind>,
-    /// Whether it continues an earlier one.
-    pub is_step: bool,
 }
 
 impl Store {
@@ -151,11 +124,10 @@ impl Store {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<PastTask>, StoreError> {
-        type Columns = (String, i64, Option<i64>, String, String, String, Option<u32>, i64, i64, Option<String>, i64);
+        type Columns = (String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
         let id = self.account_id(account)?;
-        let select = "SELECT id, created_at, finished_at, state, task_type, quality, variants, charged, refunded, retry, \
-                      is_step FROM tasks WHERE account_id = $1 AND team = $2 AND created_at >= $3 \
-                      ORDER BY created_at DESC LIMIT $4";
+        let select = "SELECT state, task_type, quality, variants, charged - refunded, fingerprint, is_step FROM tasks \
+                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 ORDER BY created_at DESC LIMIT $4";
         let found: Vec<Columns> = sqlx::query_as(select)
             .bind(id)
             .bind(team_column(team))
@@ -164,18 +136,16 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.explain(error))?;
-        let task = |columns: Columns| PastTask {
-            id: columns.0,
-            created_at: instant(columns.1),
-            finished_at: columns.2.map(instant),
-            state: TaskState::parse(&columns.3),
-            task_type: columns.4,
-            quality: columns.5,
-            variants: columns.6,
-            charged: credits(columns.7),
-            refunded: credits(columns.8),
-            retry: columns.9.as_deref().and_then(RetryKind::parse),
-            is_step: columns.10 != 0,
+        let task = |(state, task_type, quality, variants, net, fingerprint, is_step): Columns| PastTask {
+            state: TaskState::parse(&state),
+            task_type,
+            quality,
+            variants,
+            credits_net: credits(net),
+            fingerprint: fingerprint
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+                .map(|bytes| Fingerprint(u128::from_be_bytes(bytes))),
+            is_step,
         };
         Ok(found.into_iter().map(task).collect())
     }

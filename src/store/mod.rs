@@ -39,7 +39,7 @@ mod write;
 pub use alerts::AlertChange;
 pub use append::{Appended, CollectorOutcome, Incoming};
 pub use error::{StoreError, StoreFault};
-pub use facts::{AccountFacts, AlertFacts, PastTask, TeamFacts};
+pub use facts::{AccountFacts, AlertFacts, TeamFacts};
 pub use open::ServeLock;
 pub use outbox::MailRecord;
 pub use watermarks::Changes;
