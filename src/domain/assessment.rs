@@ -57,7 +57,22 @@ impl AccountAssessment {
     /// Whether what a collector read is recent enough to go by: its last success is within `stale_after_seconds`.
     pub fn is_fresh(&self, collector: Collector) -> bool {
         let success = self.collectors.iter().find(|s| s.collector == collector).and_then(|s| s.last_success_at);
-        success.is_some_and(|success| self.at.as_second() - success.as_second() <= self.stale_after_seconds)
+        success.is_some_and(|success| self.is_recent(success))
+    }
+
+    /// Whether what was read at `read_at` may still be shown: by its collector's last success, or, for what came by
+    /// import or push and has no collector, by its own age.
+    pub fn is_current(&self, collector: Collector, read_at: Timestamp) -> bool {
+        if self.has(collector) { self.is_fresh(collector) } else { self.is_recent(read_at) }
+    }
+
+    /// Whether the account has this collector.
+    pub fn has(&self, collector: Collector) -> bool {
+        self.collectors.iter().any(|status| status.collector == collector)
+    }
+
+    fn is_recent(&self, instant: Timestamp) -> bool {
+        self.at.as_second() - instant.as_second() <= self.stale_after_seconds
     }
 }
 

@@ -10,11 +10,11 @@ use super::words;
 use crate::domain::{AccountAssessment, Credits, DrawAssessment, Fuel, FuelLimit};
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 64.0;
+const HEIGHT: f64 = 470.0;
+const LEFT: f64 = 84.0;
 const RIGHT: f64 = 704.0;
 const TOP: f64 = 14.0;
-const BOTTOM: f64 = 262.0;
+const BOTTOM: f64 = 430.0;
 /// How far ahead the chart of an account without a reset looks at most.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 60);
 
@@ -33,6 +33,8 @@ pub struct Chart {
     pub history_area: String,
     /// From the last reading to the early and the late run-out date.
     pub band: Option<String>,
+    /// Whether the late date lies beyond the horizon, so that the area's upper edge is only the least it can be.
+    pub band_is_open: bool,
     /// From the last reading to the median.
     pub median: Option<String>,
     /// The pace that just lasts, from the start to the reset.
@@ -92,12 +94,13 @@ pub fn burn_down(account: &AccountAssessment, draw: &DrawAssessment, now: Timest
         history: points(&line),
         history_area: points(&area),
         band,
+        band_is_open: forecast.is_some_and(|f| f.run_out.p90.is_none()),
         median,
         even,
         reading,
         reset_x: draw.period.as_ref().map(|period| plot.x(period.end)),
         run_out: run_out.map(|at| (plot.x(at), words::date(at, &account.zone, now))),
-        amounts: ticks.map(|amount| (plot.y(amount), words::about(amount))).collect(),
+        amounts: ticks.map(|amount| (plot.y(amount), tick_label(amount))).collect(),
         dates: dates(account, &plot),
         summary: summary(account, draw, fuel, run_out, now),
     })
@@ -188,6 +191,15 @@ fn tick_step(most: f64) -> f64 {
     steps.iter().map(|step| step * power).find(|step| most / step <= 5.0).unwrap_or(power * 10.0)
 }
 
+/// Short enough to stand beside the plot on a phone: `4,000`, `15k`, `2.5M`.
+fn tick_label(amount: f64) -> String {
+    match amount {
+        a if a >= 1e6 => words::about(a / 1e6) + "M",
+        a if a >= 1e4 => words::about(a / 1e3) + "k",
+        a => words::about(a),
+    }
+}
+
 /// Five dates from edge to edge.
 fn dates(account: &AccountAssessment, plot: &Plot) -> Vec<(f64, String)> {
     let length = plot.end.duration_since(plot.start);
@@ -216,4 +228,77 @@ fn summary(
         let _ = write!(text, ", plan resets on {}", date(period.end));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::sample;
+
+    #[test]
+    fn the_past_is_worked_back_to_what_the_period_began_with() {
+        let snapshot = sample::snapshot();
+        for (account, draw, began_with) in [(0, 0, 1500), (0, 1, 2500), (1, 0, 4000)] {
+            let account = &snapshot.accounts[account];
+            let draw = &account.draws[draw];
+            let fuel = draw.fuel.as_ref().unwrap();
+            let start = draw.period.as_ref().unwrap().start;
+            let past = history(account, draw, fuel, start);
+            assert_eq!(past.first().unwrap().1, sample::credits(began_with), "{}", draw.key);
+            assert_eq!(past.last().unwrap(), &(fuel.as_of, fuel.left));
+            assert!(past.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1));
+        }
+    }
+
+    #[test]
+    fn a_shared_balance_was_lowered_by_every_team() {
+        let snapshot = sample::snapshot();
+        let mut account = (*snapshot.accounts[0]).clone();
+        let mut draw = account.draws[0].clone();
+        draw.fuel.as_mut().unwrap().limit = FuelLimit::Balance;
+        account.draws[0] = draw.clone();
+        let past = history(&account, &draw, draw.fuel.as_ref().unwrap(), sample::at("2026-10-31T23:00:00Z"));
+        assert_eq!(past.first().unwrap().1, sample::credits(486 + 1014 + 410));
+    }
+
+    #[test]
+    fn places_lie_in_the_plot() {
+        let snapshot = sample::snapshot();
+        let account = &snapshot.accounts[1];
+        let chart = burn_down(account, &account.draws[0], sample::now()).unwrap();
+        assert_eq!(chart.even.as_deref(), Some("84,14 704,430"));
+        assert_eq!(chart.reset_x, Some(RIGHT));
+        assert_eq!(chart.amounts.last(), Some(&(TOP, "4,000".to_string())));
+        assert_eq!(chart.run_out.as_ref().map(|(_, words)| words.as_str()), Some("Tue 24 Nov"));
+        assert!(chart.reading[0] > 520.0 && chart.reading[0] < 560.0, "{:?}", chart.reading);
+    }
+
+    #[test]
+    fn there_is_a_chart_for_every_known_amount_and_none_for_the_unknown() {
+        let snapshot = sample::snapshot();
+        let chart = |account: usize| {
+            let account = &snapshot.accounts[account];
+            burn_down(account, &account.draws[0], sample::now())
+        };
+        assert_eq!(chart(2), None);
+        let stale = chart(3).unwrap();
+        assert_eq!((stale.band, stale.median), (None, None), "no forecast from an old reading");
+        let mut prepaid = (*snapshot.accounts[1]).clone();
+        prepaid.draws[0].period = None;
+        let chart = burn_down(&prepaid, &prepaid.draws[0], sample::now()).unwrap();
+        assert_eq!((chart.reset_x, chart.even), (None, None));
+        assert!(chart.band.is_some());
+        prepaid.draws[0].daily.clear();
+        assert_eq!(burn_down(&prepaid, &prepaid.draws[0], sample::now()), None, "nothing to draw");
+    }
+
+    #[test]
+    fn the_scale_has_round_steps() {
+        for (most, step) in [(0.0, 1.0), (0.4, 0.1), (4000.0, 1000.0), (1500.0, 500.0), (2090.0, 500.0), (9.0, 2.0)] {
+            assert_eq!(tick_step(most), step, "{most}");
+        }
+        for (amount, label) in [(0.0, "0"), (4000.0, "4,000"), (15_000.0, "15k"), (2.5e6, "2.5M")] {
+            assert_eq!(tick_label(amount), label);
+        }
+    }
 }

@@ -29,6 +29,7 @@ use crate::domain::Snapshot;
 use crate::metrics::{self, Metrics};
 
 mod chart;
+mod gauge;
 mod pages;
 pub mod reload;
 mod status;

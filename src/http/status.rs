@@ -42,7 +42,7 @@ fn account_status(account: &AccountAssessment) -> Value {
             "purchased_credits": balance.purchased.map(amount),
             "frozen_credits": balance.frozen.map(amount),
             "read_at": read_at.to_string(),
-            "fresh": account.is_fresh(Collector::Balance),
+            "fresh": account.is_current(Collector::Balance, *read_at),
         })
     });
     let queue = account.queue.as_ref().map(|(queue, read_at)| {
@@ -52,7 +52,7 @@ fn account_status(account: &AccountAssessment) -> Value {
             "limit_tasks": queue.limit,
             "oldest_waiting_at": time(queue.oldest_waiting_at),
             "read_at": read_at.to_string(),
-            "fresh": account.is_fresh(Collector::Queue),
+            "fresh": account.is_current(Collector::Queue, *read_at),
         })
     });
     json!({

@@ -169,13 +169,16 @@ async fn the_front_page_says_who_is_in_danger_first() {
         "Runs out Tue 24 Nov 7 days before the reset, very likely (97 %)",
         "410 of 4,000 credits left",
         "an even pace would have 1,133 left now",
+        "1 running dry 2 not known 1 letting credits lapse 1 fine",
+        "Runs out Tue 24 Nov 10:00 CET; 8 in 10: Mon 23 Nov to Thu 26 Nov",
+        "Plan resets Tue 1 Dec 00:00 CET, in 9 days",
         "Pace 225 a day 48 a day would last",
-        "Runs out Tue 24 Nov, 10:00 CET 8 in 10: Mon 23 Nov to Thu 26 Nov",
-        "Plan resets Tue 1 Dec, 00:00 CET in 9 days",
         "Dry before reset 97 % very likely",
+        "Last 24 hours 310 credits",
         "Alert critical since Thu 19 Nov, 09:05 CET",
         "Retries 53 4,240 credits since records began",
         "Lasts until the reset with about 104 credits to spare",
+        "Retries none seen",
         "About 1,930 credits will lapse",
         "Credits left: not known",
         "The last reading is 7 h old",
@@ -210,7 +213,7 @@ async fn nothing_known_is_no_zero() {
     let page = words_of(&server.get("/").await.text());
     assert!(page.contains("Credits left: not known"), "{page}");
     assert!(page.contains("Too little history for a forecast 0 charges in 0 hours so far"), "{page}");
-    assert!(page.contains("Pace not known Runs out too little history Plan resets never: prepaid"), "{page}");
+    assert!(page.contains("Runs out too little history Plan resets never: prepaid Pace not known"), "{page}");
     let team = words_of(&server.get("/teams/first").await.text());
     assert!(team.contains("How much is left is not known, so there is nothing to draw."), "{team}");
     assert!(team.contains("No charge has been recorded."), "{team}");

@@ -16,7 +16,7 @@ const CALM_BELOW: f64 = crate::domain::rule::CLEAR_BELOW;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tone {
-    /// Dry, or about to be.
+    /// Dry, or very likely to be before the reset.
     Bad,
     /// More likely than not.
     Warn,
@@ -28,6 +28,20 @@ pub enum Tone {
     Waste,
     /// Fine.
     Good,
+}
+
+impl Tone {
+    /// What the front page says of the teams of a tone, after their number.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Tone::Bad => "running dry",
+            Tone::Warn => "at risk",
+            Tone::Unknown => "not known",
+            Tone::Watch => "to watch",
+            Tone::Waste => "letting credits lapse",
+            Tone::Good => "fine",
+        }
+    }
 }
 
 /// The sentence and what stands below it.
@@ -112,7 +126,7 @@ fn predicted(draw: &DrawAssessment, forecast: &Forecast, zone: &TimeZone, now: T
         (Some(wasted), Some(granted)) if wasted.as_f64() >= WASTE_SHARE * granted.as_f64() => Verdict {
             tone: Tone::Waste,
             headline: format!("About {} credits will lapse", words::credits(wasted)),
-            detail: format!("lasts until the reset; running out before has a chance of {chance}"),
+            detail: format!("lasts until the reset; the chance of running out is {chance}"),
         },
         (wasted, _) => Verdict {
             tone: Tone::Good,
@@ -189,14 +203,14 @@ mod tests {
                 860,
                 Tone::Waste,
                 "About 850 credits will lapse",
-                "lasts until the reset; running out before has a chance of under 1\u{a0}%",
+                "lasts until the reset; the chance of running out is under 1\u{a0}%",
             ),
             (
                 sample::forecast(1.0, 40.0, 0, dry),
                 0,
                 Tone::Bad,
                 "Out of credits",
-                "nothing left until the reset on Tue 1 Dec, 00:00 CET",
+                "nothing left until the reset on Tue 1 Dec, 00:00\u{a0}CET",
             ),
             (
                 Outlook::TooLittleHistory { hours: 5, charges: 1 },

@@ -97,8 +97,12 @@ pub fn date(instant: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
 
 /// A date and a time with its zone: `Thu 26 Nov, 15:00 CET`.
 pub fn moment(instant: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
-    let clock = instant.to_zoned(zone.clone()).strftime("%H:%M %Z").to_string();
-    format!("{}, {clock}", date(instant, zone, now))
+    format!("{}, {}", date(instant, zone, now), clock(instant, zone))
+}
+
+/// A time of day with its zone: `15:00 CET`.
+pub fn clock(instant: Timestamp, zone: &TimeZone) -> String {
+    instant.to_zoned(zone.clone()).strftime("%H:%M\u{a0}%Z").to_string()
 }
 
 /// A name as one segment of a URL's path.
@@ -164,8 +168,8 @@ mod tests {
         let now: Timestamp = "2026-11-22T11:00:00Z".parse().unwrap();
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let reset: Timestamp = "2026-11-30T23:00:00Z".parse().unwrap();
-        assert_eq!(moment(reset, &berlin, now), "Tue 1 Dec, 00:00 CET");
-        assert_eq!(moment(reset, &TimeZone::UTC, now), "Mon 30 Nov, 23:00 UTC");
+        assert_eq!(moment(reset, &berlin, now), "Tue 1 Dec, 00:00\u{a0}CET");
+        assert_eq!(moment(reset, &TimeZone::UTC, now), "Mon 30 Nov, 23:00\u{a0}UTC");
         assert_eq!(date("2027-01-30T12:00:00Z".parse().unwrap(), &berlin, now), "Sat 30 Jan 2027");
         assert_eq!(ago(reset, now), "just now");
     }

@@ -84,7 +84,7 @@ fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
     balance(sheet, account);
     queue(sheet, account);
     plan(sheet, account);
-    if is_current(account, Collector::Balance, account.balance.as_ref().map(|(_, read_at)| *read_at)) {
+    if account.balance.as_ref().is_some_and(|(_, read_at)| account.is_current(Collector::Balance, *read_at)) {
         sheet.add_credits(Fuel::Unexplained, &[name], account.unexplained);
     }
     sheet.add_credits(Fuel::Granted, &[name], Some(account.granted));
@@ -113,21 +113,9 @@ fn balance_team(account: &AccountAssessment) -> &str {
     only_team(account).filter(|draw| draw.allowance.is_none()).map_or("", |draw| draw.key.team.as_str())
 }
 
-/// Whether what a collector read may still be shown. What came by import or push has no collector and goes by its age.
-fn is_current(account: &AccountAssessment, collector: Collector, read_at: Option<Timestamp>) -> bool {
-    if has(account, collector) {
-        return account.is_fresh(collector);
-    }
-    read_at.is_some_and(|read_at| account.at.as_second() - read_at.as_second() <= account.stale_after_seconds)
-}
-
 /// Whether the collector exists and has not succeeded lately.
 fn is_stale(account: &AccountAssessment, collector: Collector) -> bool {
-    has(account, collector) && !account.is_fresh(collector)
-}
-
-fn has(account: &AccountAssessment, collector: Collector) -> bool {
-    account.collectors.iter().any(|status| status.collector == collector)
+    account.has(collector) && !account.is_fresh(collector)
 }
 
 fn source(sheet: &mut Sheet, account: &AccountAssessment) {
@@ -150,8 +138,8 @@ fn source(sheet: &mut Sheet, account: &AccountAssessment) {
 
 fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
     let (name, team) = (account.account.as_str(), balance_team(account));
-    let read_at = account.balance.as_ref().map(|(_, read_at)| *read_at);
-    if let Some((balance, _)) = account.balance.as_ref().filter(|_| is_current(account, Collector::Balance, read_at)) {
+    let current = account.balance.as_ref().filter(|(_, read_at)| account.is_current(Collector::Balance, *read_at));
+    if let Some((balance, _)) = current {
         let parts = spendable_parts(balance.available, balance.plan, balance.purchased);
         sheet.add_credits(Fuel::Balance, &[name, team, "plan"], parts.plan);
         sheet.add_credits(Fuel::Balance, &[name, team, "purchased"], parts.purchased);
@@ -205,7 +193,7 @@ fn spendable_parts(available: Credits, plan: Option<Credits>, purchased: Option<
 fn queue(sheet: &mut Sheet, account: &AccountAssessment) {
     let name = account.account.as_str();
     let Some((queue, read_at)) = &account.queue else { return };
-    if !is_current(account, Collector::Queue, Some(*read_at)) {
+    if !account.is_current(Collector::Queue, *read_at) {
         return;
     }
     let team = only_team(account).map_or("", |draw| draw.key.team.as_str());

@@ -157,7 +157,7 @@ fn shared() -> AccountAssessment {
         spend: pace(24.0, 41.0, 46.0),
         totals: vec![totals("text-to-3d", "high", 3120, 40, 78, 2), totals("rig", "", 210, 0, 42, 0)],
         retries: vec![retries("text-to-3d", RetryKind::Rerun, 9, 360)],
-        daily: daily(&[44, 51, 40, 38, 0, 0, 62, 55, 47, 49, 60, 5, 0, 58, 61, 70, 48, 66, 12, 0, 84, 64]),
+        daily: daily(&[94, 101, 40, 38, 0, 0, 62, 55, 47, 49, 60, 5, 0, 58, 61, 70, 48, 66, 12, 0, 84, 64]),
         ..draw(
             key("studio", "environment-art"),
             4000,
@@ -171,7 +171,7 @@ fn shared() -> AccountAssessment {
         spent: credits(410),
         spend: pace(0.0, 12.0, 17.5),
         totals: vec![totals("text-to-3d", "draft", 520, 10, 104, 2)],
-        daily: daily(&[20, 22, 31, 18, 0, 0, 25, 24, 17, 29, 30, 0, 0, 28, 21, 30, 18, 26, 12, 0, 34, 12]),
+        daily: daily(&[33, 22, 31, 18, 0, 0, 25, 24, 17, 29, 30, 0, 0, 28, 21, 30, 18, 26, 12, 0, 34, 12]),
         ..draw(key("studio", "props"), 4000, 2090, FuelLimit::Allowance, forecast(0.001, 18.0, 1930, [None; 3]))
     };
     AccountAssessment {
@@ -223,7 +223,7 @@ fn dry() -> AccountAssessment {
         ],
         alerts: vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing })],
         daily: daily(&[
-            140, 160, 150, 90, 20, 30, 180, 190, 150, 170, 165, 40, 35, 150, 160, 180, 210, 230, 60, 40, 335, 305,
+            160, 180, 170, 110, 40, 50, 200, 210, 170, 190, 185, 60, 55, 170, 180, 200, 230, 250, 80, 60, 335, 305,
         ]),
         ..draw(
             key("cinematics", "Characters & \"Creatures\""),

@@ -1,0 +1,211 @@
+//! One team's gauge: the verdict, the tank, and the facts below it, as texts.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::verdict::{Verdict, verdict};
+use super::view::{AlertRow, alerts};
+use super::words::{self, NOT_KNOWN};
+use crate::domain::{AccountAssessment, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, RetryRow};
+
+/// One draw's gauge.
+#[derive(Debug, Serialize)]
+pub struct Gauge {
+    team: String,
+    team_path: String,
+    account: String,
+    platform: String,
+    alert: Option<AlertRow>,
+    /// Will the credits last?
+    pub verdict: Verdict,
+    left: Option<String>,
+    capacity: Option<String>,
+    bar: Option<Bar>,
+    facts: Vec<Fact>,
+    notes: Vec<String>,
+}
+
+/// The tank, in thousandths of its width.
+#[derive(Debug, Serialize)]
+struct Bar {
+    fill: i64,
+    marker: Option<Marker>,
+}
+
+/// Where the tank should stand now for an even pace.
+#[derive(Debug, Serialize)]
+struct Marker {
+    at: i64,
+    amount: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Fact {
+    name: &'static str,
+    value: String,
+    more: Option<String>,
+}
+
+impl Gauge {
+    /// What is known of a draw at `now`.
+    pub fn of(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Gauge {
+        let fuel = draw.fuel.as_ref();
+        let granted = draw.allowance.or(draw.period.as_ref().and_then(|period| period.allowance));
+        let granted = granted.filter(|granted| granted.is_positive());
+        Gauge {
+            team: draw.key.team.to_string(),
+            team_path: words::path_segment(draw.key.team.as_str()),
+            account: account.account.to_string(),
+            platform: account.platform.clone(),
+            alert: alerts(account, draw, now).into_iter().find(|row| row.state == "firing"),
+            verdict: verdict(draw, &account.zone, now),
+            left: fuel.map(|fuel| words::credits(fuel.left)),
+            capacity: granted.map(words::credits),
+            bar: fuel.zip(granted).map(|(fuel, granted)| bar(fuel.left, granted, draw, now)),
+            facts: facts(account, draw, now),
+            notes: notes(account, draw),
+        }
+    }
+}
+
+fn bar(left: Credits, granted: Credits, draw: &DrawAssessment, now: Timestamp) -> Bar {
+    let full = granted.max(left).as_f64();
+    let thousandths = |amount: f64| ((amount / full).clamp(0.0, 1.0) * 1000.0).round() as i64;
+    let marker = draw.period.as_ref().map(|period| {
+        let share_left = 1.0 - crate::domain::rule::share_of_period(now, period.start, period.end);
+        let even = granted.as_f64() * share_left;
+        Marker { at: thousandths(even), amount: words::about(even.round()) }
+    });
+    Bar { fill: thousandths(left.as_f64()), marker }
+}
+
+fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Vec<Fact> {
+    let zone = &account.zone;
+    let fact = |name, value: String, more: Option<String>| Fact { name, value, more };
+    let reset = match &draw.period {
+        Some(period) => {
+            let left = words::span(period.end.as_second() - now.as_second());
+            let more = format!("{}, in {left}", words::clock(period.end, zone));
+            fact("Plan resets", words::date(period.end, zone, now), Some(more))
+        }
+        None => fact("Plan resets", "never: prepaid".to_string(), None),
+    };
+    let read = match &draw.fuel {
+        Some(fuel) => fact("Data", words::ago(fuel.as_of, now), (!fuel.fresh).then(|| "stale".to_string())),
+        None => fact("Data", NOT_KNOWN.to_string(), None),
+    };
+    vec![
+        run_out(account, draw, now),
+        reset,
+        pace(draw, now),
+        chance(draw),
+        last_day(draw),
+        retries_in_short(&draw.retries),
+        alert_state(account, draw, now),
+        read,
+    ]
+}
+
+fn pace(draw: &DrawAssessment, now: Timestamp) -> Fact {
+    let modelled = draw.outlook.forecast().map(|forecast| forecast.pace_per_hour * 24.0);
+    let recent = draw.spend.week.or(draw.spend.day).or(draw.spend.hour).map(|per_second| per_second * 86_400.0);
+    let value = modelled.or(recent).map(|per_day| format!("{} a day", words::about(per_day)));
+    let fuel = draw.fuel.as_ref().filter(|fuel| fuel.fresh && fuel.left.is_positive());
+    let lasting = fuel.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
+        let days = period.end.duration_since(now).as_secs_f64() / 86_400.0;
+        (days > 0.0).then(|| format!("{} a day would last", words::about(fuel.left.as_f64() / days)))
+    });
+    Fact { name: "Pace", value: value.unwrap_or_else(|| NOT_KNOWN.to_string()), more: lasting }
+}
+
+fn run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Fact {
+    let name = "Runs out";
+    let fact = |value: String, more: Option<String>| Fact { name, value, more };
+    let Some(forecast) = draw.outlook.forecast() else {
+        let value = match &draw.outlook {
+            Outlook::TooLittleHistory { .. } => "too little history",
+            _ => NOT_KNOWN,
+        };
+        return fact(value.to_string(), None);
+    };
+    let date = |at| words::date(at, &account.zone, now);
+    let range = match (forecast.run_out.p10, forecast.run_out.p90) {
+        (Some(early), Some(late)) => Some(format!("8 in 10: {} to {}", date(early), date(late))),
+        (Some(early), None) => Some(format!("9 in 10: {} or later", date(early))),
+        (None, _) => None,
+    };
+    let reset = draw.period.as_ref().map(|period| period.end);
+    match forecast.run_out.p50 {
+        Some(at) if reset.is_some_and(|reset| at >= reset) => {
+            fact("after the reset".to_string(), Some(format!("{} without one", date(at))))
+        }
+        Some(at) => {
+            let clock = words::clock(at, &account.zone);
+            fact(date(at), Some(range.map_or(clock.clone(), |range| format!("{clock}; {range}"))))
+        }
+        None if reset.is_some_and(|reset| reset <= forecast.horizon) => {
+            fact("after the reset".to_string(), Some(format!("not before {} without one", date(forecast.horizon))))
+        }
+        None => fact(format!("not before {}", date(forecast.horizon)), range),
+    }
+}
+
+fn last_day(draw: &DrawAssessment) -> Fact {
+    let used = draw.spend.day.map(|per_second| format!("{} credits", words::about(per_second * 86_400.0)));
+    Fact { name: "Last 24 hours", value: used.unwrap_or_else(|| NOT_KNOWN.to_string()), more: None }
+}
+
+fn chance(draw: &DrawAssessment) -> Fact {
+    let name = "Dry before reset";
+    let fact = |value: &str, more: Option<String>| Fact { name, value: value.to_string(), more };
+    match &draw.outlook {
+        Outlook::UnknownBalance => fact(NOT_KNOWN, None),
+        Outlook::TooLittleHistory { .. } => fact("too little history", None),
+        Outlook::Forecast(forecast) => match forecast.probability {
+            None => fact("no reset", None),
+            Some(probability) => {
+                let weak = forecast.confidence == Confidence::Low;
+                let more = words::likelihood(probability).to_string() + if weak { ", little history" } else { "" };
+                fact(&words::percent(probability), Some(more))
+            }
+        },
+    }
+}
+
+fn alert_state(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Fact {
+    let rows = alerts(account, draw, now);
+    let (value, more) = match rows.iter().find(|row| row.state == "firing").or(rows.first()) {
+        Some(AlertRow { stage, since: Some(since), state: "firing", .. }) => (*stage, Some(format!("since {since}"))),
+        Some(AlertRow { until: Some(until), state: "resolved", .. }) => ("resolved", Some(until.clone())),
+        _ => ("none", None),
+    };
+    Fact { name: "Alert", value: value.to_string(), more }
+}
+
+fn retries_in_short(retries: &[RetryRow]) -> Fact {
+    let tasks: u64 = retries.iter().map(|row| row.tasks).sum();
+    let credits: Credits = retries.iter().map(|row| row.credits).sum();
+    let more = (tasks > 0).then(|| format!("{} credits since records began", words::credits(credits)));
+    let value = if tasks > 0 { words::count(tasks) } else { "none seen".to_string() };
+    Fact { name: "Retries", value, more }
+}
+
+fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
+    let mut notes = Vec::new();
+    match draw.fuel.as_ref().map(|fuel| fuel.limit) {
+        Some(FuelLimit::Balance) if draw.allowance.is_some() => {
+            notes.push("The account has less left than the team's share: its balance is the limit.".to_string());
+        }
+        Some(FuelLimit::Balance | FuelLimit::PlanCredits) if account.draws.len() > 1 => {
+            notes.push(format!("Shared by {} teams: what is left is the whole account's.", account.draws.len()));
+        }
+        _ => {}
+    }
+    if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::PlanCredits) {
+        notes.push("No balance is reported: worked out from the plan's credits and the charges.".to_string());
+    }
+    if draw.pending.is_positive() {
+        notes.push(format!("{} credits are charged for tasks that still run.", words::credits(draw.pending)));
+    }
+    notes
+}
