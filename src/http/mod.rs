@@ -69,12 +69,13 @@ pub struct HttpState {
     pub version: &'static str,
 }
 
-/// The routes, with everything round them.
+/// The routes, with everything round them. The metrics are at `telemetry_path`, which begins with a slash and is none of
+/// the other addresses.
 ///
 /// # Errors
 /// A page template that does not compile: a mistake found by the first test that runs.
 pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinja::Error> {
-    let pages = Pages::new(state.external_url.as_deref(), state.version)?;
+    let pages = Pages::new(state.external_url.as_deref(), state.version, telemetry_path)?;
     let shared = Arc::new(Shared { state, pages });
     let routes = Router::new()
         .route("/", get(overview))

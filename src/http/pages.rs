@@ -26,16 +26,21 @@ pub struct Pages {
     environment: Environment<'static>,
     base: String,
     version: &'static str,
+    telemetry_path: String,
     style_version: String,
 }
 
 impl Pages {
     /// Compiles the templates. `external_url` is where people reach the page; only its path matters here, which links
-    /// begin with.
+    /// begin with. `telemetry_path` is where the metrics are.
     ///
     /// # Errors
     /// A template that does not compile: a mistake found by the first test that runs.
-    pub fn new(external_url: Option<&str>, version: &'static str) -> Result<Pages, minijinja::Error> {
+    pub fn new(
+        external_url: Option<&str>,
+        version: &'static str,
+        telemetry_path: &str,
+    ) -> Result<Pages, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES {
@@ -44,7 +49,8 @@ impl Pages {
         let mut hasher = DefaultHasher::new();
         STYLE.hash(&mut hasher);
         let style_version = format!("{:016x}", hasher.finish());
-        Ok(Pages { environment, base: base_path(external_url).to_string(), version, style_version })
+        let (base, telemetry_path) = (base_path(external_url).to_string(), telemetry_path.to_string());
+        Ok(Pages { environment, base, version, telemetry_path, style_version })
     }
 
     /// Renders a page.
@@ -58,6 +64,7 @@ impl Pages {
             title,
             base => &self.base,
             version => self.version,
+            telemetry_path => &self.telemetry_path,
             style_version => &self.style_version,
         })
     }

@@ -41,7 +41,7 @@ impl Answer {
 
 impl TestServer {
     async fn start(sample: Snapshot) -> TestServer {
-        TestServer::start_with(sample, None, |state| router(state).unwrap()).await
+        TestServer::start_with(sample, None, |state| router(state, "/metrics").unwrap()).await
     }
 
     async fn start_with(
@@ -290,17 +290,19 @@ async fn the_status_is_the_page_in_numbers() {
 #[tokio::test]
 async fn links_follow_the_external_address() {
     let url = Some("https://studio.example/fuel/");
-    let server = TestServer::start_with(sample::snapshot(), url, |state| router(state).unwrap()).await;
+    let server = TestServer::start_with(sample::snapshot(), url, |state| router(state, "/prometheus").unwrap()).await;
     let page = server.get("/").await;
     assert!(page.text().contains("href=\"/fuel/teams/props\""));
     assert!(page.text().contains("href=\"/fuel/style.css?v="));
-    assert!(!page.text().contains("href=\"/metrics\""));
+    assert!(page.text().contains("href=\"/fuel/prometheus\""));
+    assert!(!page.text().contains("/metrics"));
+    assert_eq!((server.get("/prometheus").await.code, server.get("/metrics").await.code), (200, 404));
 }
 
 #[tokio::test]
 async fn a_panic_is_an_answer_that_tells_nothing() {
     let server = TestServer::start_with(sample::snapshot(), None, |state| {
-        let pages = Pages::new(None, "9.9.9").unwrap();
+        let pages = Pages::new(None, "9.9.9", "/metrics").unwrap();
         let panics = |message: &'static str| async move { std::panic::panic_any(message) };
         let in_a_worker = |State(shared): SharedState| blocking(shared, |_| panic!("a secret"));
         let routes = Router::new()
