@@ -120,7 +120,7 @@ mod tests {
     }
 
     async fn import(store: &Store, path: &Path) -> (ImportSummary, Vec<ImportProgress>) {
-        let fingerprint = |parts: &[&str]| crate::domain::Fingerprint(parts[0].len() as u128);
+        let fingerprint = |parts: &[&str]| Some(crate::domain::Fingerprint(parts[0].len() as u128));
         let mut seen = Vec::new();
         let draws = draws();
         let account = &draws[0].key.account;

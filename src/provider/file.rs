@@ -414,7 +414,7 @@ mod tests {
                     c,2026-01-31T00:00:00Z,1,texture,failed,tree\n\
                     d,2026-01-31T00:00:00Z,1,rig,failed,\n";
         let file = file_of(text.as_bytes());
-        let lengths = |parts: &[&str]| Fingerprint(parts.iter().map(|part| part.len() as u128).sum());
+        let lengths = |parts: &[&str]| Some(Fingerprint(parts.iter().map(|part| part.len() as u128).sum()));
         let mut charges = ChargeFile::open(file.path(), Some(Box::new(lengths))).unwrap();
         let tasks = charges.next_batch(9).unwrap().unwrap().tasks;
         let found: Vec<_> = tasks.iter().map(|task| task.fingerprint.map(|f| f.0)).collect();

@@ -107,6 +107,7 @@ impl Scene {
         let assessment = AccountAssessment {
             account: draw.key.account.clone(),
             at: now,
+            zone: jiff::tz::TimeZone::UTC,
             platform: "meshy".into(),
             plan_name: Some("studio".into()),
             stale_after_seconds: 3600,
