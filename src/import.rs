@@ -10,8 +10,8 @@ use crate::provider::file::{ChargeFile, FileBatch, FileError, Fingerprinter, Rej
 use crate::store::{CollectorOutcome, Incoming, Store, StoreError};
 
 /// Rows in one transaction. Enough that the flush at its end is a small part; few enough that an agent that serves from
-/// the same ledger waits for well under a second.
-const BATCH_ROWS: usize = 4096;
+/// the same ledger waits for a moment only.
+const BATCH_ROWS: usize = 16_384;
 
 /// Rejected rows that are kept for the report; the rest is counted.
 const KEPT_REJECTIONS: usize = 100;
@@ -66,9 +66,23 @@ pub async fn import_file(
     path: &Path,
     fingerprint: Option<Box<Fingerprinter>>,
     now: Timestamp,
+    progress: impl FnMut(ImportProgress) + Send,
+) -> Result<ImportSummary, ImportError> {
+    let file = ChargeFile::open(path, fingerprint)?;
+    store.begin_bulk().await?;
+    let summary = import_all(store, account, draws, file, now, progress).await;
+    store.end_bulk().await?;
+    summary
+}
+
+async fn import_all(
+    store: &Store,
+    account: &AccountName,
+    draws: &[Draw],
+    mut file: ChargeFile,
+    now: Timestamp,
     mut progress: impl FnMut(ImportProgress) + Send,
 ) -> Result<ImportSummary, ImportError> {
-    let mut file = ChargeFile::open(path, fingerprint)?;
     let total_bytes = file.length();
     // Unpacking and parsing run on a thread of their own, two batches ahead of the writer at most.
     let (sender, mut batches) = mpsc::channel::<Result<FileBatch, FileError>>(2);
@@ -181,7 +195,7 @@ mod tests {
         store.open_account(&account, [0; 16]).await.unwrap();
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(HEADER.as_bytes()).unwrap();
-        for n in 0..3 * BATCH_ROWS {
+        for n in 0..2 * BATCH_ROWS {
             writeln!(encoder, "env,c{n},2026-01-01T00:00:00Z,2,rig,high,failed,").unwrap();
         }
         let mut bytes = encoder.finish().unwrap();

@@ -185,7 +185,7 @@ impl fmt::Display for Credits {
         let magnitude = self.0.unsigned_abs();
         let mut places = 6;
         let mut fraction = magnitude % MICROS as u64;
-        while places > 0 && fraction % 10 == 0 {
+        while places > 0 && fraction.is_multiple_of(10) {
             fraction /= 10;
             places -= 1;
         }

@@ -115,41 +115,42 @@ async fn keep_notice(
     Ok(true)
 }
 
-/// Alerts of the period that began at `period_start`, and those of other periods that are still firing.
-pub(super) async fn load(
-    connection: &mut SqliteConnection,
-    account: i64,
-    period_start: Timestamp,
-) -> sqlx::Result<Vec<AlertFacts>> {
-    type Instant = Option<i64>;
-    type Columns = (String, String, i64, u32, String, Option<String>, Instant, Instant, Instant, Instant, Instant);
-    let select = "SELECT team, rule, period_start, episode, state, stage, since, clear_since, notified_at, \
-                  told_run_out, ended_at FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing') \
-                  ORDER BY team, rule, period_start";
-    let found: Vec<Columns> =
-        sqlx::query_as(select).bind(account).bind(millis(period_start)).fetch_all(connection).await?;
-    let facts = |columns: Columns| {
-        let (team, rule, period_start, episode, state) = (columns.0, columns.1, columns.2, columns.3, columns.4);
-        let (stage, since, clear_since) = (columns.5, columns.6, columns.7);
-        let (notified_at, told_run_out, ended_at) = (columns.8, columns.9, columns.10);
-        let stage = stage.as_deref().and_then(Stage::parse);
-        let state = match state.as_str() {
+/// A row of the alerts table.
+pub(super) struct StoredAlert {
+    pub(super) team: String,
+    pub(super) rule: String,
+    pub(super) state: String,
+    pub(super) stage: Option<String>,
+    pub(super) period_start: i64,
+    pub(super) episode: u32,
+    pub(super) since: Option<i64>,
+    pub(super) clear_since: Option<i64>,
+    pub(super) notified_at: Option<i64>,
+    pub(super) ended_at: Option<i64>,
+    pub(super) told_run_out: Option<i64>,
+}
+
+impl StoredAlert {
+    /// The alert, unless a later version wrote something that this one does not know.
+    pub(super) fn into_facts(self) -> Option<AlertFacts> {
+        let stage = self.stage.as_deref().and_then(Stage::parse);
+        let since = self.since.map(instant);
+        let state = match self.state.as_str() {
             "firing" => AlertState::Firing {
                 stage: stage?,
-                since: instant(since?),
-                clear_since: clear_since.map(instant),
-                notified_at: instant(notified_at?),
-                told_run_out: told_run_out.map(instant),
+                since: since?,
+                clear_since: self.clear_since.map(instant),
+                notified_at: instant(self.notified_at?),
+                told_run_out: self.told_run_out.map(instant),
             },
-            "resolved" => AlertState::Resolved { stage: stage?, since: instant(since?), at: instant(ended_at?) },
+            "resolved" => AlertState::Resolved { stage: stage?, since: since?, at: instant(self.ended_at?) },
             _ => AlertState::Inactive,
         };
         Some(AlertFacts {
-            team: team_name(&team)?,
-            rule: RuleName::parse(&rule)?,
-            period_start: instant(period_start),
-            alert: Alert { episode, state },
+            team: team_name(&self.team)?,
+            rule: RuleName::parse(&self.rule)?,
+            period_start: instant(self.period_start),
+            alert: Alert { episode: self.episode, state },
         })
-    };
-    Ok(found.into_iter().filter_map(facts).collect())
+    }
 }

@@ -1,17 +1,19 @@
 //! What an assessment and a page need, in few and cheap queries.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::SqlitePool;
 
 use super::append::team_name;
-use super::records::{load_balance, load_plan};
+use super::records::load_plan;
 use super::write::team_column;
-use super::{NO_TEAM, Store, StoreError, alerts, credits, instant, millis};
+use super::{Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
-    AccountName, Alert, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw, Entry, EntryKind, Fingerprint,
-    HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName, TaskState, TeamName, TotalsRow,
+    AccountName, Alert, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw, Entry,
+    EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName, TaskState,
+    TeamName, TotalsRow,
 };
 
 /// Everything that an assessment of one account starts from, as of one moment.
@@ -83,9 +85,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<AccountFacts, StoreError> {
         let id = self.account_id(account)?;
-        // One transaction, so that all of it is as of one moment.
-        let mut transaction = self.readers.begin().await.map_err(|error| self.explain(error))?;
-        load(&mut transaction, id, draws, period_start, now).await.map_err(|error| self.explain(error))
+        load(&self.readers, id, draws, period_start, now).await.map_err(|error| self.explain(error))
     }
 
     /// A team's net use by hour from `since_hour` on, oldest first; hours without any are left out. `None` asks for
@@ -191,132 +191,192 @@ impl Store {
     }
 }
 
+/// One row of [`load`]: what it is about, up to four words, a duration, and up to ten numbers.
+type Section = (
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<f64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// Everything in one statement, whose parts say what they are in their first column: as of one moment, and one trip to
+/// the database's thread. A dozen small queries take most of their time in waking that thread up.
+const SECTIONS: &str = "\
+    SELECT 'totals', team, task_type, quality, NULL, NULL, charged, refunded, finished, failed, \
+        NULL, NULL, NULL, NULL, NULL FROM totals WHERE account_id = $1 \
+    UNION ALL SELECT 'retries', team, task_type, kind, NULL, NULL, highest_tasks, highest_credits, NULL, NULL, \
+        NULL, NULL, NULL, NULL, NULL FROM retries WHERE account_id = $1 \
+    UNION ALL SELECT 'collector', collector, failure_reason, failure_message, NULL, last_duration_seconds, \
+        last_attempt_at, last_success_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        FROM collector_states WHERE account_id = $1 \
+    UNION ALL SELECT 'balance', NULL, NULL, NULL, NULL, NULL, read_at, available, plan, purchased, frozen, \
+        baseline_at, drift, granted, awaited_reset FROM balances WHERE account_id = $1 \
+    UNION ALL SELECT 'queue', NULL, NULL, NULL, NULL, NULL, read_at, waiting, running, task_limit, \
+        oldest_waiting_at, NULL, NULL, NULL, NULL FROM queue_states WHERE account_id = $1 \
+    UNION ALL SELECT 'plan', name, NULL, NULL, NULL, NULL, allowance, resets_at, NULL, NULL, \
+        NULL, NULL, NULL, NULL, NULL FROM plans WHERE account_id = $1 \
+    UNION ALL SELECT 'alert', team, rule, state, stage, NULL, period_start, episode, since, clear_since, \
+        notified_at, ended_at, told_run_out, NULL, NULL \
+        FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing')";
+
+/// A team's sums, appended to [`SECTIONS`] once for each team: net use of whole hours, of the piece of an hour before
+/// them, of the last hour, and what is pending.
+const TEAM_SECTION: &str = " UNION ALL SELECT 'sums', team, NULL, NULL, NULL, NULL, \
+    (SELECT COALESCE(SUM(net), 0) FROM hourly_use h WHERE h.account_id = $1 AND h.team = t.team AND hour >= $3 \
+        AND hour <= $7), \
+    (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k \
+        WHERE k.account_id = $1 AND k.team = t.team AND created_at >= $4 AND created_at < $5), \
+    (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k \
+        WHERE k.account_id = $1 AND k.team = t.team AND created_at > $6 \
+        AND created_at < ($7 + 1) * 3600000), \
+    (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k \
+        WHERE k.account_id = $1 AND k.team = t.team AND state IN ('queued', 'running', 'unknown')), \
+    NULL, NULL, NULL, NULL, NULL FROM (";
+
 async fn load(
-    connection: &mut SqliteConnection,
+    readers: &SqlitePool,
     account: i64,
     draws: &[Draw],
     period_start: Option<Timestamp>,
     now: Timestamp,
 ) -> sqlx::Result<AccountFacts> {
-    let mut teams: BTreeMap<Option<TeamName>, TeamFacts> =
-        draws.iter().map(|draw| (Some(draw.key.team.clone()), TeamFacts::default())).collect();
-    teams.entry(None).or_default();
-    load_totals(connection, account, &mut teams).await?;
-    load_retries(connection, account, &mut teams).await?;
-    for (team, facts) in &mut teams {
-        let [spent, last_hour, pending] = load_sums(connection, account, team.as_ref(), period_start, now).await?;
-        (facts.last_hour, facts.pending) = (last_hour, pending);
-        // Without a period every charge counts, and the counters know their sum.
-        let ever = || facts.totals.iter().map(|row| row.charged - row.refunded).sum();
-        facts.spent = if period_start.is_some() { spent } else { ever() };
-    }
-    Ok(AccountFacts {
-        balance: load_balance(connection, account).await?.map(|(state, _)| state),
-        queue: load_queue(connection, account).await?,
-        plan: load_plan(connection, account).await?,
-        collectors: load_collectors(connection, account).await?,
-        teams,
-        alerts: alerts::load(connection, account, period_start.unwrap_or(Timestamp::UNIX_EPOCH)).await?,
-    })
-}
-
-async fn load_totals(
-    connection: &mut SqliteConnection,
-    account: i64,
-    teams: &mut BTreeMap<Option<TeamName>, TeamFacts>,
-) -> sqlx::Result<()> {
-    let select =
-        "SELECT team, task_type, quality, charged, refunded, finished, failed FROM totals WHERE account_id = $1";
-    let found: Vec<(String, String, String, i64, i64, i64, i64)> =
-        sqlx::query_as(select).bind(account).fetch_all(connection).await?;
-    for (team, task_type, quality, charged, refunded, finished, failed) in found {
-        if let Some(facts) = teams.get_mut(&team_name(&team)) {
-            facts.totals.push(TotalsRow {
-                task_type,
-                quality,
-                charged: credits(charged),
-                refunded: credits(refunded),
-                finished: finished.unsigned_abs(),
-                failed: failed.unsigned_abs(),
-            });
-        }
-    }
-    Ok(())
-}
-
-async fn load_retries(
-    connection: &mut SqliteConnection,
-    account: i64,
-    teams: &mut BTreeMap<Option<TeamName>, TeamFacts>,
-) -> sqlx::Result<()> {
-    let select = "SELECT team, task_type, kind, highest_tasks, highest_credits FROM retries WHERE account_id = $1";
-    let found: Vec<(String, String, String, i64, i64)> =
-        sqlx::query_as(select).bind(account).fetch_all(connection).await?;
-    for (team, task_type, kind, tasks, amount) in found {
-        if let (Some(facts), Some(kind)) = (teams.get_mut(&team_name(&team)), RetryKind::parse(&kind)) {
-            facts.retries.push(RetryRow { task_type, kind, tasks: tasks.unsigned_abs(), credits: credits(amount) });
-        }
-    }
-    Ok(())
-}
-
-/// A team's net use since the period's start, its net use of the last hour, and what is pending.
-async fn load_sums(
-    connection: &mut SqliteConnection,
-    account: i64,
-    team: Option<&TeamName>,
-    period_start: Option<Timestamp>,
-    now: Timestamp,
-) -> sqlx::Result<[Credits; 3]> {
     // Whole hours come from the kept sums, the piece of an hour before the first of them from the tasks themselves.
     let start = millis(period_start.unwrap_or(Timestamp::MAX));
     let first_whole_hour = start.div_euclid(HOUR_MILLIS) + i64::from(start.rem_euclid(HOUR_MILLIS) != 0);
     let hour_ago = millis(now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN));
-    let select = "SELECT \
-        (SELECT COALESCE(SUM(net), 0) FROM hourly_use WHERE account_id = $1 AND team = $2 AND hour >= $3), \
-        (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks \
-            WHERE account_id = $1 AND team = $2 AND created_at >= $4 AND created_at < $5), \
-        (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks \
-            WHERE account_id = $1 AND team = $2 AND created_at > $6), \
-        (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks \
-            WHERE account_id = $1 AND team = $2 AND state IN ('queued', 'running', 'unknown'))";
-    let (whole, piece, last_hour, pending): (i64, i64, i64, i64) = sqlx::query_as(select)
+
+    let mut sql = format!("{SECTIONS}{TEAM_SECTION}SELECT '' AS team");
+    for place in 0..draws.len() {
+        // Writing to a string cannot fail.
+        let _ = write!(sql, " UNION ALL SELECT ${}", place + 8);
+    }
+    sql.push_str(") t");
+    // Safe: the text is made of constants and numbers of places.
+    let mut query = sqlx::query_as::<_, Section>(sqlx::AssertSqlSafe(sql))
         .bind(account)
-        .bind(team.map_or(NO_TEAM, TeamName::as_str))
+        .bind(millis(period_start.unwrap_or(Timestamp::UNIX_EPOCH)))
         .bind(first_whole_hour)
         .bind(start)
-        .bind(first_whole_hour * HOUR_MILLIS)
+        .bind(first_whole_hour.saturating_mul(HOUR_MILLIS))
         .bind(hour_ago)
-        .fetch_one(connection)
-        .await?;
-    Ok([credits(whole) + credits(piece), credits(last_hour), credits(pending)])
+        .bind(millis(now).div_euclid(HOUR_MILLIS));
+    for draw in draws {
+        query = query.bind(draw.key.team.as_str());
+    }
+
+    let mut facts = AccountFacts::default();
+    facts.teams.insert(None, TeamFacts::default());
+    facts.teams.extend(draws.iter().map(|draw| (Some(draw.key.team.clone()), TeamFacts::default())));
+    for section in query.fetch_all(readers).await? {
+        facts.take(section);
+    }
+    if period_start.is_none() {
+        // Without a period every charge counts, and the counters know their sum.
+        for team in facts.teams.values_mut() {
+            team.spent = team.totals.iter().map(|row| row.charged - row.refunded).sum();
+        }
+    }
+    facts.alerts.sort_by(|a, b| (&a.team, a.rule, a.period_start).cmp(&(&b.team, b.rule, b.period_start)));
+    Ok(facts)
 }
 
-async fn load_queue(connection: &mut SqliteConnection, account: i64) -> sqlx::Result<Option<(QueueRecord, Timestamp)>> {
-    let select =
-        "SELECT read_at, waiting, running, task_limit, oldest_waiting_at FROM queue_states WHERE account_id = $1";
-    let found: Option<(i64, u32, u32, Option<u32>, Option<i64>)> =
-        sqlx::query_as(select).bind(account).fetch_optional(connection).await?;
-    Ok(found.map(|(read_at, waiting, running, limit, oldest)| {
-        (QueueRecord { waiting, running, limit, oldest_waiting_at: oldest.map(instant) }, instant(read_at))
-    }))
-}
-
-async fn load_collectors(connection: &mut SqliteConnection, account: i64) -> sqlx::Result<Vec<CollectorStatus>> {
-    type Columns = (String, i64, Option<i64>, Option<f64>, Option<String>, Option<String>);
-    let select = "SELECT collector, last_attempt_at, last_success_at, last_duration_seconds, failure_reason, \
-                  failure_message FROM collector_states WHERE account_id = $1 ORDER BY collector";
-    let found: Vec<Columns> = sqlx::query_as(select).bind(account).fetch_all(connection).await?;
-    let status = |(collector, attempt, success, duration, reason, message): Columns| {
-        Some(CollectorStatus {
-            collector: Collector::parse(&collector)?,
-            last_attempt_at: Some(instant(attempt)),
-            last_success_at: success.map(instant),
-            last_duration_seconds: duration,
-            last_failure: reason.zip(message),
-        })
-    };
-    Ok(found.into_iter().filter_map(status).collect())
+impl AccountFacts {
+    /// Puts one row of [`load`] in its place. A row that a later version wrote and this one cannot read is left out.
+    fn take(&mut self, section: Section) {
+        let (what, a, b, c, d, seconds, n1, n2, n3, n4, n5, n6, n7, n8, n9) = section;
+        let word = |word: Option<String>| word.unwrap_or_default();
+        let number = |number: Option<i64>| number.unwrap_or_default();
+        let count = |number: Option<i64>| number.unwrap_or_default().unsigned_abs();
+        let small = |number: Option<i64>| u32::try_from(number.unwrap_or_default()).unwrap_or(u32::MAX);
+        let amount = |micros: Option<i64>| credits(micros.unwrap_or_default());
+        match what.as_str() {
+            "balance" => {
+                self.balance = Some(BalanceState {
+                    record: BalanceRecord {
+                        available: amount(n2),
+                        plan: n3.map(credits),
+                        purchased: n4.map(credits),
+                        frozen: n5.map(credits),
+                    },
+                    read_at: instant(number(n1)),
+                    baseline_at: instant(number(n6)),
+                    drift: n7.map(credits),
+                    granted: amount(n8),
+                    awaited_reset: n9.map(instant),
+                });
+            }
+            "queue" => {
+                let limit = n4.map(|limit| small(Some(limit)));
+                let oldest_waiting_at = n5.map(instant);
+                let queue = QueueRecord { waiting: small(n2), running: small(n3), limit, oldest_waiting_at };
+                self.queue = Some((queue, instant(number(n1))));
+            }
+            "plan" => {
+                self.plan = Some(PlanRecord { name: a, allowance: n1.map(credits), resets_at: n2.map(instant) });
+            }
+            "collector" => {
+                let status = Collector::parse(&word(a)).map(|collector| CollectorStatus {
+                    collector,
+                    last_attempt_at: n1.map(instant),
+                    last_success_at: n2.map(instant),
+                    last_duration_seconds: seconds,
+                    last_failure: b.zip(c),
+                });
+                self.collectors.extend(status);
+            }
+            "alert" => {
+                let stored = alerts::StoredAlert {
+                    team: word(a),
+                    rule: word(b),
+                    state: word(c),
+                    stage: d,
+                    period_start: number(n1),
+                    episode: small(n2),
+                    since: n3,
+                    clear_since: n4,
+                    notified_at: n5,
+                    ended_at: n6,
+                    told_run_out: n7,
+                };
+                self.alerts.extend(stored.into_facts());
+            }
+            _ => {
+                let Some(team) = self.teams.get_mut(&team_name(&word(a))) else { return };
+                match (what.as_str(), c) {
+                    ("totals", quality) => team.totals.push(TotalsRow {
+                        task_type: word(b),
+                        quality: word(quality),
+                        charged: amount(n1),
+                        refunded: amount(n2),
+                        finished: count(n3),
+                        failed: count(n4),
+                    }),
+                    ("retries", kind) => team.retries.extend(RetryKind::parse(&word(kind)).map(|kind| RetryRow {
+                        task_type: word(b),
+                        kind,
+                        tasks: count(n1),
+                        credits: amount(n2),
+                    })),
+                    _ => {
+                        team.spent = amount(n1) + amount(n2);
+                        team.last_hour = amount(n3);
+                        team.pending = amount(n4);
+                    }
+                }
+            }
+        }
+    }
 }
 
 pub(super) const HOUR_MILLIS: i64 = 3_600_000;

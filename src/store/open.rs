@@ -21,6 +21,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers beside the writer. Pages and assessments read for well under a millisecond each.
 const READERS: u32 = 2;
 
+/// The writer's page cache in KiB, negative as SQLite wants it: enough for what polls touch.
+const USUAL_CACHE: &str = "-4096";
+
+/// The same during an import, which touches most pages of the indexes over and over if ids have no order.
+const BULK_CACHE: &str = "PRAGMA cache_size = -65536";
+
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "ledger", include_str!("migrations/sqlite/0001_ledger.sql"))];
 
 /// Held by the one agent that serves from a ledger; given back when dropped, also by a crash.
@@ -36,14 +42,18 @@ impl Store {
     /// The file cannot be opened or written, is no ledger, is damaged, or was written by a later version.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let explain = |error: sqlx::Error| StoreError::from_database(error, path);
-        let base = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
+        let base = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            // Rows come from the connection's thread in lots of this many: a month of hours in one.
+            .row_buffer_size(1024);
         let writing = base
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // 8 MiB of pages: batches of an import touch the same inner pages of the indexes over and over.
-            .pragma("cache_size", "-8192");
+            .pragma("cache_size", USUAL_CACHE);
         let writer = pool(1).connect_with(writing).await.map_err(explain)?;
         let store = Store {
             path: Arc::from(path),
@@ -95,6 +105,25 @@ impl Store {
             return Ok(());
         }
         Err(StoreError::new(StoreFault::Corrupt, &self.path, format!("the ledger is damaged ({verdict})")))
+    }
+
+    /// Lends the writer more memory for the time of an import.
+    ///
+    /// # Errors
+    /// The ledger cannot be used.
+    pub async fn begin_bulk(&self) -> Result<(), StoreError> {
+        sqlx::query(BULK_CACHE).execute(&self.writer).await.map(|_| ()).map_err(|error| self.explain(error))
+    }
+
+    /// Takes back what [`Store::begin_bulk`] lent.
+    ///
+    /// # Errors
+    /// The ledger cannot be used.
+    pub async fn end_bulk(&self) -> Result<(), StoreError> {
+        for pragma in ["PRAGMA cache_size = -4096", "PRAGMA shrink_memory"] {
+            sqlx::query(pragma).execute(&self.writer).await.map_err(|error| self.explain(error))?;
+        }
+        Ok(())
     }
 
     async fn check_sqlite_version(&self) -> Result<(), StoreError> {
