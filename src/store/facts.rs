@@ -163,9 +163,10 @@ impl Store {
     ) -> Result<Vec<(i64, Entry)>, StoreError> {
         type Columns = (i64, String, String, i64, i64, i64, Option<String>, String, Option<String>);
         let id = self.account_id(account)?;
+        // The plus keeps SQLite from sorting all of the account's entries for each page: it shall walk them by row.
         let select = "SELECT entries.id, key, kind, at, seen_at, credits, task_id, basis, tasks.team FROM entries \
                       LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
-                      WHERE entries.account_id = $1 AND entries.id > $2 ORDER BY entries.id LIMIT $3";
+                      WHERE +entries.account_id = $1 AND entries.id > $2 ORDER BY entries.id LIMIT $3";
         let found: Vec<Columns> = sqlx::query_as(select)
             .bind(id)
             .bind(after)
@@ -256,14 +257,8 @@ async fn load(
     let first_whole_hour = start.div_euclid(HOUR_MILLIS) + i64::from(start.rem_euclid(HOUR_MILLIS) != 0);
     let hour_ago = millis(now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN));
 
-    let mut sql = format!("{SECTIONS}{TEAM_SECTION}SELECT '' AS team");
-    for place in 0..draws.len() {
-        // Writing to a string cannot fail.
-        let _ = write!(sql, " UNION ALL SELECT ${}", place + 8);
-    }
-    sql.push_str(") t");
     // Safe: the text is made of constants and numbers of places.
-    let mut query = sqlx::query_as::<_, Section>(sqlx::AssertSqlSafe(sql))
+    let mut query = sqlx::query_as::<_, Section>(sqlx::AssertSqlSafe(statement(draws.len())))
         .bind(account)
         .bind(millis(period_start.unwrap_or(Timestamp::UNIX_EPOCH)))
         .bind(first_whole_hour)
@@ -289,6 +284,17 @@ async fn load(
     }
     facts.alerts.sort_by(|a, b| (&a.team, a.rule, a.period_start).cmp(&(&b.team, b.rule, b.period_start)));
     Ok(facts)
+}
+
+/// The statement of [`load`] for a number of teams, whose names are its seventh value and those after it.
+pub(super) fn statement(teams: usize) -> String {
+    let mut sql = format!("{SECTIONS}{TEAM_SECTION}SELECT '' AS team");
+    for place in 0..teams {
+        // Writing to a string cannot fail.
+        let _ = write!(sql, " UNION ALL SELECT ${}", place + 8);
+    }
+    sql.push_str(") t");
+    sql
 }
 
 impl AccountFacts {

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlSafeStr, SqlStr};
 
 use super::{Store, StoreError, StoreFault, sibling};
 
@@ -21,11 +21,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers beside the writer. Pages and assessments read for well under a millisecond each.
 const READERS: u32 = 2;
 
-/// The writer's page cache in KiB, negative as SQLite wants it: enough for what polls touch.
-const USUAL_CACHE: &str = "-4096";
+/// The writer's page cache in KiB (negative: SQLite counts pages otherwise): enough for what polls touch.
+const USUAL_CACHE_KIB: &str = "-4096";
 
 /// The same during an import, which touches most pages of the indexes over and over if ids have no order.
-const BULK_CACHE: &str = "PRAGMA cache_size = -65536";
+const BULK_CACHE_KIB: &str = "-65536";
 
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "ledger", include_str!("migrations/sqlite/0001_ledger.sql"))];
 
@@ -53,7 +53,7 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("cache_size", USUAL_CACHE);
+            .pragma("cache_size", USUAL_CACHE_KIB);
         let writer = pool(1).connect_with(writing).await.map_err(explain)?;
         let store = Store {
             path: Arc::from(path),
@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// The ledger cannot be used.
     pub async fn begin_bulk(&self) -> Result<(), StoreError> {
-        sqlx::query(BULK_CACHE).execute(&self.writer).await.map(|_| ()).map_err(|error| self.explain(error))
+        self.set_cache(BULK_CACHE_KIB).await
     }
 
     /// Takes back what [`Store::begin_bulk`] lent.
@@ -120,10 +120,17 @@ impl Store {
     /// # Errors
     /// The ledger cannot be used.
     pub async fn end_bulk(&self) -> Result<(), StoreError> {
-        for pragma in ["PRAGMA cache_size = -4096", "PRAGMA shrink_memory"] {
-            sqlx::query(pragma).execute(&self.writer).await.map_err(|error| self.explain(error))?;
-        }
-        Ok(())
+        self.set_cache(USUAL_CACHE_KIB).await?;
+        self.on_writer("PRAGMA shrink_memory").await
+    }
+
+    async fn set_cache(&self, kib: &'static str) -> Result<(), StoreError> {
+        // A pragma takes no bound values; both that come here are constants.
+        self.on_writer(sqlx::AssertSqlSafe(format!("PRAGMA cache_size = {kib}"))).await
+    }
+
+    async fn on_writer(&self, sql: impl SqlSafeStr) -> Result<(), StoreError> {
+        sqlx::query(sql).execute(&self.writer).await.map(|_| ()).map_err(|error| self.explain(error))
     }
 
     async fn check_sqlite_version(&self) -> Result<(), StoreError> {

@@ -463,6 +463,22 @@ async fn only_one_agent_serves() {
 }
 
 #[tokio::test]
+async fn an_assessment_reads_no_more_than_it_needs() {
+    let ledger = Fixture::new().await;
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", facts::statement(2)));
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&ledger.store.readers).await.unwrap();
+    let tasks: Vec<_> = plan.iter().map(|row| row.3.as_str()).filter(|step| step.starts_with("SEARCH k")).collect();
+    let expected = [
+        "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>? AND created_at<?)",
+        "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=?)",
+    ];
+    assert_eq!(tasks, expected);
+    let scans: Vec<_> = plan.iter().filter(|row| row.3.starts_with("SCAN ") && row.3 != "SCAN t").collect();
+    assert!(scans.iter().all(|row| row.3 == "SCAN CONSTANT ROW"), "{scans:?}");
+}
+
+#[tokio::test]
 async fn the_store_can_be_used_from_spawned_tasks() {
     let ledger = Fixture::new().await;
     let store = ledger.store.clone();

@@ -122,11 +122,14 @@ where
     R: Send + Unpin + for<'r> FromRow<'r, SqliteRow>,
 {
     let mut found = Vec::new();
-    for chunk in chunks(wanted) {
+    for chunk in wanted.chunks(SIZES[0]) {
+        // A list may name a value twice, so it is filled up to one of the sizes instead of being cut into several.
+        let size = SIZES.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(SIZES[0]);
+        let filler = chunk.iter().cycle().take(size);
         let mut query = QueryBuilder::<Sqlite>::new(select);
         query.push(" WHERE account_id = ").push_bind(account).push(" AND ").push(column).push(" IN (");
         let mut list = query.separated(", ");
-        for value in chunk {
+        for value in filler {
             list.push_bind(value.clone());
         }
         query.push(")").push(order);

@@ -51,8 +51,9 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_by_launch ON tasks (account_id, team, created_at, charged, refunded);
 -- Attempts at the same input.
 CREATE INDEX tasks_by_input ON tasks (account_id, fingerprint) WHERE fingerprint IS NOT NULL;
--- What is charged for tasks that are not final. There are few of them at any time.
-CREATE INDEX tasks_pending ON tasks (account_id, team, charged, refunded)
+-- What is charged for tasks that are not final. There are few of them at any time. The state is in it so that the index
+-- holds all that is asked for; without, SQLite reads every task of the account instead.
+CREATE INDEX tasks_pending ON tasks (account_id, team, state, charged, refunded)
     WHERE state IN ('queued', 'running', 'unknown');
 
 -- The ledger proper: rows are only ever added. The team of a charge is its task's.
