@@ -157,6 +157,7 @@ impl Assessor {
             queue: facts.queue.clone(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
+            grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
             unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
             draws: Vec::with_capacity(account.draws.len()),
         };

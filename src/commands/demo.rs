@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -18,11 +18,20 @@ use crate::clock::{Clock, FastClock, SystemClock};
 use crate::config::Config;
 use crate::demo::catcher::{Catcher, show};
 use crate::demo::mailbox;
-use crate::demo::platform::{DEMO_TEAMS, Platform, World, demo_start};
+use crate::demo::platform::{DEMO_TEAMS, HOT, Platform, World, demo_start};
 use crate::demo::stage::{Folder, configuration};
 use crate::domain::{Credits, DrawAssessment, DrawKey, Snapshot, Stage};
 use crate::http;
 use crate::lifecycle::{Signal, Signals};
+
+/// How long a lead takes to react to the mail.
+const READING_TIME: SignedDuration = SignedDuration::from_hours(20);
+
+/// Credits are bought in packs of so many.
+const PACK: i64 = 500;
+
+/// What is bought lasts for so many times the expected use.
+const SAFETY: f64 = 1.4;
 
 pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     if !(flags.speed > 0.0 && flags.speed <= 24.0) {
@@ -39,7 +48,9 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
 
     let start = demo_start(SystemClock.now());
     let clock: Arc<dyn Clock> = Arc::new(FastClock::new(start, flags.speed * 3600.0));
-    let world = World::demo(flags.seed, start);
+    let mut world = World::demo(flags.seed, start);
+    // Credits are bought when a lead has heard of it, however fast this machine tells the story.
+    world.forget_planned_top_ups(HOT.name)?;
     let catcher = Arc::new(Catcher::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?);
     let platform = Platform::start(Arc::new(Mutex::new(world)), Arc::clone(&clock)).await?;
     let text = configuration(&folder, &platform.world(), &platform.base_url(), catcher.local_addr(), &page)?;
@@ -60,7 +71,7 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
         async move { app::run(config, None, &shared, receiver, stop).await }
     });
     tokio::pin!(agent);
-    let mut narrator = Narrator { clock, folder: &folder, page, seen: BTreeMap::new(), mails: 0 };
+    let mut narrator = Narrator { clock, folder: &folder, platform: &platform, page, seen: BTreeMap::new(), mails: 0 };
     let mut snapshots = shared.published.subscribe();
     let outcome = loop {
         tokio::select! {
@@ -115,6 +126,7 @@ fn introduce(page: &str, flags: &DemoFlags, folder: &Folder) {
 struct Narrator<'a> {
     clock: Arc<dyn Clock>,
     folder: &'a Folder,
+    platform: &'a Platform,
     page: String,
     seen: BTreeMap<DrawKey, Seen>,
     mails: u64,
@@ -162,7 +174,10 @@ impl Narrator<'_> {
                 news.push("credits were added".to_owned());
             }
             match (before.and_then(|seen| seen.stage), now.stage) {
-                (None, Some(stage)) => news.push(format!("alert fires ({stage})")),
+                (None, Some(stage)) => {
+                    news.push(format!("alert fires ({stage})"));
+                    self.buy_credits(draw);
+                }
                 (Some(before), Some(stage)) if stage > before => news.push(format!("alert worsens ({stage})")),
                 (Some(_), None) => news.push("alert resolves".to_owned()),
                 _ => {}
@@ -172,6 +187,17 @@ impl Narrator<'_> {
                 self.say(&format!("{:<16} {}{}", draw.key.team.as_str(), line(draw), join(&news)));
             }
             self.seen.insert(draw.key.clone(), now);
+        }
+    }
+
+    /// Plays the lead who has read the mail: some hours later credits are bought that last until the reset.
+    fn buy_credits(&self, draw: &DrawAssessment) {
+        let (Some(forecast), Some(fuel)) = (draw.outlook.forecast(), &draw.fuel) else { return };
+        let packs = ((forecast.expected_use.as_f64() * SAFETY - fuel.left.as_f64()) / PACK as f64).ceil();
+        let credits = Credits::from_whole(PACK * (packs.max(1.0) as i64));
+        let at = self.clock.now() + READING_TIME;
+        if let Err(error) = self.platform.world().plan_top_up(draw.key.account.as_str(), at, credits) {
+            self.say(&format!("no credits could be bought: {error}"));
         }
     }
 

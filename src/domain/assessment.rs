@@ -47,6 +47,8 @@ pub struct AccountAssessment {
     pub unexplained: Option<Credits>,
     /// Credits bought or awarded so far, as recognised from rises of the balance.
     pub granted: Credits,
+    /// What of that came since the plan period began (since ever without one), with when it was seen, oldest first.
+    pub grants: Vec<(Timestamp, Credits)>,
     /// Totals of charges that match no team.
     pub unassigned: Vec<TotalsRow>,
     /// One per draw, in the order of the configuration.
@@ -54,6 +56,20 @@ pub struct AccountAssessment {
 }
 
 impl AccountAssessment {
+    /// Credits of a draw that are expected to lapse at the reset: those left unused, less what stays because it was bought
+    /// or awarded. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
+    pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {
+        let unused = draw.outlook.forecast()?.unused?;
+        let limit = draw.fuel.as_ref()?.limit;
+        let stays = match (limit, self.balance.as_ref().and_then(|(balance, _)| balance.purchased)) {
+            (FuelLimit::Allowance | FuelLimit::PlanCredits, _) => Credits::ZERO,
+            (FuelLimit::Balance, Some(purchased)) => purchased,
+            // Without parts told, what was seen to come in is known to stay.
+            (FuelLimit::Balance, None) => self.grants.iter().map(|(_, credits)| *credits).sum(),
+        };
+        Some((unused - stays).max(Credits::ZERO))
+    }
+
     /// Whether what a collector read is recent enough to go by: its last success is within `stale_after_seconds`.
     pub fn is_fresh(&self, collector: Collector) -> bool {
         let success = self.collectors.iter().find(|s| s.collector == collector).and_then(|s| s.last_success_at);

@@ -168,10 +168,19 @@ fn history(
     for day in drawn_by.flat_map(|draw| &draw.daily).filter(|day| day.day <= fuel.as_of) {
         *used.entry(day.day).or_default() += day.net;
     }
+    // Credits that came in raised a balance, and no allowance.
+    let grants = account.grants.iter().filter(|(at, _)| fuel.limit == FuelLimit::Balance && *at <= fuel.as_of);
+    let mut grants = grants.rev().peekable();
     let mut past = vec![(fuel.as_of.max(start), fuel.left)];
     let mut left = fuel.left;
     for (day, net) in used.into_iter().rev() {
         left += net;
+        while let Some((at, credits)) = grants.next_if(|(at, _)| *at >= day) {
+            // A step, drawn where it was seen; what was used that day is drawn below it.
+            past.push(((*at).max(start), left));
+            left -= *credits;
+            past.push(((*at).max(start), left));
+        }
         past.push((day.max(start), left));
         if day <= start {
             break;

@@ -58,7 +58,7 @@ impl Gauge {
             account: account.account.to_string(),
             platform: account.platform.clone(),
             alert: alerts(account, draw, now).into_iter().find(|row| row.state == "firing"),
-            verdict: verdict(draw, &account.zone, now),
+            verdict: verdict(account, draw, now),
             left: fuel.map(|fuel| words::credits(fuel.left)),
             capacity: granted.map(words::credits),
             bar: fuel.zip(granted).map(|(fuel, granted)| bar(fuel.left, granted, draw, now)),

@@ -66,11 +66,11 @@ fn account_status(account: &AccountAssessment) -> Value {
         "granted_credits": amount(account.granted),
         "unexplained_credits": account.unexplained.map(amount),
         "collectors": collectors.collect::<Vec<_>>(),
-        "teams": account.draws.iter().map(draw_status).collect::<Vec<_>>(),
+        "teams": account.draws.iter().map(|draw| draw_status(account, draw)).collect::<Vec<_>>(),
     })
 }
 
-fn draw_status(draw: &DrawAssessment) -> Value {
+fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     let fuel = draw.fuel.as_ref().map(|fuel| {
         let limit = match fuel.limit {
             FuelLimit::Balance => "balance",
@@ -110,6 +110,7 @@ fn draw_status(draw: &DrawAssessment) -> Value {
             "7d": per_day(draw.spend.week),
         },
         "outlook": outlook(&draw.outlook),
+        "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
     })

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::words;
-use crate::domain::{DrawAssessment, Forecast, Outlook, Sensitivity, Stage};
+use crate::domain::{AccountAssessment, DrawAssessment, Forecast, Outlook, Sensitivity, Stage};
 
 /// From this share of a period's credits left unused, the page speaks of waste.
 const WASTE_SHARE: f64 = 0.25;
@@ -56,7 +56,8 @@ pub struct Verdict {
 }
 
 /// Says whether the credits of a draw will last, in the account's zone.
-pub fn verdict(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Verdict {
+pub fn verdict(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Verdict {
+    let zone = &account.zone;
     let told = match &draw.outlook {
         Outlook::UnknownBalance => unknown(draw, now),
         _ if draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive()) => out_of_credits(draw, zone, now),
@@ -69,11 +70,19 @@ pub fn verdict(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Verdic
                 words::counted(u64::from(*hours), "hour", "hours")
             ),
         },
-        Outlook::Forecast(forecast) => predicted(draw, forecast, zone, now),
+        Outlook::Forecast(forecast) => predicted(account, draw, forecast, now),
     };
     // A firing alert is never shown in a calmer colour than its stage.
     let firing = draw.firing().map(|(_, stage)| if stage == Stage::Critical { Tone::Bad } else { Tone::Warn }).min();
-    Verdict { tone: firing.map_or(told.tone, |firing| firing.min(told.tone)), ..told }
+    let Some(firing) = firing else { return told };
+    if matches!(told.tone, Tone::Waste | Tone::Good) {
+        return Verdict {
+            tone: firing,
+            headline: "Expected to last again".to_string(),
+            detail: "the alert resolves once that has held for a while".to_string(),
+        };
+    }
+    Verdict { tone: firing.min(told.tone), ..told }
 }
 
 fn unknown(draw: &DrawAssessment, now: Timestamp) -> Verdict {
@@ -95,7 +104,8 @@ fn out_of_credits(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Ver
     Verdict { tone: Tone::Bad, headline: "Out of credits".to_string(), detail }
 }
 
-fn predicted(draw: &DrawAssessment, forecast: &Forecast, zone: &TimeZone, now: Timestamp) -> Verdict {
+fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Forecast, now: Timestamp) -> Verdict {
+    let zone = &account.zone;
     let (Some(period), Some(probability)) = (&draw.period, forecast.probability) else {
         return without_reset(forecast, zone, now);
     };
@@ -121,18 +131,18 @@ fn predicted(draw: &DrawAssessment, forecast: &Forecast, zone: &TimeZone, now: T
         return Verdict { tone: Tone::Watch, headline: "Should last until the reset".to_string(), detail };
     }
     let granted = draw.allowance.or(period.allowance).filter(|granted| granted.is_positive());
-    let wasted = forecast.unused.filter(|unused| unused.is_positive());
+    let wasted = account.lapsing(draw).filter(|lapsing| lapsing.is_positive());
     match (wasted, granted) {
         (Some(wasted), Some(granted)) if wasted.as_f64() >= WASTE_SHARE * granted.as_f64() => Verdict {
             tone: Tone::Waste,
             headline: format!("About {} credits will lapse", words::credits(wasted)),
             detail: format!("lasts until the reset; the chance of running out is {chance}"),
         },
-        (wasted, _) => Verdict {
+        _ => Verdict {
             tone: Tone::Good,
             headline: "Lasts until the reset".to_string(),
-            detail: match wasted {
-                Some(wasted) => format!("with about {} credits to spare", words::credits(wasted)),
+            detail: match forecast.unused.filter(|unused| unused.is_positive()) {
+                Some(spare) => format!("with about {} credits to spare", words::credits(spare)),
                 None => format!("the chance of running out before is {chance}"),
             },
         },
@@ -157,12 +167,12 @@ fn without_reset(forecast: &Forecast, zone: &TimeZone, now: Timestamp) -> Verdic
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Alert, AlertState, FuelLimit, RuleName};
+    use crate::domain::{Alert, AlertState, Credits, FuelLimit, RuleName};
     use crate::metrics::sample;
 
     fn told(outlook: Outlook, left: i64) -> Verdict {
         let draw = sample::draw(sample::key("studio", "art"), 1000, left, FuelLimit::Balance, outlook);
-        verdict(&draw, &TimeZone::get("Europe/Berlin").unwrap(), sample::now())
+        verdict(&sample::account("studio", "meshy"), &draw, sample::now())
     }
 
     #[test]
@@ -228,12 +238,29 @@ mod tests {
     #[test]
     fn what_is_unknown_is_said_so() {
         let snapshot = sample::snapshot();
-        let of = |account: usize| {
-            verdict(&snapshot.accounts[account].draws[0], &snapshot.accounts[account].zone, sample::now())
-        };
+        let of =
+            |account: usize| verdict(&snapshot.accounts[account], &snapshot.accounts[account].draws[0], sample::now());
         assert_eq!(of(2).headline, "How much is left is not known");
         assert_eq!(of(3).headline, "The last reading is 7\u{a0}h old");
         assert_eq!(of(3).detail, "1,730 credits were left then; no forecast until a poll succeeds");
+    }
+
+    #[test]
+    fn only_what_does_not_stay_lapses() {
+        let outlook = sample::forecast(0.02, 1.0, 600, [None; 3]);
+        let draw = |limit| sample::draw(sample::key("studio", "art"), 1000, 900, limit, outlook.clone());
+        let grant = (sample::now(), Credits::from_whole(450));
+        for (limit, grants, lapsing, headline) in [
+            (FuelLimit::Balance, vec![], 600, "About 600 credits will lapse"),
+            (FuelLimit::Balance, vec![grant], 150, "Lasts until the reset"),
+            (FuelLimit::Balance, vec![grant, grant], 0, "Lasts until the reset"),
+            (FuelLimit::Allowance, vec![grant], 600, "About 600 credits will lapse"),
+        ] {
+            let account = AccountAssessment { grants, ..sample::account("studio", "meshy") };
+            let draw = draw(limit);
+            assert_eq!(account.lapsing(&draw), Some(Credits::from_whole(lapsing)));
+            assert_eq!(verdict(&account, &draw, sample::now()).headline, headline);
+        }
     }
 
     #[test]
@@ -249,7 +276,7 @@ mod tests {
         };
         for (stage, tone) in [(Stage::Warning, Tone::Warn), (Stage::Critical, Tone::Bad)] {
             draw.alerts = vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing(stage) })];
-            assert_eq!(verdict(&draw, &TimeZone::UTC, sample::now()).tone, tone);
+            assert_eq!(verdict(&sample::account("studio", "meshy"), &draw, sample::now()).tone, tone);
         }
     }
 }

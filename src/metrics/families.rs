@@ -127,7 +127,7 @@ families! {
         "Probability that the credits run out before the plan resets, at the last assessment. Absent while stale, with \
          too little history, and without a reset.";
     Unused = Gauge "fuelgauge_forecast_unused_credits" ["account", "team"]
-        "Credits expected to be left unused at the reset (median), at the last assessment. Absent while stale, with too \
+        "Plan credits expected to lapse unused at the reset (median), at the last assessment. Absent while stale, with too \
          little history, and without a reset.";
 
     AlertsActive = Gauge "fuelgauge_alerts_active" ["account", "team", "alert", "severity"]

@@ -319,6 +319,7 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     }
     if let Some(forecast) = draw.outlook.forecast().filter(|_| fuel.is_some()) {
         forecast_series(sheet, &[name, team], forecast);
+        sheet.add_credits(Fuel::Unused, &[name, team], account.lapsing(draw));
     }
 }
 
@@ -334,7 +335,6 @@ fn forecast_series(sheet: &mut Sheet, labels: &[&str; 2], forecast: &Forecast) {
     if let Some(probability) = forecast.probability {
         sheet.add(Fuel::ExhaustionProbability, labels, probability);
     }
-    sheet.add_credits(Fuel::Unused, labels, forecast.unused);
 }
 
 fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {

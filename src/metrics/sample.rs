@@ -64,6 +64,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         queue: None,
         unexplained: None,
         granted: Credits::ZERO,
+        grants: Vec::new(),
         unassigned: Vec::new(),
         draws: Vec::new(),
     }

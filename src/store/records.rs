@@ -40,8 +40,33 @@ pub(super) async fn append_balance(
     let plan = load_plan(connection, account).await?;
     let reset_at = previous.as_ref().and_then(|p| reset_between(plan.as_ref(), reset, p.read_at, now));
     let (state, entry) = reconcile_balance(previous.as_ref(), record, now, net, reset_at);
+    if previous.is_none_or(|previous| previous.record != state.record) {
+        keep_reading(connection, account, record, now).await?;
+    }
     keep_balance(connection, account, &state).await?;
     Ok(entry)
+}
+
+async fn keep_reading(
+    connection: &mut SqliteConnection,
+    account: i64,
+    record: &BalanceRecord,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let upsert = "INSERT INTO balance_readings (account_id, read_at, available, plan, purchased, frozen) \
+                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account_id, read_at) DO UPDATE SET \
+                  available = excluded.available, plan = excluded.plan, purchased = excluded.purchased, \
+                  frozen = excluded.frozen";
+    sqlx::query(upsert)
+        .bind(account)
+        .bind(millis(now))
+        .bind(record.available.micros())
+        .bind(record.plan.map(Credits::micros))
+        .bind(record.purchased.map(Credits::micros))
+        .bind(record.frozen.map(Credits::micros))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// The last balance, and what entries since then explain.

@@ -470,7 +470,7 @@ async fn an_assessment_reads_no_more_than_it_needs() {
     let tasks: Vec<_> = plan.iter().map(|row| row.3.as_str()).filter(|step| step.starts_with("SEARCH k")).collect();
     let expected = [
         "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>? AND created_at<?)",
-        "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>? AND created_at<?)",
         "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=?)",
     ];
     assert_eq!(tasks, expected);

@@ -76,6 +76,29 @@ impl Store {
         Ok(found.map(instant))
     }
 
+    /// Credits bought or awarded in `[from, to]`, with when that was seen, oldest first.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn grants_between(
+        &self,
+        account: &AccountName,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Timestamp, Credits)>, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT at, credits FROM entries WHERE account_id = $1 AND kind = 'grant' \
+                      AND at >= $2 AND at <= $3 ORDER BY at";
+        let found: Vec<(i64, i64)> = sqlx::query_as(select)
+            .bind(id)
+            .bind(millis(from))
+            .bind(millis(to))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(found.into_iter().map(|(at, amount)| (instant(at), credits(amount))).collect())
+    }
+
     /// When the next waiting mail is due; `None` if none waits.
     ///
     /// # Errors

@@ -292,7 +292,7 @@ impl View<'_> {
         let per_day = |rate: Option<f64>| a_day(rate).map(|credits| format!("{credits} a day"));
         let reset = self.reset();
         let until_reset = |credits: Credits| reset.map(|_| words::credits(credits));
-        let unused = self.forecast().and_then(|f| f.unused).filter(|unused| unused.is_positive());
+        let lapsing = self.assessment.lapsing(self.draw).filter(|lapsing| lapsing.is_positive());
         let pending = Some(self.draw.pending).filter(|pending| pending.is_positive());
         let spent = if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" };
         [
@@ -302,7 +302,7 @@ impl View<'_> {
             ("Pace, last day", per_day(self.draw.spend.day)),
             ("Pace, last 7 days", per_day(self.draw.spend.week)),
             ("Expected use until reset", self.forecast().and_then(|f| until_reset(f.expected_use))),
-            ("Expected to lapse unused", unused.map(words::credits)),
+            ("Expected to lapse unused", lapsing.map(words::credits)),
             ("Plan resets", reset.map(|reset| self.clock.moment(reset))),
         ]
         .into_iter()

@@ -130,6 +130,7 @@ impl Scene {
             queue: None,
             unexplained: None,
             granted: Credits::ZERO,
+            grants: Vec::new(),
             unassigned: Vec::new(),
             draws: vec![draw.clone()],
         };

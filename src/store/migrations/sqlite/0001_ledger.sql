@@ -74,6 +74,9 @@ CREATE TABLE entries (
     UNIQUE (account_id, key)
 );
 
+-- Credits that came in. There are few of them among many charges.
+CREATE INDEX entries_grants ON entries (account_id, at, credits) WHERE kind = 'grant';
+
 -- Net use by team and hour of launch: what forecasts read. Follows from tasks.
 CREATE TABLE hourly_use (
     account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
@@ -128,6 +131,17 @@ CREATE TABLE balances (
     -- Charges less refunds since baseline_at that came into the ledger after this reading.
     net_since     BIGINT NOT NULL
 );
+
+-- Every balance that differed from the one read before it, so that what was left at any time can be looked up.
+CREATE TABLE balance_readings (
+    account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    read_at    BIGINT NOT NULL,
+    available  BIGINT NOT NULL,
+    plan       BIGINT,
+    purchased  BIGINT,
+    frozen     BIGINT,
+    PRIMARY KEY (account_id, read_at)
+) WITHOUT ROWID;
 
 -- What the platform last said of the plan.
 CREATE TABLE plans (
