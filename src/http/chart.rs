@@ -174,13 +174,16 @@ fn history(
     let mut past = vec![(fuel.as_of.max(start), fuel.left)];
     let mut left = fuel.left;
     for (day, net) in used.into_iter().rev() {
-        left += net;
+        let mut granted = Credits::ZERO;
         while let Some((at, credits)) = grants.next_if(|(at, _)| *at >= day) {
-            // A step, drawn where it was seen; what was used that day is drawn below it.
-            past.push(((*at).max(start), left));
-            left -= *credits;
-            past.push(((*at).max(start), left));
+            // A step where it was seen, with the day's use spread evenly round it.
+            let share_after = 1.0 - (at.duration_since(day).as_secs_f64() / 86_400.0).min(1.0);
+            let used_after = Credits::from_statistic(net.as_f64() * share_after).unwrap_or_default();
+            past.push(((*at).max(start), left + used_after - granted));
+            granted += *credits;
+            past.push(((*at).max(start), left + used_after - granted));
         }
+        left += net - granted;
         past.push((day.max(start), left));
         if day <= start {
             break;

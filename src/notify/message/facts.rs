@@ -376,7 +376,10 @@ impl View<'_> {
         }
         if !self.is_over() {
             let again = words::span(self.context.repeat_interval);
-            lines.push(format!("While it stays true you hear of it again every {again}, and when it is over."));
+            lines.push(format!(
+                "You hear of it again when it gets worse, when the expected date has moved a good deal (at most every \
+                 {again}), and when it is over."
+            ));
         }
         lines.push(
             "Thresholds are set by `alerts.exhaustion`, and who is told by the team's `roles`, in fuelgauge's \
