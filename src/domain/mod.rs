@@ -13,6 +13,7 @@ pub mod fuel;
 pub mod ledger;
 pub mod reading;
 pub mod rule;
+pub mod words;
 
 pub use account::{
     AccountName, Attribution, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector, TeamName, team_of,

@@ -166,14 +166,14 @@ async fn the_front_page_says_who_is_in_danger_first() {
     let page = words_of(&server.get("/").await.text());
     for expected in [
         "(1) fuelgauge",
-        "Runs out Tue 24 Nov 7 days before the reset, very likely (97 %)",
+        "Runs out Tue 24 Nov 7 days before the reset, almost certain (97%)",
         "410 of 4,000 credits left",
         "an even pace would have 1,133 left now",
         "1 running dry 2 not known 1 letting credits lapse 1 fine",
         "Runs out Tue 24 Nov 10:00 CET; 8 in 10: Mon 23 Nov to Thu 26 Nov",
         "Plan resets Tue 1 Dec 00:00 CET, in 9 days",
         "Pace 225 a day 48 a day would last",
-        "Dry before reset 97 % very likely",
+        "Dry before reset 97% almost certain",
         "Last 24 hours 310 credits",
         "Alert critical since Thu 19 Nov, 09:05 CET",
         "Retries 53 4,240 credits since records began",

@@ -185,21 +185,21 @@ mod tests {
                 90,
                 Tone::Bad,
                 "Runs out Tue 24 Nov",
-                "7\u{a0}days before the reset, very likely (97\u{a0}%)",
+                "7\u{a0}days before the reset, almost certain (97%)",
             ),
             (
                 sample::forecast(0.6, 40.0, 0, dry),
                 90,
                 Tone::Warn,
                 "Runs out Tue 24 Nov",
-                "7\u{a0}days before the reset, as likely as not (60\u{a0}%)",
+                "7\u{a0}days before the reset, likely (60%)",
             ),
             (
                 sample::forecast(0.3, 40.0, 10, late),
                 300,
                 Tone::Watch,
                 "Should last until the reset",
-                "running out before is unlikely (30\u{a0}%)",
+                "running out before is possible (30%)",
             ),
             (
                 sample::forecast(0.05, 40.0, 90, late),
@@ -213,7 +213,7 @@ mod tests {
                 860,
                 Tone::Waste,
                 "About 850 credits will lapse",
-                "lasts until the reset; the chance of running out is under 1\u{a0}%",
+                "lasts until the reset; the chance of running out is under 1%",
             ),
             (
                 sample::forecast(1.0, 40.0, 0, dry),

@@ -5,30 +5,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit, Zoned};
 
 use crate::domain::account::is_unprintable;
+use crate::domain::words::likelihood;
+pub(super) use crate::domain::words::{amount, path_segment, percent};
 use crate::domain::{Credits, TotalsRow};
-
-/// Credits for people: whole from a hundred up, fewer digits than the ledger has below; thousands apart.
-pub(super) fn amount(credits: Credits) -> String {
-    let magnitude = credits.micros().unsigned_abs();
-    let is_whole = magnitude.is_multiple_of(1_000_000);
-    let text = match magnitude {
-        _ if is_whole => format!("{credits:.0}"),
-        100_000_000.. => format!("{credits:.0}"),
-        1_000_000.. => format!("{credits:.1}"),
-        _ => format!("{credits:.2}"),
-    };
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
-    let mut grouped = String::from(sign);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    if fraction.is_empty() { grouped } else { format!("{grouped}.{fraction}") }
-}
 
 /// `1 credit`, `20 credits`.
 pub(super) fn credits(amount_of: Credits) -> String {
@@ -56,15 +35,6 @@ pub(super) fn span(length: SignedDuration) -> String {
     counted(&format!("{number:.0}"), noun)
 }
 
-/// A chance in percent. It is never said to be certain.
-pub(super) fn percent(probability: f64) -> String {
-    match probability * 100.0 {
-        percent if percent >= 99.5 => "over 99%".into(),
-        percent if percent < 0.5 => "under 1%".into(),
-        percent => format!("{percent:.0}%"),
-    }
-}
-
 /// A threshold in percent, exact.
 pub(super) fn threshold(probability: f64) -> String {
     format!("{}%", (probability * 1000.0).round() / 10.0)
@@ -76,15 +46,10 @@ pub(super) fn share(part: Credits, whole: Credits) -> Option<f64> {
 }
 
 /// A chance in words, for the beginning of a sentence.
-pub(super) fn chance(probability: f64) -> &'static str {
-    match probability {
-        0.95.. => "Almost certain",
-        0.8.. => "Very likely",
-        0.6.. => "Likely",
-        0.4.. => "As likely as not",
-        0.1.. => "Possible",
-        _ => "Unlikely",
-    }
+pub(super) fn chance(probability: f64) -> String {
+    let words = likelihood(probability);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A chance as what the credits do.
@@ -201,18 +166,6 @@ fn is_deceptive(c: char) -> bool {
     is_unprintable(c) || is_invisible
 }
 
-/// A text as one segment of a URL's path (RFC 3986, section 3.3).
-pub(super) fn path_segment(text: &str) -> String {
-    let mut segment = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => segment.push(char::from(byte)),
-            _ => segment.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    segment
-}
-
 /// Breaks lines at spaces. What continues a line is indented as it is, or as its text is in a list (`- …`). A word
 /// longer than a line, such as a link, stays whole.
 pub(super) fn wrap(text: &str, columns: usize) -> String {
@@ -253,26 +206,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_have_no_more_digits_than_people_want() {
-        for (credits, text) in [
-            ("0", "0"),
-            ("1240", "1,240"),
-            ("1234567", "1,234,567"),
-            ("-1234", "-1,234"),
-            ("999.6", "1,000"),
-            ("12.34", "12.3"),
-            ("0.125", "0.13"),
-            ("0.5", "0.5"),
-            ("96.04", "96"),
-            ("0.001", "0"),
-            ("100.4", "100"),
-        ] {
-            assert_eq!(amount(Credits::parse(credits).unwrap()), text, "{credits}");
-        }
-        assert_eq!(super::credits(Credits::from_whole(1)), "1 credit");
-    }
-
-    #[test]
     fn spans_and_chances() {
         for (minutes, text) in [
             (0, "0 minutes"),
@@ -285,11 +218,8 @@ mod tests {
         ] {
             assert_eq!(span(SignedDuration::from_mins(minutes)), text);
         }
-        for (probability, text) in
-            [(0.0, "under 1%"), (0.004, "under 1%"), (0.93, "93%"), (0.9949, "99%"), (1.0, "over 99%")]
-        {
-            assert_eq!(percent(probability), text);
-        }
+        assert_eq!((chance(0.84).as_str(), chance(0.5).as_str()), ("Very likely", "As likely as not"));
+        assert_eq!(credits(Credits::from_whole(1)), "1 credit");
         assert_eq!((threshold(0.8).as_str(), threshold(0.125).as_str()), ("80%", "12.5%"));
     }
 

@@ -1,0 +1,120 @@
+//! Figures as people read them, the same on the page, in mails and on the terminal.
+
+use super::credits::Credits;
+
+/// Credits without the unit: whole from a hundred up, fewer digits than the ledger has below; thousands apart.
+pub fn amount(credits: Credits) -> String {
+    let magnitude = credits.micros().unsigned_abs();
+    let text = match magnitude {
+        _ if magnitude.is_multiple_of(1_000_000) => format!("{credits:.0}"),
+        100_000_000.. => format!("{credits:.0}"),
+        1_000_000.. => format!("{credits:.1}"),
+        _ => format!("{credits:.2}"),
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    let grouped = with_separators(digits);
+    if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
+}
+
+/// `1,234` from a count.
+pub fn count(value: u64) -> String {
+    with_separators(&value.to_string())
+}
+
+/// `1 task`, `1,234 tasks`.
+pub fn counted(value: u64, singular: &str, plural: &str) -> String {
+    format!("{} {}", count(value), if value == 1 { singular } else { plural })
+}
+
+fn with_separators(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A probability (0 to 1) in percent. The ends are never reached: a forecast is not a certainty.
+pub fn percent(probability: f64) -> String {
+    match probability * 100.0 {
+        percent if percent >= 99.5 => "over 99%".into(),
+        percent if percent < 0.5 => "under 1%".into(),
+        percent => format!("{percent:.0}%"),
+    }
+}
+
+/// A probability (0 to 1) in words.
+pub fn likelihood(probability: f64) -> &'static str {
+    match probability {
+        0.95.. => "almost certain",
+        0.8.. => "very likely",
+        0.6.. => "likely",
+        0.4.. => "as likely as not",
+        0.1.. => "possible",
+        0.01.. => "unlikely",
+        _ => "almost certainly not",
+    }
+}
+
+/// A name as one segment of a URL's path (RFC 3986, section 3.3).
+pub fn path_segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => segment.push(char::from(byte)),
+            _ => segment.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_no_more_digits_than_people_want() {
+        for (credits, text) in [
+            ("0", "0"),
+            ("1240", "1,240"),
+            ("1234567", "1,234,567"),
+            ("-1234", "-1,234"),
+            ("999.6", "1,000"),
+            ("12.34", "12.3"),
+            ("0.125", "0.13"),
+            ("0.5", "0.5"),
+            ("96.04", "96"),
+            ("0.001", "0"),
+            ("100.4", "100"),
+        ] {
+            assert_eq!(amount(Credits::parse(credits).unwrap()), text, "{credits}");
+        }
+        assert_eq!(counted(1, "task", "tasks"), "1 task");
+        assert_eq!(counted(1000, "task", "tasks"), "1,000 tasks");
+    }
+
+    #[test]
+    fn a_probability_is_never_a_certainty() {
+        for (probability, text, words) in [
+            (0.0, "under 1%", "almost certainly not"),
+            (0.004, "under 1%", "almost certainly not"),
+            (0.094, "9%", "unlikely"),
+            (0.5, "50%", "as likely as not"),
+            (0.84, "84%", "very likely"),
+            (0.9949, "99%", "almost certain"),
+            (1.0, "over 99%", "almost certain"),
+        ] {
+            assert_eq!((percent(probability).as_str(), likelihood(probability)), (text, words));
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_segment() {
+        assert_eq!(path_segment("Käfer & \"x\"/../?#"), "K%C3%A4fer%20%26%20%22x%22%2F..%2F%3F%23");
+    }
+}
