@@ -2,12 +2,12 @@
 
 use super::credits::Credits;
 
-/// Credits without the unit: whole from a hundred up, fewer digits than the ledger has below; thousands apart.
+/// Credits without the unit: whole from ten up, fewer digits than the ledger has below; thousands apart.
 pub fn amount(credits: Credits) -> String {
     let magnitude = credits.micros().unsigned_abs();
     let text = match magnitude {
         _ if magnitude.is_multiple_of(1_000_000) => format!("{credits:.0}"),
-        100_000_000.. => format!("{credits:.0}"),
+        10_000_000.. => format!("{credits:.0}"),
         1_000_000.. => format!("{credits:.1}"),
         _ => format!("{credits:.2}"),
     };
@@ -85,7 +85,9 @@ mod tests {
             ("1234567", "1,234,567"),
             ("-1234", "-1,234"),
             ("999.6", "1,000"),
-            ("12.34", "12.3"),
+            ("12.34", "12"),
+            ("9.96", "10"),
+            ("3.5", "3.5"),
             ("0.125", "0.13"),
             ("0.5", "0.5"),
             ("96.04", "96"),
