@@ -24,10 +24,11 @@ pub struct Cli {
 pub struct LogFlags {
     /// Only log messages with the given severity or above: error, warn, info, debug, trace; or per module, such as
     /// `info,fuelgauge::poller=debug`. Default: info for `serve`, error for `demo`, warn elsewhere.
-    #[arg(long = "log.level", global = true, value_name = "LEVEL")]
+    #[arg(id = "log.level", long = "log.level", global = true, value_name = "LEVEL")]
     pub level: Option<String>,
     /// Output format of log messages.
-    #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
+    // The id differs from that of the commands' own `--format`: one id cannot have two types.
+    #[arg(id = "log.format", long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
     pub format: LogFormat,
 }
 
@@ -97,7 +98,10 @@ pub enum Command {
         recipient: String,
     },
     /// Work with mapping files.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: fuelgauge mapping test meshy --endpoint balance --response balance.json"
+    )]
     Mapping(MappingCommand),
     /// Ask a running agent whether it is healthy; for container health checks.
     #[command(hide = true)]
@@ -174,7 +178,7 @@ pub struct StatusFlags {
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub at: Option<Timestamp>,
 }
 
@@ -209,7 +213,7 @@ pub struct EstimateFlags {
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub at: Option<Timestamp>,
 }
 
@@ -249,12 +253,49 @@ pub enum MappingCommand {
     },
 }
 
+/// Reads an instant of the command line.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "expected a date, a time and an offset, such as `2026-11-23T09:00:00Z`".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory, Parser};
+
+    use super::Cli;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    fn examples_of(command: &Command) -> Vec<String> {
+        let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+        let mut examples: Vec<String> = visible.flat_map(examples_of).collect();
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let example = after.strip_prefix("Example: ").or_else(|| after.strip_prefix("Try it with nothing set up: "));
+        examples.push(example.unwrap_or_else(|| panic!("`{}` has no example", command.get_name())).to_owned());
+        examples
+    }
+
+    #[test]
+    fn each_command_has_an_example_that_it_takes() {
+        let examples = examples_of(&Cli::command());
+        assert!(examples.len() > 9, "{examples:?}");
+        for example in examples {
+            let words = example.split(" && ").next().unwrap_or_default().split_whitespace();
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{example}\n{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn logs_and_answers_have_formats_of_their_own() {
+        let words = ["fuelgauge", "status", "--format", "json", "--log.format=json", "--log.level=debug"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert_eq!((cli.log.format, cli.log.level.as_deref()), (super::LogFormat::Json, Some("debug")));
+        let super::Command::Status(flags) = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(flags.format, super::OutputFormat::Json);
     }
 }

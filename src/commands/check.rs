@@ -24,7 +24,7 @@ pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
         describe_account(account, now);
     }
     for team in &config.teams {
-        let accounts: Vec<String> = team.draws.iter().map(|draw| draw.key.account.to_string()).collect();
+        let accounts: Vec<String> = team.draws.iter().map(|draw| format!("`{}`", draw.key.account)).collect();
         println!("team `{}` draws on {}", team.name, accounts.join(", "));
     }
     if config.email.is_none() {
