@@ -33,7 +33,11 @@ pub async fn run(flags: ServeFlags) -> anyhow::Result<Answer> {
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let shared = Shared::open(&config.storage, clock).await?;
     // Held until the end: a second agent on the same ledger would send everything twice.
-    let _only_one = shared.store.lock_for_serving()?;
+    let only_one = shared.store.lock_for_serving()?;
+    let released = shared.store.release_claims(&only_one, shared.clock.now()).await?;
+    if released > 0 {
+        tracing::warn!(mails = released, "the last run ended while mails were being sent: they are sent again");
+    }
     let external_url = flags.external_url.clone().or_else(|| config.web.external_url.clone());
     let (reload_sender, reloads) = mpsc::channel(1);
     let stop = CancellationToken::new();
@@ -86,5 +90,6 @@ pub async fn run(flags: ServeFlags) -> anyhow::Result<Answer> {
     };
     servers.drain().await;
     shared.store.close().await;
+    drop(only_one);
     outcome.map(|()| Answer::Fine)
 }

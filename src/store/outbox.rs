@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::{Store, StoreError, instant, millis};
+use super::{ServeLock, Store, StoreError, instant, millis};
 use crate::domain::{OutboxDepth, OutboxMail, RenderedMail};
 
 /// How long a claimed mail stays with its sender. One that died in between leaves it to be tried again after this: longer
@@ -47,7 +47,7 @@ impl Store {
         if !is_due {
             return Ok(Vec::new());
         }
-        let claim = "UPDATE outbox SET next_attempt_at = $1, attempts = attempts + 1 WHERE id IN \
+        let claim = "UPDATE outbox SET next_attempt_at = $1, attempts = attempts + 1, is_claimed = 1 WHERE id IN \
                      (SELECT id FROM outbox WHERE state = 'waiting' AND next_attempt_at <= $2 ORDER BY id LIMIT $3) \
                      RETURNING id, sender, recipient, message_id, message, attempts - 1, created_at";
         let lease_end = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
@@ -73,12 +73,30 @@ impl Store {
         Ok(found.into_iter().map(mail).collect())
     }
 
+    /// Makes mails due that a sender had claimed when it died, and says how many. Whoever holds the lock knows that no
+    /// other sender is at work; without this they would wait for the end of their lease. Waiting times after a failure stay.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub async fn release_claims(&self, _only_one: &ServeLock, now: Timestamp) -> Result<u64, StoreError> {
+        let update = "UPDATE outbox SET next_attempt_at = $1, is_claimed = 0 WHERE state = 'waiting' AND is_claimed = 1";
+        let mut transaction = self.begin().await?;
+        let released = sqlx::query(update)
+            .bind(millis(now))
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| self.explain(error))?
+            .rows_affected();
+        self.commit(transaction).await?;
+        Ok(released)
+    }
+
     /// The relay has accepted a mail.
     ///
     /// # Errors
     /// The ledger cannot be written; the mail will be sent again with the same id.
     pub async fn mark_sent(&self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        let update = "UPDATE outbox SET state = 'sent', closed_at = $2, last_error = $3 WHERE id = $1";
+        let update = "UPDATE outbox SET state = 'sent', closed_at = $2, last_error = $3, is_claimed = 0 WHERE id = $1";
         self.mark(update, id, now, None).await
     }
 
@@ -87,7 +105,8 @@ impl Store {
     /// # Errors
     /// The ledger cannot be written.
     pub async fn mark_retry(&self, id: i64, next_attempt_at: Timestamp, error: &str) -> Result<(), StoreError> {
-        let update = "UPDATE outbox SET next_attempt_at = $2, last_error = $3 WHERE id = $1 AND state = 'waiting'";
+        let update = "UPDATE outbox SET next_attempt_at = $2, last_error = $3, is_claimed = 0 \
+                      WHERE id = $1 AND state = 'waiting'";
         self.mark(update, id, next_attempt_at, Some(error)).await
     }
 
@@ -96,8 +115,8 @@ impl Store {
     /// # Errors
     /// The ledger cannot be written.
     pub async fn mark_failed(&self, id: i64, error: &str, now: Timestamp) -> Result<(), StoreError> {
-        let update =
-            "UPDATE outbox SET state = 'failed', closed_at = $2, last_error = $3 WHERE id = $1 AND state = 'waiting'";
+        let update = "UPDATE outbox SET state = 'failed', closed_at = $2, last_error = $3, is_claimed = 0 \
+                      WHERE id = $1 AND state = 'waiting'";
         self.mark(update, id, now, Some(error)).await
     }
 

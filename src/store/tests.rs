@@ -386,6 +386,11 @@ async fn a_claimed_mail_comes_back_unless_its_try_is_reported() {
     assert_eq!((depth.waiting, depth.sent, depth.failed, depth.oldest_waiting_at), (2, 1, 1, Some(at(0))));
     let recent: Vec<_> = store.recent_mails(2).await.unwrap().into_iter().map(|m| (m.state, m.last_error)).collect();
     assert_eq!(recent, [("waiting".into(), None), ("failed".into(), Some("550 never".into()))]);
+
+    store.mark_retry(claimed[1].id, at(2000), "450 later").await.unwrap();
+    let only_one = store.lock_for_serving().unwrap();
+    assert_eq!(store.release_claims(&only_one, at(901)).await.unwrap(), 1, "the other waits after a failure");
+    assert_eq!(due(901).await, [("lost@studio.example".to_owned(), 2)]);
 }
 
 #[tokio::test]

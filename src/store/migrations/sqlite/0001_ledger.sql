@@ -233,6 +233,8 @@ CREATE TABLE outbox (
     created_at      BIGINT NOT NULL,
     -- When to try next. Claiming a mail moves this ahead, so that a sender that dies leaves it to be tried again.
     next_attempt_at BIGINT NOT NULL,
+    -- 1 while a sender has it: next_attempt_at is then the end of a lease, and no waiting time after a failure.
+    is_claimed      BIGINT NOT NULL DEFAULT 0,
     -- When it was sent or given up.
     closed_at       BIGINT,
     last_error      TEXT
