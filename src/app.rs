@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::notify::Mailer;
 use crate::outbox::{self, Outbox};
 use crate::poller::{Account, Poller};
+use crate::provider::FailureReason;
 use crate::provider::client::{Limits, SharedClient};
 use crate::provider::http::HttpProvider;
 use crate::provider::mapping::Mapping;
@@ -86,8 +87,9 @@ impl Agent {
         for account in &config.accounts {
             accounts.push(Arc::new(build_account(account, &config.teams, shared).await?));
         }
+        let reasons = FailureReason::ALL.map(FailureReason::as_str);
         for account in &accounts {
-            shared.metrics.agent.initialize_account(account.config.name.as_str(), &account.collectors());
+            shared.metrics.agent.initialize_account(account.config.name.as_str(), &account.collectors(), &reasons);
         }
         let agent_metrics = shared.metrics.agent.clone();
         outbox::initialize_metrics(&agent_metrics);

@@ -4,7 +4,6 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::families::Agent;
 use crate::domain::Collector;
-use crate::provider::FailureReason;
 
 /// Counters that this process bumps.
 #[derive(Clone, Debug)]
@@ -64,12 +63,13 @@ impl AgentMetrics {
         })
     }
 
-    /// Exports the series of an account as 0 before its first poll, so that a rate sees the first event.
-    pub fn initialize_account(&self, account: &str, collectors: &[Collector]) {
+    /// Exports the series of an account as 0 before its first poll, so that a rate sees the first event. `reasons` are the
+    /// values that the `reason` label can have.
+    pub fn initialize_account(&self, account: &str, collectors: &[Collector], reasons: &[&str]) {
         for collector in collectors {
             let _ = self.source_requests.get_metric_with_label_values(&[account, collector.as_str()]);
-            for reason in FailureReason::ALL {
-                let labels = [account, collector.as_str(), reason.as_str()];
+            for reason in reasons {
+                let labels = [account, collector.as_str(), reason];
                 let _ = self.source_request_failures.get_metric_with_label_values(&labels);
             }
         }

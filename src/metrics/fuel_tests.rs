@@ -59,7 +59,7 @@ fn a_scrape_of_the_sample() {
 fn promtool_has_nothing_to_complain_of() {
     let (_keep, receiver) = watch::channel(Arc::new(sample::snapshot()));
     let metrics = Metrics::new(receiver).unwrap();
-    metrics.agent.initialize_account("studio", &Collector::ALL);
+    metrics.agent.initialize_account("studio", &Collector::ALL, &["timeout"]);
     metrics.agent.notifications.get_metric_with_label_values(&["email"]).unwrap().inc();
     promtool_check(&metrics.render().unwrap());
 }
