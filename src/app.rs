@@ -87,6 +87,8 @@ impl Agent {
         for account in &config.accounts {
             accounts.push(Arc::new(build_account(account, &config.teams, shared).await?));
         }
+        // Jobs of an earlier configuration have no next run.
+        shared.metrics.agent.scheduler_next_run.reset();
         let reasons = FailureReason::ALL.map(FailureReason::as_str);
         for account in &accounts {
             shared.metrics.agent.initialize_account(account.config.name.as_str(), &account.collectors(), &reasons);
@@ -103,7 +105,8 @@ impl Agent {
         );
         let outbox = config.email.as_ref().map(|email| {
             let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
-            Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, filled)
+            let published = shared.published.clone();
+            Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, published, filled)
         });
         Ok(Agent { accounts, poller, assessor: Arc::new(assessor), outbox, shared: shared.clone() })
     }
@@ -208,6 +211,10 @@ async fn run_account(poller: &Poller, assessor: &Assessor, shared: &Shared, acco
     loop {
         shared.metrics.agent.scheduler_runs.with_label_values(&[&job]).inc();
         step(poller, assessor, shared, account, Some(last)).await;
+        if let Some(next) = schedule.next_after(last) {
+            let next_run = shared.metrics.agent.scheduler_next_run.with_label_values(&[&job]);
+            next_run.set((next + jitter).as_second());
+        }
         let Some(tick) = next_tick(&*shared.clock, &schedule, Some(last), jitter).await else {
             tracing::error!(job, "the schedule has no further run");
             return;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::SignedDuration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::OutboxMail;
+use crate::domain::{OutboxMail, Snapshot};
 use crate::metrics::agent::AgentMetrics;
 use crate::notify::{Mailer, NextStep, NotifyError, NotifyFailure, after_failure};
 use crate::store::{Store, StoreError};
@@ -36,6 +36,7 @@ pub struct Outbox {
     mailer: Arc<Mailer>,
     clock: Arc<dyn Clock>,
     metrics: AgentMetrics,
+    published: watch::Sender<Arc<Snapshot>>,
     filled: Arc<Notify>,
 }
 
@@ -51,15 +52,16 @@ pub struct Delivered {
 }
 
 impl Outbox {
-    /// An outbox that sends through `mailer` and is woken by `filled`.
+    /// An outbox that sends through `mailer`, shows its depth in `published` and is woken by `filled`.
     pub fn new(
         store: Store,
         mailer: Mailer,
         clock: Arc<dyn Clock>,
         metrics: AgentMetrics,
+        published: watch::Sender<Arc<Snapshot>>,
         filled: Arc<Notify>,
     ) -> Outbox {
-        Outbox { store, mailer: Arc::new(mailer), clock, metrics, filled }
+        Outbox { store, mailer: Arc::new(mailer), clock, metrics, published, filled }
     }
 
     /// Sends what is due. Idempotent: what is not due, claimed elsewhere or done is left alone.
@@ -77,7 +79,19 @@ impl Outbox {
             total.retrying += one.retrying;
             total.failed += one.failed;
         }
+        if total != Delivered::default() {
+            self.publish().await?;
+        }
         Ok(total)
+    }
+
+    /// Shows the new depth without waiting for the next assessment.
+    async fn publish(&self) -> Result<(), StoreError> {
+        let outbox = self.store.outbox_depth().await?;
+        self.published.send_modify(|snapshot| {
+            *snapshot = Arc::new(Snapshot { outbox, ..Snapshot::clone(snapshot) });
+        });
+        Ok(())
     }
 
     /// Delivers until asked to stop; a dialogue in progress is finished first.

@@ -179,21 +179,30 @@ impl Assessor {
             let bounds = draw.period.as_ref().map(|period| (period.start, period.end));
             let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
             let ours = |known: &&AlertFacts| known.team == draw.key.team && known.rule == RuleName::Exhaustion;
+            let mut moved = None;
             for old in facts.alerts.iter().filter(ours).filter(|known| known.period_start != period_start) {
                 // The period of an old alert ended when the current one began.
                 let (ended, told) = end_with_period(&old.alert, now);
+                // An episode that began within the current period did not see it begin: the platform has moved its reset,
+                // and the episode goes on under the new dates without a word.
+                let went_on = matches!(old.alert.state, AlertState::Firing { since, .. } if since >= period_start);
+                let told = if went_on { None } else { told };
+                if went_on {
+                    moved = Some(old.alert.clone());
+                }
                 decided.add(draw, old.period_start, Some(period_start), (&old.alert, ended), told, now);
             }
             let finding = self.alerts.exhaustion.evaluate(&draw.outlook, bounds);
             let run_out = draw.outlook.forecast().and_then(|forecast| forecast.run_out.p50);
-            let before = current_alert(facts, &draw.key, period_start);
+            let known = current_alert(facts, &draw.key, period_start);
+            let before = moved.unwrap_or_else(|| known.clone());
             let seen = Observation { finding, run_out, now };
             let (after, told) = match bounds {
                 Some(bounds) => step(&before, seen, &self.policy(bounds)),
                 None => (before.clone(), None),
             };
             draw.alerts = vec![(RuleName::Exhaustion, after.clone())];
-            decided.add(draw, period_start, bounds.map(|(_, end)| end), (&before, after), told, now);
+            decided.add(draw, period_start, bounds.map(|(_, end)| end), (&known, after), told, now);
         }
         decided
     }

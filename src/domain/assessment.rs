@@ -231,6 +231,8 @@ pub struct OutboxDepth {
     pub sent: u64,
     /// When the oldest waiting one was decided.
     pub oldest_waiting_at: Option<Timestamp>,
+    /// When the last one was accepted by the relay.
+    pub last_sent_at: Option<Timestamp>,
 }
 
 /// Something worth telling a person, with the reason it is told now.

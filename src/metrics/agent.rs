@@ -1,6 +1,6 @@
 //! Series about fuelgauge itself, counted as things happen.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::families::Agent;
 use crate::domain::Collector;
@@ -20,6 +20,8 @@ pub struct AgentMetrics {
     pub scheduler_runs: IntCounterVec,
     /// `fuelgauge_scheduler_missed_runs_total{job_name}`.
     pub scheduler_missed_runs: IntCounterVec,
+    /// `fuelgauge_scheduler_next_run_timestamp_seconds{job_name}`.
+    pub scheduler_next_run: IntGaugeVec,
     /// `fuelgauge_store_failures_total{operation}`: reads and writes of the ledger that failed.
     pub store_failures: IntCounterVec,
     /// `fuelgauge_config_last_reload_successful`.
@@ -47,6 +49,9 @@ impl AgentMetrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        let next_run = Agent::SchedulerNextRun.family();
+        let scheduler_next_run = IntGaugeVec::new(Opts::new(next_run.name, next_run.help), next_run.labels)?;
+        registry.register(Box::new(scheduler_next_run.clone()))?;
         let web_failures = IntCounter::new(Agent::WebFailures.family().name, Agent::WebFailures.family().help)?;
         registry.register(Box::new(web_failures.clone()))?;
         Ok(AgentMetrics {
@@ -56,6 +61,7 @@ impl AgentMetrics {
             notification_failures: counter(Agent::NotificationFailures)?,
             scheduler_runs: counter(Agent::SchedulerRuns)?,
             scheduler_missed_runs: counter(Agent::SchedulerMissedRuns)?,
+            scheduler_next_run,
             store_failures: counter(Agent::StoreFailures)?,
             config_last_reload_successful: gauge(Agent::ConfigLastReloadSuccessful)?,
             config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,

@@ -136,6 +136,8 @@ families! {
         "Mails in the outbox at the last assessment: waiting for a try, failed for good, or sent.";
     OutboxOldest = Gauge "fuelgauge_notification_outbox_oldest_timestamp_seconds" []
         "When the oldest waiting mail was decided, at the last assessment. Absent if none waits.";
+    NotificationLastSuccess = Gauge "fuelgauge_notification_last_success_timestamp_seconds" ["channel"]
+        "When a notification was last accepted. Absent before the first.";
 }
 
 families! {
@@ -154,6 +156,8 @@ families! {
         "Runs of a scheduled job.";
     SchedulerMissedRuns = Counter "fuelgauge_scheduler_missed_runs_total" ["job_name"]
         "Scheduled runs that did not happen because the process was down, suspended or still busy.";
+    SchedulerNextRun = Gauge "fuelgauge_scheduler_next_run_timestamp_seconds" ["job_name"]
+        "When a scheduled job runs next.";
     StoreFailures = Counter "fuelgauge_store_failures_total" ["operation"]
         "Reads and writes of the ledger that failed.";
     ConfigLastReloadSuccessful = Gauge "fuelgauge_config_last_reload_successful" []

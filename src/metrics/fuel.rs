@@ -342,6 +342,7 @@ fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {
         sheet.add(Fuel::OutboxMessages, &[state], mails as f64);
     }
     sheet.add_time(Fuel::OutboxOldest, &[], outbox.oldest_waiting_at);
+    sheet.add_time(Fuel::NotificationLastSuccess, &["email"], outbox.last_sent_at);
 }
 
 #[cfg(test)]

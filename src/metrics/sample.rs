@@ -147,6 +147,7 @@ pub fn snapshot() -> Snapshot {
             failed: 0,
             sent: 12,
             oldest_waiting_at: Some(now() - SignedDuration::from_mins(2)),
+            last_sent_at: Some(now() - SignedDuration::from_mins(30)),
         },
     }
 }

@@ -79,7 +79,8 @@ impl Store {
     /// # Errors
     /// The ledger cannot be written.
     pub async fn release_claims(&self, _only_one: &ServeLock, now: Timestamp) -> Result<u64, StoreError> {
-        let update = "UPDATE outbox SET next_attempt_at = $1, is_claimed = 0 WHERE state = 'waiting' AND is_claimed = 1";
+        let update =
+            "UPDATE outbox SET next_attempt_at = $1, is_claimed = 0 WHERE state = 'waiting' AND is_claimed = 1";
         let mut transaction = self.begin().await?;
         let released = sqlx::query(update)
             .bind(millis(now))
@@ -125,14 +126,14 @@ impl Store {
     /// # Errors
     /// The ledger cannot be read.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {
-        let select = "SELECT state, COUNT(*), MIN(created_at) FROM outbox GROUP BY state";
-        let found: Vec<(String, i64, i64)> =
+        let select = "SELECT state, COUNT(*), MIN(created_at), MAX(closed_at) FROM outbox GROUP BY state";
+        let found: Vec<(String, i64, i64, Option<i64>)> =
             sqlx::query_as(select).fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
         let mut depth = OutboxDepth::default();
-        for (state, count, oldest) in found {
+        for (state, count, oldest, newest) in found {
             match state.as_str() {
                 "waiting" => (depth.waiting, depth.oldest_waiting_at) = (count.unsigned_abs(), Some(instant(oldest))),
-                "sent" => depth.sent = count.unsigned_abs(),
+                "sent" => (depth.sent, depth.last_sent_at) = (count.unsigned_abs(), newest.map(instant)),
                 _ => depth.failed += count.unsigned_abs(),
             }
         }
