@@ -1,4 +1,7 @@
 //! Everything that crosses a boundary, in one test binary.
 
+mod bad_days;
 mod dashboards;
+mod map;
+mod story;
 mod support;

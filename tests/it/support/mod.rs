@@ -1,6 +1,12 @@
 //! What the tests stand on: one place that touches the API, real servers, and small readers.
 
+pub mod agent;
+pub mod mail;
+pub mod scrape;
 pub mod servers;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// A client for loopback that needs no certificate authorities.
 pub fn client() -> reqwest::Client {
@@ -13,4 +19,10 @@ pub async fn get(url: &str) -> Result<(u16, String), reqwest::Error> {
     let response = client().get(url).send().await?;
     let status = response.status().as_u16();
     Ok((status, response.text().await?))
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &Path, secret: &str) {
+    std::fs::write(path, secret).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

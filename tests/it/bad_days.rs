@@ -1,0 +1,1 @@
+//! Days on which the platform, the relay, the clock or the disk misbehave.
