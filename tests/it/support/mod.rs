@@ -4,6 +4,7 @@ pub mod agent;
 pub mod mail;
 pub mod scrape;
 pub mod servers;
+pub mod stub;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
