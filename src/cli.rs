@@ -244,7 +244,7 @@ pub enum MappingCommand {
     Test {
         /// The mapping file, or the name of a built-in mapping.
         mapping: String,
-        /// Which endpoint of the mapping: balance, charges, queue or plan.
+        /// Which endpoint of the mapping: balance, charges, tasks, queue or plan.
         #[arg(long)]
         endpoint: String,
         /// A file with the platform's JSON answer.

@@ -1,5 +1,6 @@
 //! The only place where time comes from. Everything else is handed the time.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -37,24 +38,29 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that starts at a chosen instant and runs faster than the machine's, for the demo.
+/// A clock that stands at a chosen instant until it is started, and then runs faster than the machine's; for the demo.
 #[derive(Debug)]
 pub struct FastClock {
-    began: tokio::time::Instant,
+    began: OnceLock<tokio::time::Instant>,
     from: Timestamp,
     speed: f64,
 }
 
 impl FastClock {
-    /// Starts at `from`; one second of the machine is `speed` seconds of this clock.
+    /// Stands at `from`. Once it is started, one second of the machine is `speed` seconds of this clock.
     pub fn new(from: Timestamp, speed: f64) -> FastClock {
-        FastClock { began: tokio::time::Instant::now(), from, speed }
+        FastClock { began: OnceLock::new(), from, speed }
+    }
+
+    /// Lets it run; it cannot be stopped again.
+    pub fn start(&self) {
+        self.began.get_or_init(tokio::time::Instant::now);
     }
 }
 
 impl Clock for FastClock {
     fn now(&self) -> Timestamp {
-        let elapsed = self.began.elapsed().as_secs_f64() * self.speed;
+        let elapsed = self.began.get().map_or(0.0, |began| began.elapsed().as_secs_f64() * self.speed);
         self.from + SignedDuration::from_secs_f64(elapsed)
     }
 

@@ -1,11 +1,12 @@
 //! A charge history from a file into the ledger: repeatable, because a charge that is there already is not added again.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::domain::{AccountName, Collector, Draw, Reading};
+use crate::domain::{AccountName, Collector, Draw, Reading, TaskRecord, team_of};
 use crate::provider::file::{ChargeFile, FileBatch, FileError, Fingerprinter, RejectedRow};
 use crate::store::{CollectorOutcome, Incoming, Store, StoreError};
 
@@ -15,6 +16,9 @@ const BATCH_ROWS: usize = 16_384;
 
 /// Rejected rows that are kept for the report; the rest is counted.
 const KEPT_REJECTIONS: usize = 100;
+
+/// Names of unknown teams that are kept for the report.
+const KEPT_TEAMS: usize = 10;
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub struct ImportSummary {
     pub rejected: u64,
     /// The first of those, at most a hundred, in the order of the file.
     pub rejections: Vec<RejectedRow>,
+    /// Rows that were kept and belong to no team of the account: they count for the account alone.
+    pub without_team: u64,
+    /// Teams that such rows name, at most ten: misspelt, perhaps.
+    pub unknown_teams: BTreeSet<String>,
 }
 
 /// How far an import has come.
@@ -98,6 +106,7 @@ async fn import_all(
     while let Some(batch) = batches.recv().await {
         let FileBatch { tasks, rejected, bytes } = batch?;
         let reading = Reading { tasks, ..Reading::default() };
+        summary.note_teams(&reading.tasks, draws);
         let incoming = Incoming { reading: &reading, outcomes: &[], reset: None, scheduled: None, now };
         let appended = store.append(account, draws, incoming).await?;
         summary.read += (reading.tasks.len() + rejected.len()) as u64;
@@ -119,6 +128,18 @@ async fn import_all(
         std::panic::resume_unwind(error.into_panic());
     }
     Ok(summary)
+}
+
+impl ImportSummary {
+    fn note_teams(&mut self, tasks: &[TaskRecord], draws: &[Draw]) {
+        for task in tasks.iter().filter(|task| team_of(draws, &task.attribution).is_none()) {
+            self.without_team += 1;
+            let named = task.attribution.team.as_ref().filter(|_| self.unknown_teams.len() < KEPT_TEAMS);
+            if let Some(team) = named.filter(|team| !self.unknown_teams.contains(*team)) {
+                self.unknown_teams.insert(team.clone());
+            }
+        }
+    }
 }
 
 #[cfg(test)]

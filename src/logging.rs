@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -13,14 +13,12 @@ use crate::cli::{LogFlags, LogFormat};
 pub enum LoggingError {
     /// `--log.level` cannot be read.
     #[error(
-        "--log.level: `{found}` is no filter: {source}\n\
-         hint: error, warn, info, debug or trace; or per module, such as `info,fuelgauge::poller=debug`"
+        "--log.level: `{found}` is no level\n\
+         hint: error, warn, info, debug, trace or off; or per module, such as `info,fuelgauge::poller=debug`"
     )]
     Level {
         /// What was found.
         found: String,
-        /// Why.
-        source: tracing_subscriber::filter::ParseError,
     },
     /// Somebody else logs already.
     #[error("failed to start logging: {0}")]
@@ -33,8 +31,7 @@ pub enum LoggingError {
 /// See [`LoggingError`].
 pub fn start(flags: &LogFlags, usual_level: &str) -> Result<(), LoggingError> {
     let level = flags.level.as_deref().unwrap_or(usual_level);
-    let wrong = |source| LoggingError::Level { found: level.to_owned(), source };
-    let targets: Targets = level.parse().map_err(wrong)?;
+    let targets = parse_filter(level)?;
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match flags.format {
@@ -42,4 +39,31 @@ pub fn start(flags: &LogFlags, usual_level: &str) -> Result<(), LoggingError> {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
     }
     Ok(())
+}
+
+/// Reads a filter. A word by itself has to be a level: taken as the name of a module, a misspelt level would silence
+/// everything.
+fn parse_filter(text: &str) -> Result<Targets, LoggingError> {
+    let wrong = |found: &str| LoggingError::Level { found: found.to_owned() };
+    let words = text.split(',').filter(|word| !word.contains('='));
+    for word in words {
+        word.trim().parse::<LevelFilter>().map_err(|_| wrong(word))?;
+    }
+    text.parse().map_err(|_| wrong(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_no_module() {
+        for good in ["info", "WARN", "off", "info,fuelgauge::poller=debug", "fuelgauge::poller=trace"] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for (bad, found) in [("inof", "inof"), ("", ""), ("info,loud", "loud"), ("fuelgauge=loud", "fuelgauge=loud")] {
+            let error = parse_filter(bad).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{found}` is no level\nhint: ")), "{error}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Answer;
 use super::serve::http_state;
 use super::table::{credits, percent};
-use crate::app::{self, Shared};
+use crate::app::{self, Agent, Shared};
 use crate::cli::DemoFlags;
 use crate::clock::{Clock, FastClock, SystemClock};
 use crate::config::Config;
@@ -22,7 +22,7 @@ use crate::demo::platform::{DEMO_TEAMS, HOT, Platform, World, demo_start};
 use crate::demo::stage::{Folder, configuration};
 use crate::domain::{Credits, DrawAssessment, DrawKey, Snapshot, Stage};
 use crate::http;
-use crate::lifecycle::{Signal, Signals};
+use crate::lifecycle::Signals;
 
 /// How long a lead takes to react to the mail.
 const READING_TIME: SignedDuration = SignedDuration::from_hours(20);
@@ -47,7 +47,8 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     let folder = Folder::new(flags.keep.as_deref()).context("failed to make the demo's folder")?;
 
     let start = demo_start(SystemClock.now());
-    let clock: Arc<dyn Clock> = Arc::new(FastClock::new(start, flags.speed * 3600.0));
+    let fast_clock = Arc::new(FastClock::new(start, flags.speed * 3600.0));
+    let clock: Arc<dyn Clock> = Arc::clone(&fast_clock) as Arc<dyn Clock>;
     let mut world = World::demo(flags.seed, start);
     // Credits are bought when a lead has heard of it, however fast this machine tells the story.
     world.forget_planned_top_ups(HOT.name)?;
@@ -64,6 +65,11 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     let stop = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
     introduce(&page, &flags, &folder);
+    tokio::select! {
+        read = read_history(&config, &shared) => read?,
+        _ = signals.next() => return Ok(Answer::Fine),
+    }
+    fast_clock.start();
 
     let (_reloads, receiver) = mpsc::channel(1);
     let agent = tokio::spawn({
@@ -76,7 +82,8 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     let outcome = loop {
         tokio::select! {
             ended = &mut agent => break ended.context("the agent fell over")?,
-            signal = signals.next() => if signal == Signal::Stop && !stop.is_cancelled() {
+            // There is nothing to load again here, and a terminal that is closed means the end as well.
+            _ = signals.next() => if !stop.is_cancelled() {
                 println!("\nstopping");
                 stop.cancel();
             },
@@ -91,6 +98,15 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
         println!("kept in {}", folder.path().display());
     }
     outcome.map(|()| Answer::Fine)
+}
+
+/// Reads the months that the teams have behind them while time stands still: a slow machine tells the same story.
+async fn read_history(config: &Config, shared: &Shared) -> anyhow::Result<()> {
+    let agent = Agent::build(config, None, shared).await?;
+    for account in &agent.accounts {
+        agent.poller.poll_once(account, None).await?;
+    }
+    Ok(())
 }
 
 async fn changed(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Arc<Snapshot> {

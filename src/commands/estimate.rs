@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::table::{credits, moment, percent, table};
-use super::{Answer, WrongUsage};
+use super::{Answer, WrongUsage, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::cli::{EstimateFlags, OutputFormat};
 use crate::clock::SystemClock;
@@ -22,6 +22,7 @@ const MOST_TASKS: u32 = 50_000;
 
 pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
+    expect_ledger(&config.storage)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
     let (account, team) = draw(&agent, &flags)?;
@@ -36,10 +37,12 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let job = match estimate(&history, &request) {
         Ok(job) => job,
         Err(unknown) => {
+            let unknown = unknown.to_string();
             match flags.format {
                 OutputFormat::Table => println!("cost: unknown\n{unknown}"),
                 OutputFormat::Json => {
-                    println!("{}", json!({"cost_credits": null, "unknown": unknown.to_string()}));
+                    let (what, hint) = unknown.split_once("\nhint: ").unzip();
+                    println!("{}", json!({"cost_credits": null, "unknown": what.unwrap_or(&unknown), "hint": hint}));
                 }
             }
             // What nobody knows cannot be said to last.
@@ -65,42 +68,51 @@ fn draw<'a>(agent: &'a Agent, flags: &EstimateFlags) -> anyhow::Result<(&'a Acco
     let draws = || agent.accounts.iter().flat_map(|account| account.draws.iter().map(|draw| (&**account, draw)));
     let of_team: Vec<_> = draws().filter(|(_, draw)| draw.key.team.as_str() == flags.team).collect();
     if of_team.is_empty() {
-        let mut teams: Vec<&str> = draws().map(|(_, draw)| draw.key.team.as_str()).collect();
-        teams.dedup();
-        return Err(
-            WrongUsage(format!("there is no team `{}`; expected one of: {}", flags.team, teams.join(", "))).into()
-        );
+        let known = draws().map(|(_, draw)| draw.key.team.as_str());
+        return Err(WrongUsage::no_such("team", &flags.team, known).into());
     }
-    let accounts: Vec<&str> = of_team.iter().map(|(account, _)| account.config.name.as_str()).collect();
+    let accounts: Vec<String> = of_team.iter().map(|(account, _)| format!("`{}`", account.config.name)).collect();
     let wanted = |name: &str| flags.account.as_deref().is_none_or(|account| account == name);
     let mut meant = of_team.iter().filter(|(account, _)| wanted(account.config.name.as_str()));
     match (meant.next(), meant.next()) {
         (Some((account, draw)), None) => Ok((account, draw.key.team.clone())),
         _ => {
-            let message =
-                format!("team `{}` draws on {}\nhint: choose one with --account", flags.team, accounts.join(", "));
-            Err(WrongUsage(message).into())
+            let (team, accounts) = (&flags.team, accounts.join(", "));
+            Err(WrongUsage(match &flags.account {
+                Some(wrong) => format!("team `{team}` does not draw on `{wrong}`; expected one of: {accounts}"),
+                None => format!("team `{team}` draws on {accounts}\nhint: choose one with --account"),
+            })
+            .into())
         }
     }
 }
 
 fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effect, would_last: Option<bool>) {
     let request = &job.request;
-    println!("{} × {} in {} variants, {}", request.count, request.task_type, request.variants, job.basis());
-    let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN"]);
-    rows.add_row(["cost".to_owned(), credits(Some(job.total_p50)), credits(Some(job.total_p90))]);
+    let quality = request.quality.as_ref().map(|quality| format!(" in `{quality}`")).unwrap_or_default();
+    let variants = match request.variants {
+        1 => String::new(),
+        variants => format!(", {variants} variants of each"),
+    };
+    println!("{} × {}{quality}{variants}\n", request.count, request.task_type);
+    let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN", "KNOWN FROM"]);
+    let total = [credits(Some(job.total_p50)), credits(Some(job.total_p90))];
+    let [p50, p90] = total.map(|total| format!("{total} credits"));
+    rows.add_row(["the whole job", &p50, &p90, ""]);
     for part in &job.parts {
         let (p50, p90) = (credits(Some(part.per_launch_p50)), credits(Some(part.per_launch_p90)));
-        rows.add_row([format!("one {}", part.task_type), p50, p90]);
+        let launches = format!("{} launches", part.tasks);
+        rows.add_row([&format!("one {}", part.task_type), &p50, &p90, &launches]);
         if let Some(attempts) = part.attempts_per_asset {
-            rows.add_row([
-                format!("attempts per asset ({})", part.task_type),
-                format!("{:.1} on average", attempts.mean),
-                attempts.p90.to_string(),
-            ]);
+            let (mean, most) = (format!("{:.1} (mean)", attempts.mean), attempts.p90.to_string());
+            rows.add_row(["  attempts for each asset", &mean, &most, &format!("{} assets", part.assets)]);
         }
     }
-    println!("{rows}\n");
+    println!("{rows}");
+    if job.parts.iter().any(|part| part.attempts_per_asset.is_none() && !part.is_step) {
+        println!("Repeated attempts come on top: the history does not say which launches are for the same asset.");
+    }
+    println!();
     let zone = &account.config.zone;
     let mut rows = table(&["", "WITHOUT IT", "WITH IT (MEDIAN)", "WITH IT (9 OF 10)"]);
     let outlooks = [&effect.before, &effect.after_p50, &effect.after_p90];
@@ -115,7 +127,7 @@ fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effe
         None => "-".to_owned(),
     }));
     println!("{rows}");
-    println!("left now: {}", credits(draw.fuel.as_ref().map(|fuel| fuel.left)));
+    println!("\nleft now: {}", credits(draw.fuel.as_ref().map(|fuel| fuel.left)));
     println!("reset:    {}", moment(draw.period.as_ref().map(|period| period.end), zone));
     println!(
         "{}",
@@ -160,6 +172,7 @@ fn as_json(draw: &DrawAssessment, job: &Estimate, effect: &Effect, would_last: O
         "account": draw.key.account.as_str(),
         "cost_credits": {"p50": job.total_p50.to_string(), "p90": job.total_p90.to_string()},
         "parts": parts,
+        "basis": job.basis(),
         "balance_credits": draw.fuel.as_ref().map(|fuel| fuel.left.to_string()),
         "reset": draw.period.as_ref().map(|period| period.end.to_string()),
         "before": outlook(&effect.before),

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use anyhow::Context;
 use serde_json::json;
 
 use super::{Answer, WrongUsage};
@@ -22,9 +21,8 @@ pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
     let Some(account) = agent.accounts.iter().find(|account| account.config.name.as_str() == flags.account) else {
-        let names: Vec<&str> = agent.accounts.iter().map(|account| account.config.name.as_str()).collect();
-        let message = format!("there is no account `{}`; expected one of: {}", flags.account, names.join(", "));
-        return Err(WrongUsage(message).into());
+        let known = agent.accounts.iter().map(|account| account.config.name.as_str());
+        return Err(WrongUsage::no_such("account", &flags.account, known).into());
     };
     let mut total = ImportSummary::default();
     for path in &flags.files {
@@ -40,24 +38,36 @@ pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
             shared.clock.now(),
             show_progress,
         )
-        .await
-        .with_context(|| format!("failed to import `{}`", path.display()))?;
+        .await?;
         end_progress();
         total.read += summary.read;
         total.new += summary.new;
         total.known += summary.known;
         total.rejected += summary.rejected;
+        total.without_team += summary.without_team;
         for rejected in summary.rejections.iter().take(REJECTIONS_SHOWN) {
             eprintln!("{}:{}: {}", path.display(), rejected.line, rejected.reason);
         }
         if summary.rejected > REJECTIONS_SHOWN as u64 {
             eprintln!("{}: {} rows were rejected in all", path.display(), summary.rejected);
         }
+        if summary.without_team > 0 {
+            let rows = summary.without_team;
+            eprint!("{}: {rows} rows belong to no team and count for the account alone", path.display());
+            let named: Vec<String> = summary.unknown_teams.iter().map(|team| format!("`{team}`")).collect();
+            match named.is_empty() {
+                true => eprintln!("\nhint: a team's `match`, or a team without one, decides where a row names no team"),
+                false => eprintln!("; not in the configuration: {}", named.join(", ")),
+            }
+        }
     }
-    let ImportSummary { read, new, known, rejected, .. } = total;
+    let ImportSummary { read, new, known, rejected, without_team, .. } = total;
     match flags.format {
         OutputFormat::Table => println!("{read} rows read: {new} new, {known} known, {rejected} rejected"),
-        OutputFormat::Json => println!("{}", json!({"read": read, "new": new, "known": known, "rejected": rejected})),
+        OutputFormat::Json => println!(
+            "{}",
+            json!({"read": read, "new": new, "known": known, "rejected": rejected, "without_team": without_team})
+        ),
     }
     shared.store.close().await;
     Ok(Answer::Fine)

@@ -5,23 +5,32 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::{Answer, WrongUsage};
-use crate::provider::mapping::{EndpointKind, Mapping};
+use crate::provider::mapping::{BUILT_IN, EndpointKind, Mapping};
 
 pub fn test(mapping: &str, endpoint: &str, response: &Path) -> anyhow::Result<Answer> {
+    let path = Path::new(mapping);
     let mapping = match Mapping::built_in(mapping) {
         Some(mapping) => mapping,
-        None => Mapping::load(Path::new(mapping)),
+        None if !path.exists() => {
+            let known: Vec<String> = BUILT_IN.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let known = known.join(", ");
+            let message = format!("there is no mapping file `{mapping}`\nhint: the built-in mappings are {known}");
+            return Err(WrongUsage(message).into());
+        }
+        None => Mapping::load(path),
     };
     let mapping = mapping.map_err(|error| WrongUsage(error.to_string()))?;
     let Some(kind) = EndpointKind::parse(endpoint) else {
-        let known: Vec<&str> = EndpointKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        return Err(WrongUsage(format!("--endpoint: `{endpoint}`; expected one of: {}", known.join(", "))).into());
+        return Err(
+            WrongUsage::no_such("endpoint", endpoint, EndpointKind::ALL.iter().map(|kind| kind.as_str())).into()
+        );
     };
     let json = std::fs::read(response).with_context(|| format!("failed to read `{}`", response.display()))?;
-    let records = mapping.records(kind, &json)?;
+    let records = mapping.records(kind, &json).with_context(|| response.display().to_string())?;
     for record in &records {
-        println!("{record}");
+        let text = record.to_string();
+        println!("{}", if text.is_empty() { "(a record of nothing)" } else { &text });
     }
-    println!("{} records", records.len());
+    println!("{} record{}", records.len(), if records.len() == 1 { "" } else { "s" });
     Ok(Answer::Fine)
 }

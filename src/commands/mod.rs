@@ -1,5 +1,6 @@
 //! What each command does. A command returns an [`Answer`], or an error that is printed with its whole chain.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Command, MappingCommand};
@@ -44,6 +45,32 @@ impl From<Answer> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUsage(pub String);
+
+impl WrongUsage {
+    /// A name that the configuration does not have; `known` are those that it has.
+    fn no_such<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> WrongUsage {
+        let mut names: Vec<String> = Vec::new();
+        for known in known {
+            let quoted = format!("`{known}`");
+            if !names.contains(&quoted) {
+                names.push(quoted);
+            }
+        }
+        WrongUsage(format!("there is no {kind} `{name}`; expected one of: {}", names.join(", ")))
+    }
+}
+
+/// Whoever asks about a ledger wants one that is there: a new and empty one in the wrong folder would answer all the same.
+fn expect_ledger(path: &Path) -> anyhow::Result<()> {
+    if !path.exists() {
+        anyhow::bail!(
+            "there is no ledger at `{}`\nhint: `fuelgauge serve`, `poll` or `import` begins one; a relative `storage` \
+             begins at the working directory",
+            path.display()
+        );
+    }
+    Ok(())
+}
 
 /// Does what was asked and says how it ended. Errors are printed here.
 pub async fn run(command: Command) -> Answer {

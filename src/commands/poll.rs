@@ -20,6 +20,9 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
     let accounts = chosen(&agent, &flags.accounts)?;
     let mut failed = false;
     let mut answers = Vec::new();
+    if flags.accounts.is_empty() && accounts.iter().all(|account| account.provider.is_none()) {
+        eprintln!("no account is polled: each lives on import and push");
+    }
     for account in accounts {
         let polled = match flags.dry_run {
             true => agent.poller.look_once(account).await?,
@@ -27,7 +30,7 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
         };
         match polled {
             None if !flags.accounts.is_empty() => {
-                println!("account `{}` is not polled: it lives on import and push", account.config.name);
+                eprintln!("account `{}` is not polled: it lives on import and push", account.config.name);
             }
             None => {}
             Some(polled) => {
@@ -47,13 +50,10 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
 }
 
 fn chosen<'a>(agent: &'a Agent, names: &[String]) -> anyhow::Result<Vec<&'a Account>> {
-    let known = || {
-        let names: Vec<&str> = agent.accounts.iter().map(|account| account.config.name.as_str()).collect();
-        names.join(", ")
-    };
+    let known = || agent.accounts.iter().map(|account| account.config.name.as_str());
     for name in names {
-        if !agent.accounts.iter().any(|account| account.config.name.as_str() == name) {
-            return Err(WrongUsage(format!("there is no account `{name}`; expected one of: {}", known())).into());
+        if !known().any(|known| known == name) {
+            return Err(WrongUsage::no_such("account", name, known()).into());
         }
     }
     let is_chosen = |account: &&Account| names.is_empty() || names.iter().any(|n| n == account.config.name.as_str());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Answer;
 use super::table::{age, credits, is_colourful, moment, percent, table};
+use super::{Answer, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::{Alerts, is_at_risk};
 use crate::cli::{OutputFormat, StatusFlags};
@@ -15,6 +15,7 @@ use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Outlook};
 
 pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
+    expect_ledger(&config.storage)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
     let now = flags.at.unwrap_or_else(|| shared.clock.now());

@@ -100,7 +100,7 @@ pub enum UnknownCost {
         count: u32,
     },
     /// No final task of that type.
-    #[error("no finished task of type `{asked}` in the history; {}", hint("known types", nearest))]
+    #[error("no finished task of type `{asked}` in the history\n{}", hint("known types", nearest))]
     TaskType {
         /// What was asked.
         asked: String,
@@ -109,7 +109,7 @@ pub enum UnknownCost {
     },
     /// Tasks of that type, but none of that quality.
     #[error(
-        "no finished task of type `{task_type}` with quality `{asked}` in the history; {}",
+        "no finished task of type `{task_type}` with quality `{asked}` in the history\n{}",
         hint("known qualities", known)
     )]
     Quality {
@@ -121,7 +121,7 @@ pub enum UnknownCost {
         known: Vec<String>,
     },
     /// Such tasks, but none with a charge.
-    #[error("{} of type `{task_type}` in the history, none charged; hint: wait for a charge", finished(*tasks))]
+    #[error("{} of type `{task_type}` in the history, none charged\nhint: wait for a charge", finished(*tasks))]
     Price {
         /// The task type.
         task_type: String,

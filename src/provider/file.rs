@@ -24,7 +24,7 @@ pub type Fingerprinter = dyn Fn(&[&str]) -> Option<Fingerprint> + Send + Sync;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be opened, or reading it failed part of the way.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,

@@ -97,24 +97,24 @@ fn what_is_not_known_is_said() {
         (
             &history,
             ask("text-to-3d-refin", 1, 1),
-            "no finished task of type `text-to-3d-refin` in the history; hint: known types are `text-to-3d-refine`, \
+            "no finished task of type `text-to-3d-refin` in the history\nhint: known types are `text-to-3d-refine`, \
              `text-to-3d-preview`",
         ),
         (
             &vec![],
             ask("text-to-3d", 1, 1),
-            "no finished task of type `text-to-3d` in the history; hint: import or poll a charge history first",
+            "no finished task of type `text-to-3d` in the history\nhint: import or poll a charge history first",
         ),
         (
             &history,
             with_quality("ultra"),
-            "no finished task of type `text-to-3d-preview` with quality `ultra` in the history; hint: known \
+            "no finished task of type `text-to-3d-preview` with quality `ultra` in the history\nhint: known \
              qualities are `high`",
         ),
         (
             &free,
             ask("text-to-3d", 1, 1),
-            "1 finished task of type `text-to-3d-preview` in the history, none charged; hint: wait for a charge",
+            "1 finished task of type `text-to-3d-preview` in the history, none charged\nhint: wait for a charge",
         ),
         (&history, ask("text-to-3d", 0, 1), "expected at least one variant and one asset, found 0 and 1"),
         (&history, ask("text-to-3d", 1, 0), "expected at least one variant and one asset, found 1 and 0"),
