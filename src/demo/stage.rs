@@ -22,7 +22,8 @@ impl Folder {
     /// The folder cannot be made, or one to keep holds a ledger already.
     pub fn new(keep: Option<&Path>) -> io::Result<Folder> {
         let folder = match keep {
-            Some(path) => Folder { path: path.to_owned(), is_kept: true },
+            // Absolute, because the configuration names files in it, and those would begin at the configuration's folder.
+            Some(path) => Folder { path: std::path::absolute(path)?, is_kept: true },
             None => {
                 let path = std::env::temp_dir().join(format!("fuelgauge-demo-{}", std::process::id()));
                 Folder { path, is_kept: false }

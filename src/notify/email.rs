@@ -171,7 +171,12 @@ impl Mailer {
     }
 
     async fn connect_plain(&self, address: SocketAddr) -> Result<(AsyncSmtpConnection, ClientId), NotifyError> {
-        let unreachable = |what: String| transient(format!("failed to reach the relay `{}`: {what}", self.name()));
+        let unreachable = |what: String| {
+            transient(format!(
+                "failed to reach the relay `{}`: {what}\nhint: does it run, and are `relay.host` and `relay.port` right?",
+                self.name()
+            ))
+        };
         let stream = match timeout(self.limits.connect, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
