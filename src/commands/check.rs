@@ -49,7 +49,7 @@ fn mistake_in(account: &AccountConfig, now: Timestamp) -> Option<String> {
 fn describe_account(account: &AccountConfig, now: Timestamp) {
     let zone = &account.zone;
     match &account.source {
-        None => println!("account `{}` lives on import and push", account.name),
+        None => println!("account `{}` lives on import", account.name),
         Some(source) => {
             println!("account `{}` is polled at `{}`; next runs:", account.name, source.schedule.expression());
             for run in source.schedule.upcoming(now, RUNS_SHOWN) {

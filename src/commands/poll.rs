@@ -29,8 +29,8 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
             false => agent.poller.poll_once(account, None).await?,
         };
         match polled {
-            None if !flags.accounts.is_empty() => {
-                eprintln!("account `{}` is not polled: it lives on import and push", account.config.name);
+            None if flags.format == OutputFormat::Table => {
+                eprintln!("account `{}` is not polled: it lives on import", account.config.name);
             }
             None => {}
             Some(polled) => {

@@ -16,7 +16,7 @@ section! {
     struct AccountFile {
         /// The `account` label. Required.
         name: Text,
-        /// A built-in mapping, or the path of a mapping file. Default: none; the account lives on import and push.
+        /// A built-in mapping, or the path of a mapping file. Default: none; the account lives on import.
         platform: Text,
         /// Where the platform is. Default: what the mapping says.
         base_url: Text,
@@ -28,7 +28,7 @@ section! {
         timezone: Text,
         /// Time limit of one whole poll. Default: `60s`.
         timeout: Text,
-        /// After how long without a successful poll, import or push the data counts as stale. Default: three times the
+        /// After how long without a successful poll or import the data counts as stale. Default: three times the
         /// schedule's usual interval and at least `15m`; `2d` without `platform`.
         stale_after: Text,
         /// What the platform does not report. Default: nothing; a plan that the platform reports wins.
@@ -177,10 +177,10 @@ fn check_platform(text: &Text, context: &mut Context) -> Option<PlatformRef> {
         Some(platform) => format!("did you mean `{platform}`?"),
         None if found == "keter" => {
             "Keter Labs publishes no wire format: fill in a copy of `config/platforms/keter.yml` and write its path, or \
-             leave `platform` out and use import or push"
+             leave `platform` out and use import"
                 .to_owned()
         }
-        None => "write the path of a mapping file, or leave `platform` out and use import or push".to_owned(),
+        None => "write the path of a mapping file, or leave `platform` out and use import".to_owned(),
     };
     let known = any_of(built_in_platforms().iter().copied());
     let message =

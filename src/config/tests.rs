@@ -243,7 +243,7 @@ fn each_mistake_is_explained() {
             "3:15: accounts.studio.platform: unknown platform `keter`; expected `meshy` or the path of a \
              mapping file\n\
              hint: Keter Labs publishes no wire format: fill in a copy of `config/platforms/keter.yml` and \
-             write its path, or leave `platform` out and use import or push",
+             write its path, or leave `platform` out and use import",
         ),
         (
             "tokens",
