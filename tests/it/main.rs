@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod dashboards;
+mod docs;
 mod map;
 mod story;
 mod support;

@@ -1,0 +1,422 @@
+//! What the pages, examples and shipped files say is true: they are read here, and run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser};
+use fuelgauge::cli::Cli;
+use fuelgauge::config::Config;
+use fuelgauge::provider::mapping::{EndpointKind, Mapping};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A fenced block of a page: the name in a remark above it (`<!-- file: … -->`), its language, its text.
+struct Block {
+    name: Option<String>,
+    language: String,
+    text: String,
+}
+
+/// The fenced blocks of a page, without the indentation of the list that they may stand in.
+fn blocks(page: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut name = None;
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(rest) = line.trim().strip_prefix("<!-- file: ") {
+            name = rest.strip_suffix(" -->").map(str::to_owned);
+        }
+        let Some(language) = line.trim_start().strip_prefix("```") else { continue };
+        let indentation = line.len() - line.trim_start().len();
+        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+        let text = inside.map(|line| line.get(indentation..).unwrap_or_default().to_owned() + "\n").collect();
+        found.push(Block { name: name.take(), language: language.to_owned(), text });
+    }
+    found
+}
+
+/// The texts between single backticks, outside fenced blocks.
+fn inline_code(page: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// The words of a text that are names of metrics of ours; names of recording rules, which hold a colon, are none.
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("fuelgauge_") && !word.contains(':'));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn each_metric_that_is_named_exists_and_each_that_exists_is_explained() {
+    let known: BTreeMap<_, _> =
+        fuelgauge::metrics::families().into_iter().map(|(name, kind, labels, _)| (name, (kind, labels))).collect();
+    for page in ["README.md", "dashboards/README.md", "dashboards/fuel.json", "dashboards/rules.yml"] {
+        for name in metric_names(&read(page)) {
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let exists = known.contains_key(name.as_str()) || family.is_some_and(|family| known.contains_key(family));
+            assert!(exists, "{page} names `{name}`");
+        }
+    }
+    let readme = read("README.md");
+    for (name, (kind, labels)) in known {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        let row = format!("| `{name}` | {} | {labels} | ", kind.as_str());
+        assert!(readme.contains(&row), "README.md lacks the row `{row}`");
+    }
+}
+
+/// Command lines that begin with `fuelgauge`, each up to a remark or to what the shell does next.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| {
+        let line = line.trim().trim_start_matches("$ ");
+        let line = line
+            .strip_prefix("cargo run --release -- ")
+            .map(|rest| format!("fuelgauge {rest}"))
+            .unwrap_or(line.to_owned());
+        line.starts_with("fuelgauge ").then_some(line)
+    });
+    let until_shell = |word: &&str| !matches!(*word, "#" | "&&" | "||");
+    lines
+        .map(|line| {
+            line.split(' ').filter(|word| !word.is_empty()).take_while(until_shell).map(str::to_owned).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn each_command_line_that_is_shown_is_understood() {
+    let readme = read("README.md");
+    let shells = blocks(&readme).into_iter().filter(|block| ["console", "sh"].contains(&block.language.as_str()));
+    let mut shown: Vec<Vec<String>> = shells
+        .flat_map(|block| match block.language.as_str() {
+            // Without the dollar it is what the command answers.
+            "console" => {
+                command_lines(&block.text.lines().filter(|l| l.starts_with("$ ")).collect::<Vec<_>>().join("\n"))
+            }
+            _ => command_lines(&block.text),
+        })
+        .collect();
+    assert!(shown.len() >= 10, "{shown:?}");
+    let mut commands = vec![Cli::command()];
+    while let Some(command) = commands.pop() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        shown.extend(help.lines().filter_map(|line| line.split_once(": ")).flat_map(|(_, line)| command_lines(line)));
+        commands.extend(command.get_subcommands().cloned());
+    }
+    let dockerfile = read("Dockerfile");
+    for instruction in ["CMD ", "HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD "] {
+        let line = dockerfile.lines().find_map(|line| line.strip_prefix(instruction)).expect(instruction);
+        let mut words: Vec<String> = serde_json::from_str(line).unwrap();
+        if words[0] != "fuelgauge" {
+            words.insert(0, "fuelgauge".to_owned());
+        }
+        shown.push(words);
+    }
+    for line in read("compose.yml").lines().filter_map(|line| line.split_once("command: ")) {
+        let words: Vec<String> = serde_json::from_str(line.1).unwrap();
+        shown.push([vec!["fuelgauge".to_owned()], words].concat());
+    }
+    for words in shown {
+        if let Err(error) = Cli::try_parse_from(&words) {
+            panic!("{}: {error}", words.join(" "));
+        }
+    }
+}
+
+#[test]
+fn the_table_of_commands_is_whole_and_names_no_other() {
+    let readme = read("README.md");
+    let command = Cli::command();
+    let visible: BTreeSet<&str> =
+        command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(|sub| sub.get_name()).collect();
+    for name in &visible {
+        assert!(readme.contains(&format!("| `fuelgauge {name}` |")), "README.md lacks the row of `fuelgauge {name}`");
+    }
+    for page in ["README.md", "dashboards/README.md", "CHANGELOG.md", "config/fuelgauge.yml", "config/minimal.yml"] {
+        let named = inline_code(&read(page)).into_iter().filter_map(|code| {
+            let name = code.strip_prefix("fuelgauge ")?.split(' ').next()?.to_owned();
+            name.chars().all(|c| c.is_ascii_lowercase() || c == '-').then_some(name)
+        });
+        for name in named {
+            assert!(visible.contains(name.as_str()), "{page} names `fuelgauge {name}`");
+        }
+    }
+}
+
+/// Every flag of every command, with its dashes.
+fn flags() -> BTreeSet<String> {
+    let mut flags = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
+    let mut commands = vec![Cli::command()];
+    while let Some(command) = commands.pop() {
+        flags.extend(command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+        commands.extend(command.get_subcommands().cloned());
+    }
+    flags
+}
+
+#[test]
+fn each_flag_that_is_named_exists() {
+    let flags = flags();
+    for page in ["README.md", "config/fuelgauge.yml", "config/prometheus.yml", "dashboards/README.md"] {
+        for code in
+            inline_code(&read(page)).iter().filter(|code| code.starts_with("--") || code.starts_with("fuelgauge "))
+        {
+            for word in code.split(' ').filter(|word| word.starts_with("--")) {
+                let name = word.split('=').next().unwrap();
+                assert!(flags.contains(name), "{page} names `{name}`");
+            }
+        }
+    }
+}
+
+/// The keys of a text of YAML; in `config/fuelgauge.yml` those that are switched off count too.
+fn keys(yaml: &str) -> BTreeSet<String> {
+    let words = yaml.lines().flat_map(|line| line.split([' ', '{', ',', '#', '-']));
+    let keys = words.filter_map(|word| word.strip_suffix(':'));
+    keys.filter(|key| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_configuration_key_that_is_named_exists() {
+    let known = keys(&read("config/fuelgauge.yml"));
+    let readme = read("README.md");
+    let is_key = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !word.is_empty();
+    let files = ["yml", "csv", "json", "db", "md", "toml"];
+    let mut named: Vec<String> = Vec::new();
+    for code in inline_code(&readme) {
+        let parts: Vec<&str> = code.split('.').collect();
+        let is_file = parts.last().is_some_and(|last| files.contains(last));
+        if parts.len() > 1 && !is_file && parts.iter().all(|part| is_key(part)) {
+            named.extend(parts.iter().map(|part| part.to_string()));
+        }
+    }
+    assert!(named.len() > 8, "{named:?}");
+    for block in blocks(&readme).iter().filter(|b| b.language == "yaml" && b.text.contains("accounts:")) {
+        named.extend(keys(&block.text));
+    }
+    for key in named {
+        assert!(known.contains(&key), "README.md names the key `{key}`, which config/fuelgauge.yml does not explain");
+    }
+}
+
+/// Every file of the project with one of these endings, by its path from the root.
+fn files(endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(ROOT)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && name != ".git" {
+                    folders.push(path);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                found.push(path.strip_prefix(ROOT).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The anchor that a heading gets: lower case, spaces to dashes, other signs away.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase().replace(' ', "-");
+    kept.chars().filter(|c| c.is_alphanumeric() || *c == '-' || *c == '_').collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut seen = 0;
+    for file in files(&[".md"]) {
+        let page = read(file.to_str().unwrap());
+        let folder = file.parent().unwrap();
+        for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (path, heading) =
+                target.split_once('#').map_or((target, None), |(path, heading)| (path, Some(heading)));
+            let linked = if path.is_empty() { file.clone() } else { folder.join(path) };
+            assert!(Path::new(ROOT).join(&linked).exists(), "{}: nothing at `{target}`", file.display());
+            if let Some(heading) = heading {
+                let text = read(linked.to_str().unwrap());
+                let headings =
+                    text.lines().filter_map(|line| line.strip_prefix('#')).map(|h| anchor(h.trim_start_matches('#')));
+                assert!(headings.into_iter().any(|h| h == heading), "{}: no heading `{target}`", file.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 8, "{seen} links");
+}
+
+#[test]
+fn the_shipped_configurations_load() {
+    for file in ["config/fuelgauge.yml", "config/minimal.yml"] {
+        if let Err(error) = Config::load(&Path::new(ROOT).join(file)) {
+            panic!("{error:#}");
+        }
+    }
+}
+
+/// The README's named examples as files in a folder.
+fn examples() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = BTreeSet::new();
+    for block in blocks(&read("README.md")) {
+        if let Some(name) = block.name {
+            std::fs::write(folder.path().join(&name), block.text).unwrap();
+            assert!(names.insert(name.clone()), "two examples are called `{name}`");
+        }
+    }
+    folder
+}
+
+#[test]
+fn the_mapping_of_the_readme_prints_what_it_says() {
+    let folder = examples();
+    let readme = read("README.md");
+    for (mapping, kind, response, expected) in [
+        ("first.yml", EndpointKind::Balance, "credits.json", 1),
+        ("example.yml", EndpointKind::Balance, "credits.json", 1),
+        ("example.yml", EndpointKind::Charges, "jobs.json", 2),
+    ] {
+        let mapping = Mapping::load(&folder.path().join(mapping)).unwrap();
+        let response = std::fs::read(folder.path().join(response)).unwrap();
+        let records = mapping.records(kind, &response).unwrap();
+        assert_eq!(records.len(), expected);
+        for record in records {
+            assert!(readme.contains(&format!("\n{record}\n")), "README.md does not show `{record}`");
+        }
+    }
+    let mapping = Mapping::load(&folder.path().join("example.yml")).unwrap();
+    let credits = std::fs::read(folder.path().join("credits.json")).unwrap();
+    let plan = mapping.records(EndpointKind::Plan, &credits).unwrap();
+    assert_eq!(plan[0].to_string(), "allowance=4000  resets_at=2026-12-01T00:00:00Z");
+    let jobs = std::fs::read(folder.path().join("jobs.json")).unwrap();
+    let error = mapping.records(EndpointKind::Balance, &jobs).unwrap_err();
+    assert!(readme.contains(&format!("\nfuelgauge: {error}\n")), "README.md does not show `{error}`");
+}
+
+#[tokio::test]
+async fn the_history_of_the_readme_is_imported() {
+    let folder = examples();
+    let config = Config::load(&folder.path().join("keter.yml")).unwrap();
+    let store = fuelgauge::store::Store::open(&folder.path().join("ledger.db")).await.unwrap();
+    let account = config.accounts[0].name.clone();
+    store.open_account(&account, [7; 16]).await.unwrap();
+    let draws = config.teams[0].draws.clone();
+    let now: jiff::Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+    let path = folder.path().join("charges.csv");
+    let import = || fuelgauge::import::import_file(&store, &account, &draws, &path, None, now, |_| ());
+    for (new, known) in [(4, 0), (0, 4)] {
+        let done = import().await.unwrap();
+        assert_eq!((done.read, done.new, done.known, done.rejected), (4, new, known, 0), "{:?}", done.rejections);
+    }
+    // 4,000 less 60, 180 and 180 that failed without coming back.
+    let facts = store.load_account(&account, &draws, None, now).await.unwrap();
+    let spent = facts.teams[&Some(draws[0].key.team.clone())].spent;
+    assert_eq!(spent, fuelgauge::domain::Credits::from_whole(420));
+    let readme = read("README.md");
+    assert!(readme.contains("4 rows read: 4 new, 0 known, 0 rejected") && readme.contains("  3 580  "));
+}
+
+#[test]
+fn no_file_names_a_machine() {
+    // Put together here, so that this file does not name them itself.
+    let folders = ["home", "root", "tmp", "work", "Users"].map(|folder| format!("/{folder}/"));
+    let endings =
+        [".md", ".rs", ".yml", ".toml", ".json", ".html", ".css", ".txt", ".sql", "Dockerfile", "test", "run"];
+    for file in files(&endings) {
+        let Ok(text) = std::fs::read_to_string(Path::new(ROOT).join(&file)) else { continue };
+        for folder in &folders {
+            let line = text.lines().find(|line| line.contains(folder.as_str()));
+            assert!(line.is_none(), "{} names a path of one machine: {}", file.display(), line.unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_changelog_knows_this_version() {
+    let heading = format!("## {} / ", env!("CARGO_PKG_VERSION"));
+    assert!(read("CHANGELOG.md").lines().any(|line| line.starts_with(&heading)), "CHANGELOG.md lacks `{heading}…`");
+}
+
+#[test]
+fn the_image_is_built_from_files_that_exist() {
+    let dockerfile = read("Dockerfile");
+    let mut copied = BTreeSet::new();
+    for line in
+        dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"))
+    {
+        let words: Vec<&str> = line.split(' ').collect();
+        for source in &words[..words.len() - 1] {
+            assert!(Path::new(ROOT).join(source).exists(), "Dockerfile copies `{source}`");
+            copied.insert(source.to_string());
+        }
+    }
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "config"] {
+        assert!(copied.contains(needed), "Dockerfile does not copy `{needed}`");
+    }
+    // What the sources take in at compile time is copied as well.
+    for file in files(&[".rs"]).into_iter().filter(|file| file.starts_with("src")) {
+        for part in read(file.to_str().unwrap()).split("include_str!(\"").skip(1) {
+            let path = Path::new(ROOT).join(file.parent().unwrap()).join(part.split('"').next().unwrap());
+            let path = path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            let top = path.strip_prefix(Path::new(ROOT).canonicalize().unwrap()).unwrap().iter().next().unwrap();
+            assert!(copied.contains(top.to_str().unwrap()), "Dockerfile does not copy `{}`", path.display());
+        }
+    }
+    if read("Cargo.toml").contains("[[bench]]") {
+        assert!(dockerfile.contains("touch \"benches/$bench.rs\""), "Cargo refuses a manifest whose bench is missing");
+    }
+}
+
+#[test]
+fn what_compose_mounts_exists_and_is_well_formed() {
+    let yaml = |path: &str| -> serde_json::Value {
+        serde_saphyr::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let compose = yaml("compose.yml");
+    let volumes: BTreeSet<&String> = compose["volumes"].as_object().unwrap().keys().collect();
+    let mut mounted = 0;
+    for (service, settings) in compose["services"].as_object().unwrap() {
+        for mount in settings["volumes"].as_array().unwrap() {
+            let source = mount.as_str().unwrap().split(':').next().unwrap().to_owned();
+            if let Some(path) = source.strip_prefix("./") {
+                assert!(Path::new(ROOT).join(path).exists(), "{service} mounts `{source}`");
+                mounted += 1;
+            } else {
+                assert!(volumes.contains(&source), "{service} mounts the volume `{source}`, which is not declared");
+            }
+        }
+    }
+    assert!(mounted >= 6, "{mounted}");
+    let source = &yaml("dashboards/compose/datasource.yml")["datasources"][0];
+    assert_eq!((source["type"].as_str(), source["url"].as_str()), (Some("prometheus"), Some("http://prometheus:9090")));
+    let folder =
+        yaml("dashboards/compose/dashboards.yml")["providers"][0]["options"]["path"].as_str().unwrap().to_owned();
+    let grafana = compose["services"]["grafana"].to_string();
+    assert!(grafana.contains(&format!("./dashboards/fuel.json:{folder}/fuel.json")), "{grafana}");
+    let scrape = yaml("dashboards/compose/prometheus.yml")["scrape_configs"][0].to_string();
+    assert!(scrape.contains("fuelgauge:9780"), "{scrape}");
+}
