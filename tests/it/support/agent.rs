@@ -149,6 +149,7 @@ impl TestAgent {
             Mailer::with_limits(email, self.relay_limits),
             Arc::clone(&self.shared.clock),
             self.shared.metrics.agent.clone(),
+            self.shared.published.clone(),
             Arc::clone(&self.shared.outbox_filled),
         );
         outbox.deliver_once().await.unwrap()
