@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Assessor;
 use crate::domain::forecast::{PriorUse, UsageState};
 use crate::domain::{DrawKey, HourlyUse, PlanPeriod};
-use crate::store::StoreError;
+use crate::store::{Changes, StoreError};
 
 /// So many hours before the present are read anew at each assessment, because charges come late; older ones are read
 /// anew only when the ledger says that they changed.
@@ -47,8 +47,11 @@ impl Assessor {
     ) -> Result<Usage, StoreError> {
         let running_hour = now.as_second().div_euclid(3600);
         let kept = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).cloned();
-        let last_entry = kept.as_ref().map_or(0, |kept| kept.last_entry);
-        let changes = self.store.changes_since(&key.account, last_entry).await?;
+        let changes = match &kept {
+            Some(kept) => self.store.changes_since(&key.account, kept.last_entry).await?,
+            // All of it is read anyway.
+            None => Changes { last_entry: self.store.last_entry(&key.account).await?, earliest_hour: None },
+        };
         let still_holds = |kept: &Kept| {
             kept.period_start == period.map(|period| period.start)
                 && kept.closed_before <= running_hour

@@ -17,7 +17,7 @@ pub struct Changes {
 }
 
 impl Store {
-    /// What was added since entry `after`, by whichever process.
+    /// What was added since entry `after`, by whichever process. Cheap as long as that is little.
     ///
     /// # Errors
     /// The account was not opened, or the ledger cannot be read.
@@ -33,6 +33,21 @@ impl Store {
             .await
             .map_err(|error| self.explain(error))?;
         Ok(Changes { last_entry: last.unwrap_or(after), earliest_hour: earliest.map(|at| at.div_euclid(HOUR_MILLIS)) })
+    }
+
+    /// The last entry of an account; 0 in an empty ledger.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn last_entry(&self, account: &AccountName) -> Result<i64, StoreError> {
+        let id = self.account_id(account)?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM entries WHERE account_id = $1 ORDER BY id DESC LIMIT 1")
+                .bind(id)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(|error| self.explain(error))?;
+        Ok(found.unwrap_or(0))
     }
 
     /// When a collector of an account last succeeded.
