@@ -1,8 +1,10 @@
 //! Everything that crosses a boundary, in one test binary.
 
 mod bad_days;
+mod daemon;
 mod dashboards;
 mod docs;
 mod map;
+mod secrets;
 mod story;
 mod support;

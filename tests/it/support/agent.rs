@@ -72,9 +72,8 @@ impl TestAgent {
         let world = Arc::new(Mutex::new(setup.world.clone()));
         let platform = Platform::start(world, Arc::clone(&platform_clock) as Arc<dyn Clock>).await.unwrap();
         let base_url = setup.base_url.clone().unwrap_or_else(|| platform.base_url());
-        let text = configuration(folder.path(), &setup, &base_url, catcher.local_addr().port());
-        let file = folder.path().join("fuelgauge.yml");
-        std::fs::write(&file, text).unwrap();
+        let relay = format!("{{host: 127.0.0.1, port: {}, security: none}}", catcher.local_addr().port());
+        let file = write_configuration(folder.path(), &setup, &base_url, &relay);
         let config = Config::load(&file).unwrap();
         let (shared, agent, url, server) = open(&config, &clock).await;
         let relay_limits = TimeLimits::default();
@@ -190,7 +189,7 @@ impl TestAgent {
 
     /// The ledger's file.
     pub fn ledger(&self) -> PathBuf {
-        self.folder.path().join("fuelgauge.db")
+        self.folder.path().join("ledger/fuelgauge.db")
     }
 }
 
@@ -226,8 +225,9 @@ fn manual_clock(now: Timestamp) -> Arc<ManualClock> {
     Arc::new(ManualClock::new(now))
 }
 
-/// The configuration of the watched accounts. JSON's strings are YAML's too, whatever is in them.
-fn configuration(folder: &Path, setup: &Setup, base_url: &str, relay_port: u16) -> String {
+/// Writes the configuration of the watched accounts with its key files into a folder, and makes `ledger` in it. JSON's
+/// strings are YAML's too, whatever is in them.
+pub fn write_configuration(folder: &Path, setup: &Setup, base_url: &str, relay: &str) -> PathBuf {
     let quoted = |text: &str| serde_json::to_string(text).unwrap();
     let platform = if setup.has_short_pages { short_pages(folder) } else { "meshy".to_owned() };
     let (mut accounts, mut teams) = (String::new(), String::new());
@@ -253,12 +253,15 @@ fn configuration(folder: &Path, setup: &Setup, base_url: &str, relay_port: u16) 
             quoted(name),
         );
     }
-    format!(
-        "storage: \"sqlite:{}/fuelgauge.db\"\naccounts:\n{accounts}teams:\n{teams}email:\n  from: \
-         fuelgauge@studio.example\n  relay: {{host: 127.0.0.1, port: {relay_port}, security: none}}\n\
-         web: {{external_url: \"https://fuelgauge.studio.example\"}}\n",
+    let text = format!(
+        "storage: \"sqlite:{}/ledger/fuelgauge.db\"\naccounts:\n{accounts}teams:\n{teams}email:\n  from: \
+         fuelgauge@studio.example\n  relay: {relay}\nweb: {{external_url: \"https://fuelgauge.studio.example\"}}\n",
         folder.display()
-    )
+    );
+    std::fs::create_dir_all(folder.join("ledger")).unwrap();
+    let file = folder.join("fuelgauge.yml");
+    std::fs::write(&file, text).unwrap();
+    file
 }
 
 /// A copy of the shipped mapping that reads lists in pages of ten.
