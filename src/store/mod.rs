@@ -119,7 +119,17 @@ impl Store {
     /// Takes the write lock at once: a transaction that only turned into a writer later would fail without waiting if
     /// another process wrote in between.
     async fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.explain(error))
+        let begun = match self.writer.begin_with(TAKE_WRITE_LOCK).await {
+            // On a full disk SQLite ends a transaction by itself, and the driver goes on counting it as open. No further
+            // one can begin on such a connection; a new one goes on where the last commit left the ledger.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let spoilt = self.writer.acquire().await.map_err(|error| self.explain(error))?;
+                spoilt.close().await.map_err(|error| self.explain(error))?;
+                self.writer.begin_with(TAKE_WRITE_LOCK).await
+            }
+            begun => begun,
+        };
+        begun.map_err(|error| self.explain(error))
     }
 
     async fn commit(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
@@ -130,6 +140,9 @@ impl Store {
         StoreError::from_database(error, &self.path)
     }
 }
+
+/// Begins a transaction that may write from its first statement on.
+const TAKE_WRITE_LOCK: &str = "BEGIN IMMEDIATE";
 
 /// The team column of a charge that belongs to no team.
 const NO_TEAM: &str = "";
