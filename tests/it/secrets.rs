@@ -71,10 +71,12 @@ impl Listener {
         self.heard.push((what.to_owned(), said.into()));
     }
 
-    fn run(&mut self, config: &Path, arguments: &[&str]) {
+    /// Says whether it went well.
+    fn run(&mut self, config: &Path, arguments: &[&str]) -> bool {
         let output = run(config, arguments);
         self.hear(&format!("{arguments:?} stdout"), output.stdout);
         self.hear(&format!("{arguments:?} stderr"), output.stderr);
+        output.status.success()
     }
 
     async fn serve(&mut self, daemon: &Daemon) {
@@ -129,7 +131,7 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
         &["status", "--format", "json"],
         &["send-test-mail", "lead@studio.example", "--log.level=trace"],
     ] {
-        listener.run(&config, arguments);
+        assert!(listener.run(&config, arguments), "{arguments:?}");
     }
     let daemon = Daemon::serve(&config).await;
     daemon.wait_for("fuelgauge_charged_credits_total", &[("account", STUDIO)], |value| value == 3_600.0).await;
@@ -152,9 +154,13 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     catcher.set_script(Script { faults: vec![(At::Auth, echo)], login, tls: encrypted() });
     let setup = Setup::watching(STUDIO, calm_studio(now), now);
     let config = write_configuration(folder.path(), &setup, &stub.url, &relay);
-    listener.run(&config, &["poll", "--log.level=trace"]);
-    listener.run(&config, &["poll", "--format", "json"]);
-    listener.run(&config, &["send-test-mail", "lead@studio.example", "--log.level=trace"]);
+    for arguments in [
+        ["poll", "--log.level=trace"].as_slice(),
+        &["poll", "--format", "json"],
+        &["send-test-mail", "lead@studio.example", "--log.level=trace"],
+    ] {
+        assert!(!listener.run(&config, arguments), "{arguments:?}");
+    }
     let daemon = Daemon::serve(&config).await;
     daemon.wait_for("fuelgauge_source_up", &[("account", STUDIO)], |value| value == 0.0).await;
     eventually("the failure in the log", async || daemon.log().contains("could not read balance").then_some(())).await;
@@ -165,7 +171,7 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     for key in [format!("{STUDIO_KEY}\nsecond line"), format!("{STUDIO_KEY}\u{e9}")] {
         write_secret(&folder.path().join("studio.key"), &key);
         listener.run(&config, &["check"]);
-        listener.run(&config, &["poll", "--log.level=trace"]);
+        assert!(!listener.run(&config, &["poll", "--log.level=trace"]), "{key:?}");
     }
     listener.keep(folder.path());
 

@@ -11,7 +11,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_fuelgauge");
 /// Runs a command to its end. To be called where the runtime has threads to spare: servers of the test answer meanwhile.
 pub fn run(config: &Path, arguments: &[&str]) -> Output {
     let (command, rest) = arguments.split_first().unwrap();
-    Command::new(PROGRAM).arg(command).arg("--config.file").arg(config).args(rest).output().unwrap()
+    let output = Command::new(PROGRAM).arg(command).arg("--config.file").arg(config).args(rest).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+    output
 }
 
 /// A running `serve`.
