@@ -174,7 +174,9 @@ impl Narrator<'_> {
     }
 
     fn tell_changes(&mut self, snapshot: &Snapshot) {
-        for draw in snapshot.accounts.iter().flat_map(|account| &account.draws) {
+        // There is nothing to tell of a team before its first poll.
+        let draws = snapshot.accounts.iter().flat_map(|account| &account.draws).filter(|draw| draw.fuel.is_some());
+        for draw in draws {
             let now = Seen {
                 stage: draw.firing().map(|(_, stage)| stage).max(),
                 left: draw.fuel.as_ref().map(|fuel| fuel.left),
