@@ -21,7 +21,7 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
     let mut failed = false;
     let mut answers = Vec::new();
     if flags.accounts.is_empty() && accounts.iter().all(|account| account.provider.is_none()) {
-        eprintln!("no account is polled: each lives on import and push");
+        eprintln!("no account is polled: each lives on import");
     }
     for account in accounts {
         let polled = match flags.dry_run {
@@ -29,7 +29,7 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
             false => agent.poller.poll_once(account, None).await?,
         };
         match polled {
-            None if flags.format == OutputFormat::Table => {
+            None if !flags.accounts.is_empty() => {
                 eprintln!("account `{}` is not polled: it lives on import", account.config.name);
             }
             None => {}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::{CommandFactory, Parser};
 use fuelgauge::cli::Cli;
@@ -291,53 +292,55 @@ fn examples() -> tempfile::TempDir {
     folder
 }
 
-#[test]
-fn the_mapping_of_the_readme_prints_what_it_says() {
-    let folder = examples();
-    let readme = read("README.md");
-    for (mapping, kind, response, expected) in [
-        ("first.yml", EndpointKind::Balance, "credits.json", 1),
-        ("example.yml", EndpointKind::Balance, "credits.json", 1),
-        ("example.yml", EndpointKind::Charges, "jobs.json", 2),
-    ] {
-        let mapping = Mapping::load(&folder.path().join(mapping)).unwrap();
-        let response = std::fs::read(folder.path().join(response)).unwrap();
-        let records = mapping.records(kind, &response).unwrap();
-        assert_eq!(records.len(), expected);
-        for record in records {
-            assert!(readme.contains(&format!("\n{record}\n")), "README.md does not show `{record}`");
-        }
-    }
-    let mapping = Mapping::load(&folder.path().join("example.yml")).unwrap();
-    let credits = std::fs::read(folder.path().join("credits.json")).unwrap();
-    let plan = mapping.records(EndpointKind::Plan, &credits).unwrap();
-    assert_eq!(plan[0].to_string(), "allowance=4000  resets_at=2026-12-01T00:00:00Z");
-    let jobs = std::fs::read(folder.path().join("jobs.json")).unwrap();
-    let error = mapping.records(EndpointKind::Balance, &jobs).unwrap_err();
-    assert!(readme.contains(&format!("\nfuelgauge: {error}\n")), "README.md does not show `{error}`");
+/// Runs a command line of a page in a folder, and returns what it printed, without what ends a line with blanks.
+fn run(line: &str, folder: &Path) -> String {
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_fuelgauge")).args(words).current_dir(folder).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8(text).unwrap().lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-#[tokio::test]
-async fn the_history_of_the_readme_is_imported() {
+#[test]
+fn the_commands_of_the_readme_answer_what_it_shows() {
     let folder = examples();
-    let config = Config::load(&folder.path().join("keter.yml")).unwrap();
-    let store = fuelgauge::store::Store::open(&folder.path().join("ledger.db")).await.unwrap();
-    let account = config.accounts[0].name.clone();
-    store.open_account(&account, [7; 16]).await.unwrap();
-    let draws = config.teams[0].draws.clone();
-    let now: jiff::Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-    let path = folder.path().join("charges.csv");
-    let import = || fuelgauge::import::import_file(&store, &account, &draws, &path, None, now, |_| ());
-    for (new, known) in [(4, 0), (0, 4)] {
-        let done = import().await.unwrap();
-        assert_eq!((done.read, done.new, done.known, done.rejected), (4, new, known, 0), "{:?}", done.rejections);
+    let mut answered = 0;
+    for block in blocks(&read("README.md")).iter().filter(|block| block.language == "console") {
+        let mut shown: Vec<(&str, String)> = Vec::new();
+        for line in block.text.lines() {
+            match (line.strip_prefix("$ "), shown.last_mut()) {
+                (Some(command), _) => shown.push((command, String::new())),
+                (None, Some((_, answer))) => *answer += &format!("{}\n", line.trim_end()),
+                (None, None) => panic!("an answer without a question: {line}"),
+            }
+        }
+        for (command, expected) in shown {
+            let answer = match command.split(' ').nth(1) {
+                Some("mapping" | "import") => run(command, folder.path()),
+                // Its answer depends on the day: what was left and the names of the columns do not.
+                Some("status") => {
+                    let answer = run(command, folder.path());
+                    let columns = |text: &str| -> Vec<String> {
+                        let words = text.lines().next().unwrap().split("  ").map(|word| word.trim().to_owned());
+                        words.filter(|word| !word.is_empty()).collect()
+                    };
+                    assert_eq!(columns(&answer), columns(&expected), "{command}");
+                    assert!(answer.contains("  keter    3,5") || answer.contains("  keter    4,000"), "{answer}");
+                    continue;
+                }
+                _ => continue,
+            };
+            assert_eq!(answer, expected, "{command}");
+            answered += 1;
+        }
     }
-    // 4,000 less 60, 180 and 180 that failed without coming back.
-    let facts = store.load_account(&account, &draws, None, now).await.unwrap();
-    let spent = facts.teams[&Some(draws[0].key.team.clone())].spent;
-    assert_eq!(spent, fuelgauge::domain::Credits::from_whole(420));
-    let readme = read("README.md");
-    assert!(readme.contains("4 rows read: 4 new, 0 known, 0 rejected") && readme.contains("  3 580  "));
+    assert_eq!(answered, 4);
+    // The plan of the same answer, and that the first, shorter mapping is one.
+    let credits = std::fs::read(folder.path().join("credits.json")).unwrap();
+    let mapping = |name: &str| Mapping::load(&folder.path().join(name)).unwrap();
+    let plan = mapping("example.yml").records(EndpointKind::Plan, &credits).unwrap();
+    assert_eq!(plan[0].to_string(), "allowance=4000  resets_at=2026-12-01T00:00:00Z");
+    let balance = mapping("first.yml").records(EndpointKind::Balance, &credits).unwrap();
+    assert_eq!(balance[0].to_string(), "available=2310.5");
 }
 
 #[test]
