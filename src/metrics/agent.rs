@@ -5,6 +5,10 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 use super::families::Agent;
 use crate::domain::Collector;
 
+/// The values of `operation` in `fuelgauge_store_failures_total`: exported as 0 before the first failure, so that a rate
+/// sees it.
+pub const STORE_OPERATIONS: [&str; 3] = ["append", "assess", "outbox"];
+
 /// Counters that this process bumps.
 #[derive(Clone, Debug)]
 pub struct AgentMetrics {
@@ -52,6 +56,10 @@ impl AgentMetrics {
         let next_run = Agent::SchedulerNextRun.family();
         let scheduler_next_run = IntGaugeVec::new(Opts::new(next_run.name, next_run.help), next_run.labels)?;
         registry.register(Box::new(scheduler_next_run.clone()))?;
+        let store_failures = counter(Agent::StoreFailures)?;
+        for operation in STORE_OPERATIONS {
+            let _ = store_failures.get_metric_with_label_values(&[operation]);
+        }
         let web_failures = IntCounter::new(Agent::WebFailures.family().name, Agent::WebFailures.family().help)?;
         registry.register(Box::new(web_failures.clone()))?;
         Ok(AgentMetrics {
@@ -62,7 +70,7 @@ impl AgentMetrics {
             scheduler_runs: counter(Agent::SchedulerRuns)?,
             scheduler_missed_runs: counter(Agent::SchedulerMissedRuns)?,
             scheduler_next_run,
-            store_failures: counter(Agent::StoreFailures)?,
+            store_failures,
             config_last_reload_successful: gauge(Agent::ConfigLastReloadSuccessful)?,
             config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,
             web_failures,
