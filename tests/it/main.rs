@@ -1,6 +1,8 @@
 //! Everything that crosses a boundary, in one test binary.
 
 mod bad_days;
+mod commands;
+mod crash;
 mod daemon;
 mod dashboards;
 mod docs;
@@ -8,3 +10,4 @@ mod map;
 mod secrets;
 mod story;
 mod support;
+mod whole_program;

@@ -41,7 +41,9 @@ pub struct Ended {
 impl Studio {
     pub fn new() -> Studio {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("config")).unwrap();
+        for name in ["config", "tmp"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
         Studio { folder }
     }
 
@@ -62,6 +64,12 @@ impl Studio {
         path
     }
 
+    /// The names of what commands have left among the temporary files.
+    pub fn left_in_temporary_folder(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.path().join("tmp")).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     pub fn configure(&self, text: &str) {
         self.write("config/fuelgauge.yml", text);
     }
@@ -70,7 +78,7 @@ impl Studio {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fuelgauge"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).kill_on_drop(true);
         // A machine that traces every panic must not change what people read.
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
+        command.env("TMPDIR", self.path().join("tmp")).env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
         command
     }
 
@@ -100,7 +108,8 @@ impl Studio {
             agent.running.expect_alive();
             let log = agent.running.stderr();
             let (_, rest) = log.split_once("listening on ")?;
-            rest.split_once("/\"").or(rest.split_once("/\n")).map(|(url, _)| url.trim_end_matches('"').to_owned())
+            let (url, _) = rest.split_once(char::is_whitespace)?;
+            Some(url.trim_end_matches('/').to_owned())
         })
         .await;
         agent
@@ -147,7 +156,8 @@ impl Running {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
-    fn expect_alive(&mut self) {
+    /// An end that nobody asked for fails the test at once, with its reason.
+    pub fn expect_alive(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("ended with {status}:\n{}", self.stderr());
         }

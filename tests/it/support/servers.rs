@@ -123,7 +123,10 @@ impl Certificates {
 
 /// A real Postfix with a configuration folder of its own, delivering into Maildirs. Only root may start one.
 pub struct Postfix {
+    /// STARTTLS is offered here.
     pub port: u16,
+    /// TLS from the first byte here.
+    pub implicit_tls_port: u16,
     pub certificates: Certificates,
     folder: TempDir,
 }
@@ -138,7 +141,7 @@ impl Postfix {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         let certificates = Certificates::for_localhost(root);
-        let port = free_port();
+        let (port, implicit_tls_port) = (free_port(), free_port());
         let maps: Vec<String> =
             local_parts.iter().map(|local| format!("{{{local}@studio.example={local}/}}")).collect();
         let path = root.display();
@@ -162,6 +165,8 @@ impl Postfix {
         .unwrap();
         let mut services = std::fs::File::create(root.join("etc/master.cf")).unwrap();
         writeln!(services, "127.0.0.1:{port} inet n - n - - smtpd").unwrap();
+        let wrapped = "smtpd -o smtpd_tls_wrappermode=yes";
+        writeln!(services, "127.0.0.1:{implicit_tls_port} inet n - n - - {wrapped}").unwrap();
         for line in [
             "pickup unix n - n 60 1 pickup",
             "cleanup unix n - n - 0 cleanup",
@@ -187,7 +192,7 @@ impl Postfix {
         run("chown", &["postfix", &root.join("data").display().to_string()]);
         run("chown", &["nobody", &root.join("mail").display().to_string()]);
         run("postfix", &["-c", &root.join("etc").display().to_string(), "start"]);
-        let postfix = Postfix { port, certificates, folder };
+        let postfix = Postfix { port, implicit_tls_port, certificates, folder };
         eventually("Postfix to listen", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
         postfix
     }

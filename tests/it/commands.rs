@@ -1,0 +1,388 @@
+//! Each command as a person runs it: what it prints where, and the exit code.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fuelgauge::clock::SystemClock;
+use fuelgauge::demo::catcher::{Act, At, Catcher, Script};
+use fuelgauge::demo::platform::{Endpoint, Fault, HOT, Platform, STEADY, World};
+use fuelgauge::domain::Credits;
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use crate::support::get;
+use crate::support::program::Studio;
+use crate::support::servers::eventually;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[tokio::test]
+async fn each_command_explains_itself_with_an_example() {
+    let studio = Studio::new();
+    for command in
+        ["demo", "serve", "check", "poll", "status", "estimate", "import", "send-test-mail", "mapping", "mapping test"]
+    {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = studio.run(&words).await.expect(0).out;
+        assert!(help.contains(&format!("\nExample: fuelgauge {command}")), "{help}");
+    }
+    let help = studio.run(&["--help"]).await.expect(0).out;
+    assert!(help.contains("fuelgauge demo"), "{help}");
+    assert!(studio.run(&["--version"]).await.expect(0).out.starts_with("fuelgauge 0."));
+    studio.run(&[]).await.expect(2).says(&["Usage: fuelgauge"]);
+    studio.run(&["stauts"]).await.expect(2).says(&["stauts", "status"]);
+    studio.run(&["status", "--at", "yesterday"]).await.expect(2).says(&["yesterday", "such as `2026-11-23T09:00:00Z`"]);
+    studio.run(&["status", "--log.level=loud"]).await.expect(2).says(&["loud", "hint: "]);
+}
+
+#[tokio::test]
+async fn check_says_what_will_happen_or_what_is_wrong() {
+    let studio = Studio::new();
+    let check = async |file: &str| studio.run(&["check", &format!("--config.file={ROOT}/{file}")]).await;
+    for file in ["config/fuelgauge.yml", "config/minimal.yml"] {
+        let ended = check(file).await.expect(0);
+        assert!(ended.out.contains("next reset of the plan: 2") && ended.out.contains("fine"), "{}", ended.out);
+        assert_eq!(ended.err, "");
+    }
+    for (file, parts) in [
+        ("many_mistakes.yml", ["many_mistakes.yml:2:1: unknown key `acounts`", "hint: did you mean `accounts`?"]),
+        ("cron_with_four_fields.yml", ["cron_with_four_fields.yml:4:15", "hint: minute hour day-of-month"]),
+        ("unreadable_secret.yml", ["unreadable_secret.yml:4:19", "hint: relative paths begin"]),
+        ("unknown_platform.yml", ["unknown_platform.yml:3:15", "hint: did you mean `meshy`?"]),
+        ("not_yaml.yml", ["not_yaml.yml:1:11", "no YAML"]),
+    ] {
+        let ended = check(&format!("tests/fixtures/config/{file}")).await.expect(2).says(&parts);
+        assert_eq!(ended.out, "", "{file}");
+    }
+    studio.run(&["check"]).await.expect(2).says(&["config/fuelgauge.yml", "hint: ", "fuelgauge demo"]);
+    assert!(!studio.ledger().exists(), "a check makes no ledger");
+}
+
+/// Two teams on a simulated platform: one that is fine, and one with `hot_credits` left.
+async fn platform(hot_credits: i64) -> Platform {
+    let mut world = World::demo(1, Timestamp::now());
+    world.forget_planned_top_ups(HOT.name).unwrap();
+    world.set_balance(HOT.name, Credits::from_whole(hot_credits), Credits::ZERO).unwrap();
+    Platform::start(Arc::new(Mutex::new(world)), Arc::new(SystemClock)).await.unwrap()
+}
+
+fn on_platform(studio: &Studio, platform: &Platform, teams: &[fuelgauge::demo::platform::DemoTeam]) {
+    let (mut accounts, mut people) = (String::from("accounts:\n"), String::from("teams:\n"));
+    for team in teams {
+        studio.write(&format!("config/secrets/{}", team.name), team.api_key);
+        let world = platform.world();
+        let reset = world.account(team.name).unwrap().setup().reset.clone().unwrap();
+        accounts += &format!(
+            "  - {{name: {name}, platform: meshy, base_url: \"{url}\", api_key_file: secrets/{name}, \
+             timezone: Europe/Berlin, plan: {{anchor: {{day: {day}}}}}}}\n",
+            name = team.name,
+            url = platform.base_url(),
+            day = reset.day,
+        );
+        people += &format!("  - {{name: {0}, account: {0}, roles: {{lead: [lead@studio.example]}}}}\n", team.name);
+    }
+    studio.configure(&(accounts + &people));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polling_asking_and_estimating_by_hand() {
+    let platform = platform(300).await;
+    let studio = Studio::new();
+    on_platform(&studio, &platform, &[STEADY, HOT]);
+    for command in [vec!["status"], vec!["estimate", "--team", HOT.name, "--task", "text-to-3d"]] {
+        studio.run(&command).await.expect(1).says(&["there is no ledger at `fuelgauge.db`", "hint: "]);
+    }
+
+    let dry = studio.run(&["poll", HOT.name, "--dry-run"]).await.expect(0);
+    assert!(dry.out.contains("300 credits left") && dry.out.contains("kept nothing"), "{}", dry.out);
+    assert!(!dry.out.contains(STEADY.name), "{}", dry.out);
+    let nothing = studio.run(&["status", "--format=json"]).await.expect(0).json();
+    assert_eq!(nothing[0]["balance_credits"], serde_json::Value::Null, "a dry run keeps nothing: {nothing}");
+    assert_eq!(studio.run(&["status", "--check"]).await.expect(0).out.matches("never read").count(), 2);
+
+    let first = studio.run(&["poll"]).await.expect(0);
+    assert!(first.out.contains("kept: ") && first.out.contains(STEADY.name), "{}", first.out);
+    let again = studio.run(&["poll", HOT.name, "--format=json", "--log.level=debug"]).await.expect(0);
+    assert!(again.err.contains("DEBUG"), "logs go to standard error: {}", again.err);
+    let again = again.json();
+    assert_eq!((again[0]["account"].as_str(), again[0]["new_tasks"].as_u64()), (Some(HOT.name), Some(0)), "{again}");
+
+    let table = studio.run(&["status"]).await.expect(0).out;
+    assert!(table.starts_with(" TEAM") && table.lines().count() == 3 && !table.contains('\u{1b}'), "{table}");
+    studio.run(&["status", "--check"]).await.expect(3);
+    let lines = studio.run(&["status", "--format=json", "--check"]).await.expect(3).json();
+    let risks: Vec<_> = lines.as_array().unwrap().iter().map(|line| line["at_risk"].as_bool().unwrap()).collect();
+    assert_eq!(risks, [false, true], "{lines}");
+    on_platform(&studio, &platform, &[STEADY]);
+    studio.run(&["status", "--check"]).await.expect(0);
+
+    estimates(&studio).await;
+
+    studio
+        .run(&["poll", "nobody"])
+        .await
+        .expect(2)
+        .says(&["no account `nobody`", "expected one of: `environment-art`"]);
+    platform.set_fault(Endpoint::Balance, Fault::Status { status: 503, retry_after: None });
+    let failed = studio.run(&["poll"]).await.expect(1);
+    assert!(failed.out.contains("failed (server_error)") && failed.out.contains("kept: "), "{}", failed.out);
+    platform.clear_faults();
+    studio.write(&format!("config/secrets/{}", STEADY.name), "msy_wrong_key_9876543210");
+    let failed = studio.run(&["poll"]).await.expect(1);
+    assert!(failed.out.contains("failed (unauthorized)"), "{}", failed.out);
+    assert!(!(failed.out + &failed.err).contains("9876543210"), "a key is never shown");
+}
+
+async fn estimates(studio: &Studio) {
+    let ask = ["estimate", "--team", STEADY.name, "--task", "text-to-3d", "--count", "10"];
+    let table = studio.run(&ask).await.expect(0).out;
+    for part in ["10 × text-to-3d", "the whole job", "one text-to-3d-preview", "attempts for each asset", "would last."]
+    {
+        assert!(table.contains(part), "{part}:\n{table}");
+    }
+    let mut before = 0.0;
+    for variants in ["1", "2", "4", "8"] {
+        let words: Vec<&str> = ask.iter().copied().chain(["--format=json", "--variants", variants]).collect();
+        let answer = studio.run(&words).await.expect(0).json();
+        let cost: f64 = answer["cost_credits"]["p90"].as_str().unwrap().parse().unwrap();
+        assert!(cost > before, "{variants} variants: {cost} after {before}");
+        before = cost;
+    }
+    let too_much = ["--count", "2000", "--check"];
+    let words: Vec<&str> = ask[..5].iter().copied().chain(too_much).collect();
+    assert!(studio.run(&words).await.expect(3).out.contains("would not last"));
+
+    let unknown = ["estimate", "--team", STEADY.name, "--task", "text-to-4d"];
+    let ended = studio.run(&unknown).await.expect(0);
+    assert!(ended.out.contains("cost: unknown") && ended.out.contains("hint: known types are `"), "{}", ended.out);
+    let words: Vec<&str> = unknown.iter().copied().chain(["--check", "--format=json"]).collect();
+    assert!(studio.run(&words).await.expect(3).json()["cost_credits"].is_null());
+    let wrong_team = ["estimate", "--team", "environment", "--task", "text-to-3d"];
+    studio.run(&wrong_team).await.expect(2).says(&["no team `environment`", "expected one of: `environment-art`"]);
+    let words: Vec<&str> = unknown.iter().copied().chain(["--account", "elsewhere"]).collect();
+    studio.run(&words).await.expect(2).says(&["does not draw on `elsewhere`", "`environment-art`"]);
+}
+
+/// Ten weeks of charges of three teams up to a noon in November, as a platform's export has them.
+fn history() -> String {
+    let mut chance = Pcg64::seed_from_u64(4);
+    let noon: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let mut rows = Vec::new();
+    for (team, per_day) in [("environment-art", 16.0), ("props", 5.0), ("vehicles", 3.0)] {
+        let mut at = noon - SignedDuration::from_hours(24 * 70);
+        for number in 1.. {
+            at += SignedDuration::from_secs_f64(-(1.0 - chance.random::<f64>()).ln() * 86_400.0 / per_day);
+            if at >= noon {
+                break;
+            }
+            let (task_type, credits) = [("text-to-3d-preview", 20), ("image-to-3d", 30)][chance.random_range(0..2)];
+            let outcome = ["succeeded", "succeeded", "succeeded", "failed", "refunded"][chance.random_range(0..5)];
+            let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+            rows.push(format!("{team},{team}-{number},{at},{credits},{task_type},high,{outcome}\n"));
+        }
+    }
+    format!("team,charge_id,at,credits,task_type,quality,outcome\n{}", rows.concat())
+}
+
+const WITHOUT_PLATFORM: &str = "\
+accounts:
+  - {name: studio, timezone: Europe/Berlin, plan: {credits: 14000, reset: \"0 0 1 * *\"}}
+teams:
+  - {name: environment-art, account: studio, allowance_credits: 7000, match: {project: [env]}, roles: {lead: [a@studio.example]}}
+  - {name: props, account: studio, allowance_credits: 5000, match: {project: [props]}, roles: {lead: [b@studio.example]}}
+";
+
+#[tokio::test]
+async fn importing_a_history_and_looking_at_it() {
+    let studio = Studio::new();
+    studio.configure(WITHOUT_PLATFORM);
+    let text = history();
+    let rows = text.lines().count() - 1;
+    studio.write("charges.csv", &text);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    studio.write("charges.csv.gz", gzip.finish().unwrap());
+
+    let first = studio.run(&["import", "charges.csv", "--account", "studio"]).await.expect(0);
+    assert_eq!(first.out, format!("{rows} rows read: {rows} new, 0 known, 0 rejected\n"));
+    // A team that is misspelt in one of the two places is found at once.
+    let first = first.says(&["belong to no team", "not in the configuration: `vehicles`"]);
+    assert!(!first.err.contains("props"), "{}", first.err);
+    let second = ["import", "charges.csv.gz", "--account=studio", "--format=json"];
+    let second = studio.run(&second).await.expect(0).json();
+    assert_eq!((second["new"].as_u64(), second["known"].as_u64()), (Some(0), Some(rows as u64)));
+
+    let at = "--at=2026-11-20T12:00:00Z";
+    let lines = studio.run(&["status", at, "--format=json"]).await.expect(0).json();
+    let of = |team: &str| lines.as_array().unwrap().iter().find(|line| line["team"] == team).unwrap().clone();
+    let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<f64>().unwrap();
+    for (team, allowance, at_risk, pace) in
+        [("environment-art", 7000.0, true, 250.0..420.0), ("props", 5000.0, false, 60.0..160.0)]
+    {
+        let line = of(team);
+        assert_eq!(line["at_risk"], at_risk, "{line}");
+        assert_eq!(number(&line["balance_credits"]), allowance - number(&line["spent_credits"]), "{line}");
+        assert!(pace.contains(&line["pace_credits_per_day"].as_f64().unwrap()), "{line}");
+        assert_eq!(line["reset"], "2026-11-30T23:00:00Z");
+    }
+    let run_out: Timestamp = of("environment-art")["run_out"]["p50"].as_str().unwrap().parse().unwrap();
+    assert!(run_out < "2026-11-30T23:00:00Z".parse().unwrap());
+    studio.run(&["status", at, "--check"]).await.expect(3);
+    let table = studio.run(&["status", at]).await.expect(0).out;
+    assert!(table.contains("2026-12-01 00:00 +01:00"), "{table}");
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_says_why() {
+    let studio = Studio::new();
+    studio.configure(WITHOUT_PLATFORM);
+    studio.write(
+        "rows.csv",
+        "team,charge_id,at,credits,task_type,quality,outcome\n\
+         props,x1,2026-11-19T00:00:00Z,5,rig,,succeeded\n\
+         props,x2,yesterday,5,rig,,succeeded\n\
+         props,x3,2026-11-19T00:00:00Z,five,rig,,succeeded\n\
+         props,x4,2026-11-19T00:00:00Z,5,rig,,done\n",
+    );
+    let ended = studio.run(&["import", "rows.csv", "--account=studio"]).await.expect(0);
+    assert_eq!(ended.out, "4 rows read: 1 new, 0 known, 3 rejected\n");
+    ended.says(&[
+        "rows.csv:3: `at`",
+        "found `yesterday`",
+        "rows.csv:4: `credits`",
+        "rows.csv:5: `outcome`",
+        "`refunded`",
+    ]);
+
+    studio.write("header.csv", "when,what\n2026-11-19T00:00:00Z,rig\n");
+    let header = studio.run(&["import", "header.csv", "--account=studio"]).await.expect(1);
+    header.says(&["header.csv", "`charge_id`, `at`, `credits`", "found `when`, `what`", "hint: "]);
+    let absent = studio.run(&["import", "absent.csv", "--account=studio"]).await.expect(1).says(&["`absent.csv`"]);
+    assert_eq!(absent.err.matches("No such file").count(), 1, "{}", absent.err);
+    studio
+        .run(&["import", "rows.csv", "--account=stduio"])
+        .await
+        .expect(2)
+        .says(&["`stduio`", "expected one of: `studio`"]);
+    studio.run(&["import", "rows.csv"]).await.expect(2).says(&["--account"]);
+
+    let nothing = studio.run(&["poll"]).await.expect(0).says(&["no account is polled"]);
+    assert_eq!(nothing.out, "");
+    let json = studio.run(&["poll", "studio", "--format=json"]).await.expect(0).says(&["not polled"]);
+    assert_eq!(json.json(), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_mapping_is_tried_on_an_answer() {
+    let studio = Studio::new();
+    let fixture = |name: &str| format!("--response={ROOT}/tests/fixtures/platforms/meshy/{name}");
+    let test = async |mapping: &str, endpoint: &str, response: &str| {
+        studio.run(&["mapping", "test", mapping, &format!("--endpoint={endpoint}"), response]).await
+    };
+    let good = test("meshy", "balance", &fixture("balance.json")).await.expect(0);
+    assert_eq!(good.out, "available=1840\n1 record\n");
+    let (file, tasks) = (format!("{ROOT}/config/platforms/meshy.yml"), fixture("list.text-to-3d.page1.json"));
+    let by_path = test(&file, "tasks", &tasks).await.expect(0).out;
+    assert!(by_path.contains("state=running") && by_path.ends_with("3 records\n"), "{by_path}");
+
+    studio.write("lots.json", r#"{"balance": "lots"}"#);
+    studio.write("short.json", r#"{"balance": "#);
+    let bad = test("meshy", "balance", "--response=lots.json").await.expect(1);
+    assert_eq!(bad.says(&["lots.json", "`balance`", "field `available`", "found `lots`"]).out, "");
+    test("meshy", "balance", "--response=short.json").await.expect(1).says(&["short.json", "the end came too early"]);
+    test("meshy", "balance", "--response=absent.json").await.expect(1).says(&["absent.json"]);
+    test("meshy", "balnce", "--response=lots.json").await.expect(2).says(&["`balnce`", "`balance`, `charges`"]);
+    test("meshi", "balance", "--response=lots.json").await.expect(2).says(&["`meshi`", "hint: ", "`meshy`"]);
+    test("keter", "balance", "--response=lots.json").await.expect(2).says(&["must be filled in", "hint: "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_mail_shows_its_dialogue() {
+    let studio = Studio::new();
+    let catcher = Catcher::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let port = catcher.local_addr().port();
+    let with_relay = |port: u16| {
+        let relay = format!("{{host: 127.0.0.1, port: {port}, security: none}}");
+        studio.configure(&format!("{WITHOUT_PLATFORM}email: {{from: fuelgauge@studio.example, relay: {relay}}}\n"));
+    };
+    with_relay(port);
+    let sent = studio.run(&["send-test-mail", "lead@studio.example"]).await.expect(0);
+    for part in ["EHLO", "MAIL FROM:<fuelgauge@studio.example>", "RCPT TO:<lead@studio.example>", "250", "accepted by"]
+    {
+        assert!(sent.out.contains(part), "{part}:\n{}", sent.out);
+    }
+    assert_eq!(catcher.wait_for(1).await[0].recipients, ["lead@studio.example"]);
+    let refuse = (At::Recipient, Act::Reply("550 5.1.1 nobody of that name".to_owned()));
+    catcher.set_script(Script { faults: vec![refuse], ..Script::default() });
+    let refused = studio.run(&["send-test-mail", "lead@studio.example"]).await.expect(1);
+    assert!(refused.out.ends_with("> RCPT TO:<lead@studio.example>\n"), "{}", refused.out);
+    refused.says(&["not accepted (permanent)", "550", "nobody of that name"]);
+    studio.run(&["send-test-mail", "lead"]).await.expect(2).says(&["`lead` is no mail address"]);
+    with_relay(1);
+    studio.run(&["send-test-mail", "lead@studio.example"]).await.expect(1).says(&["127.0.0.1:1", "hint: "]);
+    studio.configure(WITHOUT_PLATFORM);
+    studio.run(&["send-test-mail", "lead@studio.example"]).await.expect(2).says(&["no `email`", "hint: "]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_its_story_and_leaves_nothing_behind() {
+    let studio = Studio::new();
+    let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--speed=6"];
+    let mut demo = studio.start(&flags);
+    let page = eventually("the demo to say where to look", async || {
+        demo.expect_alive();
+        let out = demo.stdout();
+        let (_, rest) = out.split_once("every team's gauge")?;
+        out.contains("Ctrl-C ends it").then(|| rest.split_whitespace().next().unwrap().trim_end_matches('/').to_owned())
+    })
+    .await;
+    eventually("the alert and its mail", async || {
+        let out = demo.stdout();
+        (out.contains("alert fires") && out.contains("mail to lead.character-art@studio.example")).then_some(())
+    })
+    .await;
+    for (path, part) in [
+        ("/", HOT.name),
+        ("/teams/character-art", "credits"),
+        ("/demo/mails", "character-art"),
+        ("/demo/mails/1", "Warning"),
+        ("/metrics", "fuelgauge_balance_credits{"),
+    ] {
+        let (status, text) = get(&format!("{page}{path}")).await.unwrap();
+        assert!(status == 200 && text.contains(part), "{path}: {status} {text}");
+    }
+    assert_eq!(studio.left_in_temporary_folder().len(), 1);
+    let ended = demo.stop("INT", Duration::from_secs(10)).await.expect(0);
+    assert!(ended.out.contains("\nstopping\n"), "{}", ended.out);
+    assert_eq!(ended.err, "", "nothing that looks like trouble");
+    assert_eq!(studio.left_in_temporary_folder(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_keeps_what_it_is_told_to() {
+    let studio = Studio::new();
+    let flags = ["demo", "--web.listen-address=127.0.0.1:0", "--speed=6", "--keep=kept"];
+    let mut demo = studio.start(&flags);
+    let mail = studio.path().join("kept/mails/001.eml");
+    eventually("a kept mail", async || {
+        demo.expect_alive();
+        mail.exists().then_some(())
+    })
+    .await;
+    demo.stop("TERM", Duration::from_secs(10)).await.expect(0);
+    let text = std::fs::read_to_string(mail).unwrap();
+    assert!(text.contains("Message-ID: <") && text.contains("\r\n"), "{text}");
+    assert!(studio.path().join("kept/fuelgauge.db").exists());
+
+    // What was kept can be looked at with the other commands, and is not written over.
+    let status = studio.run(&["status", "--config.file=kept/fuelgauge.yml"]).await.expect(0);
+    assert!(status.out.contains(HOT.name), "{}", status.out);
+    studio.run(&flags).await.expect(1).says(&["kept/fuelgauge.db", "is there already", "hint: "]);
+    studio.run(&["demo", "--speed=0"]).await.expect(2).says(&["--speed"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("--web.listen-address={}", taken.local_addr().unwrap());
+    studio.run(&["demo", &address]).await.expect(1).says(&["failed to listen", "hint: "]);
+}
