@@ -47,7 +47,9 @@ fn parse_filter(text: &str) -> Result<Targets, LoggingError> {
     let wrong = |found: &str| LoggingError::Level { found: found.to_owned() };
     let words = text.split(',').filter(|word| !word.contains('='));
     for word in words {
-        word.trim().parse::<LevelFilter>().map_err(|_| wrong(word))?;
+        // An empty word would be taken as `error`.
+        let level = word.trim().parse::<LevelFilter>().ok().filter(|_| !word.trim().is_empty());
+        level.ok_or_else(|| wrong(word))?;
     }
     text.parse().map_err(|_| wrong(text))
 }
