@@ -23,7 +23,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct LogFlags {
     /// Only log messages with the given severity or above: error, warn, info, debug, trace; or per module, such as
-    /// `info,fuelgauge::poller=debug`. Default: info for `serve`, error for `demo`, warn elsewhere.
+    /// `info,fuelgauge::poller=debug`. Default: info for `serve`, error for `demo` and `poll`, warn elsewhere.
     #[arg(id = "log.level", long = "log.level", global = true, value_name = "LEVEL")]
     pub level: Option<String>,
     /// Output format of log messages.

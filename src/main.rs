@@ -14,7 +14,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let usual_level = match cli.command {
         Command::Serve(_) => "info",
-        Command::Demo(_) => "error",
+        // What a poll could not read stands in its answer.
+        Command::Demo(_) | Command::Poll(_) => "error",
         _ => "warn",
     };
     if let Err(error) = logging::start(&cli.log, usual_level) {

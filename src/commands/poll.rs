@@ -61,7 +61,9 @@ fn chosen<'a>(agent: &'a Agent, names: &[String]) -> anyhow::Result<Vec<&'a Acco
 }
 
 fn print(account: &Account, polled: &Polled) {
-    println!("account {}", account.config.name);
+    let source = account.config.source.as_ref().and_then(|source| source.base_url.as_deref());
+    let place = source.map(|base_url| format!(" at {base_url}")).unwrap_or_default();
+    println!("account `{}`{place}", account.config.name);
     let mut rows = table(&["", "COLLECTOR", "READ"]);
     for report in &polled.reports {
         let what = match &report.outcome {

@@ -21,8 +21,8 @@ use crate::support::servers::eventually;
 
 const ACCOUNT: &str = "studio";
 const KEY: &str = "msy_crash_0001";
-/// What a poll of this account asks for: usage records, thirty lists, the balance.
-const REQUESTS_OF_A_POLL: u64 = 32;
+/// What a poll of this account asks for at least: the plan, usage records, thirty lists, the balance.
+const REQUESTS_OF_A_POLL: u64 = 33;
 
 struct Scene {
     platform: Platform,
@@ -169,7 +169,11 @@ async fn a_restart_goes_on_where_the_counters_were() {
     let started = Timestamp::now();
     let agent = scene.studio.serve().await;
     agent.polled_since(started).await;
-    scene.catcher.wait_for(2).await;
+    let is_sent = async || {
+        let mails = scene.outbox().await;
+        (mails.len() == 2 && mails.iter().all(|(_, state)| state == "sent")).then_some(())
+    };
+    eventually("both mails to be sent", is_sent).await;
     let before = kept_counters(&agent.scrape().await);
     assert!(sum(&before, "fuelgauge_charged_credits_total") > 1000.0, "{before:?}");
     agent.running.kill().await;
@@ -179,7 +183,8 @@ async fn a_restart_goes_on_where_the_counters_were() {
     let agent = scene.studio.serve().await;
     agent.ready().await;
     assert_eq!(kept_counters(&agent.scrape().await), before);
-    agent.running.kill().await;
+    // A platform that does not answer holds nobody up.
+    agent.running.stop("TERM", Duration::from_secs(5)).await.expect(0);
     scene.platform.clear_faults();
     let restarted = Timestamp::now();
     let agent = scene.studio.serve().await;
@@ -228,11 +233,11 @@ async fn a_mail_survives_the_death_of_its_sender() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_dozen_power_cuts_lose_nothing_and_double_nothing() {
+async fn forty_power_cuts_lose_nothing_and_double_nothing() {
     let scene = Scene::set().await;
     let mut chance = Pcg64::seed_from_u64(2026);
     let mut highest = 0.0;
-    for cut in 0..36 {
+    for cut in 0..40 {
         scene.live(&mut chance);
         let hang = [At::Greeting, At::Data, At::EndOfData].choose(&mut chance).cloned().map(|at| (at, Act::Hang));
         let faults = hang.into_iter().filter(|_| chance.random_bool(0.7)).collect();
@@ -241,7 +246,7 @@ async fn three_dozen_power_cuts_lose_nothing_and_double_nothing() {
         let progress = async |name: &str, endpoint: Endpoint, count: u64| {
             promptly(name, async || (scene.platform.requests(endpoint) >= count).then_some(())).await;
         };
-        match cut % 3 {
+        match cut % 4 {
             // In the middle of the lists.
             0 => {
                 let agent = scene.studio.serve().await;
@@ -249,28 +254,38 @@ async fn three_dozen_power_cuts_lose_nothing_and_double_nothing() {
                 progress("some requests", Endpoint::Any, asked + after).await;
                 agent.running.kill().await;
             }
-            // While an answer stands still.
+            // While an answer stands still: of the first request, of one between, of the last (the plan and the balance
+            // are the same request, so the last is made to stall after the first).
             1 => {
                 let lists = ["/openapi/v2/text-to-3d", "/openapi/v1/convert"].map(Endpoint::List);
-                let endpoints = [Endpoint::UsageTasks, lists[0], lists[1], Endpoint::Balance];
-                let endpoint = *endpoints.choose(&mut chance).unwrap();
-                scene.platform.set_fault(endpoint, Fault::Stall);
+                let stalls = [(Endpoint::UsageTasks, 1), (lists[0], 1), (lists[1], 1), (Endpoint::Balance, 2)];
+                let (endpoint, number) = *stalls.choose(&mut chance).unwrap();
                 let asked = scene.platform.requests(endpoint);
                 let agent = scene.studio.serve().await;
-                progress("the request that stalls", endpoint, asked + 1).await;
+                progress("the request before", endpoint, asked + number - 1).await;
+                scene.platform.set_fault(endpoint, Fault::Stall);
+                progress("the request that stalls", endpoint, asked + number).await;
                 agent.running.kill().await;
                 scene.platform.clear_faults();
             }
-            // While the poll is kept, assessed, and told of.
-            _ => {
+            // While the poll is kept and assessed.
+            2 => {
                 let asked = scene.platform.requests(Endpoint::Balance);
                 let agent = scene.studio.serve().await;
                 agent.ready().await;
                 let counted = agent.sum("fuelgauge_charged_credits_total").await;
                 assert!(counted >= highest, "a counter fell from {highest} to {counted}");
                 highest = counted;
-                progress("the last request of the poll", Endpoint::Balance, asked + 1).await;
-                tokio::time::sleep(Duration::from_millis(chance.random_range(0..60))).await;
+                progress("the last request of the poll", Endpoint::Balance, asked + 2).await;
+                tokio::time::sleep(Duration::from_millis(chance.random_range(0..150))).await;
+                agent.running.kill().await;
+            }
+            // While it is told of.
+            _ => {
+                let started = Timestamp::now();
+                let agent = scene.studio.serve().await;
+                agent.polled_since(started).await;
+                tokio::time::sleep(Duration::from_millis(chance.random_range(0..30))).await;
                 agent.running.kill().await;
             }
         }
