@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod values;
+
 /// Will the credits last until the plan resets?
 #[derive(Debug, Parser)]
 #[command(name = "fuelgauge", version, about, long_about = None, disable_help_subcommand = true)]
@@ -119,16 +121,16 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub config: ConfigFlags,
     /// Address to listen on for the page, the API and metrics. Repeatable.
-    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS")]
+    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS", value_parser = values::listen_address)]
     pub listen: Vec<SocketAddr>,
     /// Path under which to expose metrics.
-    #[arg(long = "web.telemetry-path", default_value = "/metrics", value_name = "PATH")]
+    #[arg(long = "web.telemetry-path", default_value = "/metrics", value_name = "PATH", value_parser = values::telemetry_path)]
     pub telemetry_path: String,
     /// Enable `POST /-/reload`.
     #[arg(long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
     /// Where people reach the page; wins over `web.external_url` of the configuration.
-    #[arg(long = "web.external-url", value_name = "URL")]
+    #[arg(long = "web.external-url", value_name = "URL", value_parser = values::external_url)]
     pub external_url: Option<String>,
 }
 
@@ -136,7 +138,7 @@ pub struct ServeFlags {
 #[derive(Clone, Debug, Args)]
 pub struct DemoFlags {
     /// Address to listen on for the page and metrics; port 0 takes a free one.
-    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS")]
+    #[arg(long = "web.listen-address", default_value = "127.0.0.1:9780", value_name = "ADDRESS", value_parser = values::listen_address)]
     pub listen: SocketAddr,
     /// Keep the ledger and the caught mails in this folder.
     #[arg(long, value_name = "DIR")]
@@ -178,7 +180,7 @@ pub struct StatusFlags {
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
     pub at: Option<Timestamp>,
 }
 
@@ -213,7 +215,7 @@ pub struct EstimateFlags {
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
-    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
     pub at: Option<Timestamp>,
 }
 
@@ -251,11 +253,6 @@ pub enum MappingCommand {
         #[arg(long, value_name = "FILE")]
         response: PathBuf,
     },
-}
-
-/// Reads an instant of the command line.
-fn instant(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "expected a date, a time and an offset, such as `2026-11-23T09:00:00Z`".to_owned())
 }
 
 #[cfg(test)]

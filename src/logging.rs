@@ -46,10 +46,11 @@ pub fn start(flags: &LogFlags, usual_level: &str) -> Result<(), LoggingError> {
 fn parse_filter(text: &str) -> Result<Targets, LoggingError> {
     let wrong = |found: &str| LoggingError::Level { found: found.to_owned() };
     let words = text.split(',').filter(|word| !word.contains('='));
-    for word in words {
-        // An empty word would be taken as `error`.
-        let level = word.trim().parse::<LevelFilter>().ok().filter(|_| !word.trim().is_empty());
-        level.ok_or_else(|| wrong(word))?;
+    for word in words.map(str::trim) {
+        // An empty word would pass as "error".
+        if word.is_empty() || word.parse::<LevelFilter>().is_err() {
+            return Err(wrong(word));
+        }
     }
     text.parse().map_err(|_| wrong(text))
 }

@@ -35,16 +35,21 @@ const SAFETY: f64 = 1.4;
 
 pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     if !(flags.speed > 0.0 && flags.speed <= 24.0) {
-        return Err(
-            super::WrongUsage(format!("--speed: expected up to 24 hours a second, found {}", flags.speed)).into()
-        );
+        return Err(super::WrongUsage(format!(
+            "--speed: expected above 0 and at most 24 hours a second, found {}",
+            flags.speed
+        ))
+        .into());
     }
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let listener = TcpListener::bind(flags.listen).with_context(|| {
         format!("failed to listen on `{}`\nhint: --web.listen-address=127.0.0.1:0 takes a free port", flags.listen)
     })?;
     let page = page_address(listener.local_addr()?);
-    let folder = Folder::new(flags.keep.as_deref()).context("failed to make the demo's folder")?;
+    let folder = Folder::new(flags.keep.as_deref()).with_context(|| match &flags.keep {
+        Some(path) => format!("failed to make the folder `{}`", path.display()),
+        None => "failed to make a folder among the temporary files".to_owned(),
+    })?;
 
     let start = demo_start(SystemClock.now());
     let fast_clock = Arc::new(FastClock::new(start, flags.speed * 3600.0));

@@ -94,10 +94,45 @@ pub async fn run(command: Command) -> Answer {
             // Each mistake in a configuration is a paragraph that names its file; a prefix would only bury that.
             match error.downcast_ref::<crate::config::ConfigErrors>() {
                 Some(mistakes) => eprintln!("{mistakes}"),
-                None => eprintln!("fuelgauge: {error:#}"),
+                None => eprintln!("fuelgauge: {}", explain(&error)),
             }
             let is_usage = error.is::<WrongUsage>() || error.is::<crate::config::ConfigErrors>();
             if is_usage { Answer::WrongUsage } else { Answer::Failed }
         }
+    }
+}
+
+/// An error with its causes on one line, each said once, and the hints below.
+fn explain(error: &anyhow::Error) -> String {
+    let (mut text, mut hints) = (String::new(), String::new());
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let (what, hint) = cause.split_once("\nhint: ").map_or((&*cause, None), |(what, hint)| (what, Some(hint)));
+        if !text.contains(what) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += what;
+        }
+        if let Some(hint) = hint.filter(|hint| !hints.contains(hint)) {
+            hints += "\nhint: ";
+            hints += hint;
+        }
+    }
+    text + &hints
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::explain;
+
+    #[test]
+    fn hints_come_last_and_nothing_is_said_twice() {
+        let inner = anyhow!("the disk is full");
+        let error = Err::<(), _>(inner).context("database: the disk is full").context("cannot keep\nhint: make room");
+        assert_eq!(explain(&error.unwrap_err()), "cannot keep: database: the disk is full\nhint: make room");
+        let error = Err::<(), _>(anyhow!("b\nhint: y\nhint: z")).context("a\nhint: x");
+        assert_eq!(explain(&error.unwrap_err()), "a: b\nhint: x\nhint: y\nhint: z");
+        assert_eq!(explain(&anyhow!("alone")), "alone");
     }
 }

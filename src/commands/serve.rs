@@ -48,7 +48,9 @@ pub async fn run(flags: ServeFlags) -> anyhow::Result<Answer> {
     }
     let servers = Tasks::under(&CancellationToken::new());
     for address in &flags.listen {
-        let listener = TcpListener::bind(address).with_context(|| format!("failed to listen on `{address}`"))?;
+        let listener = TcpListener::bind(address).with_context(|| {
+            format!("failed to listen on `{address}`\nhint: --web.listen-address names another address and port")
+        })?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "listening on http://{address}/");
         let (router, until) = (router.clone(), servers.stop_token().clone());

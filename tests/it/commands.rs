@@ -35,6 +35,8 @@ async fn each_command_explains_itself_with_an_example() {
     studio.run(&[]).await.expect(2).says(&["Usage: fuelgauge"]);
     studio.run(&["stauts"]).await.expect(2).says(&["stauts", "status"]);
     studio.run(&["status", "--at", "yesterday"]).await.expect(2).says(&["yesterday", "such as `2026-11-23T09:00:00Z`"]);
+    studio.run(&["serve", "--web.listen-address=here"]).await.expect(2).says(&["such as `127.0.0.1:9780`"]);
+    studio.run(&["serve", "--web.telemetry-path=/"]).await.expect(2).says(&["such as `/metrics`"]);
     studio.run(&["status", "--log.level=loud"]).await.expect(2).says(&["loud", "hint: "]);
 }
 
@@ -268,6 +270,11 @@ async fn an_import_that_cannot_be_says_why() {
         .expect(2)
         .says(&["`stduio`", "expected one of: `studio`"]);
     studio.run(&["import", "rows.csv"]).await.expect(2).says(&["--account"]);
+    studio.write("plain.db", "Dear lead, ".repeat(1000));
+    studio.write("elsewhere.yml", format!("storage: sqlite:plain.db\n{WITHOUT_PLATFORM}"));
+    let no_ledger = studio.run(&["status", "--config.file=elsewhere.yml"]).await.expect(1);
+    assert!(no_ledger.err.lines().next().unwrap().contains("not a ledger"), "{}", no_ledger.err);
+    assert!(no_ledger.err.lines().last().unwrap().starts_with("hint: "), "{}", no_ledger.err);
 
     let nothing = studio.run(&["poll"]).await.expect(0).says(&["no account is polled"]);
     assert_eq!(nothing.out, "");
