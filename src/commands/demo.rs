@@ -89,7 +89,7 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
             ended = &mut agent => break ended.context("the agent fell over")?,
             // There is nothing to load again here, and a terminal that is closed means the end as well.
             _ = signals.next() => if !stop.is_cancelled() {
-                println!("\nstopping");
+                say!("\nstopping");
                 stop.cancel();
             },
             _ = catcher.wait_for(narrator.mails + 1) => narrator.tell_mails(&catcher),
@@ -100,7 +100,7 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
     shared.store.close().await;
     platform.stop().await;
     if folder.is_kept() {
-        println!("kept in {}", folder.path().display());
+        say!("kept in {}", folder.path().display());
     }
     outcome.map(|()| Answer::Fine)
 }
@@ -130,17 +130,17 @@ fn page_address(address: SocketAddr) -> String {
 }
 
 fn introduce(page: &str, flags: &DemoFlags, folder: &Folder) {
-    println!("fuelgauge demo: three teams on a simulated platform; one second is {} hours.\n", flags.speed);
-    println!("  every team's gauge   {page}/");
+    say!("fuelgauge demo: three teams on a simulated platform; one second is {} hours.\n", flags.speed);
+    say!("  every team's gauge   {page}/");
     for team in DEMO_TEAMS {
-        println!("  {:<20} {page}/teams/{}", team.name, team.name);
+        say!("  {:<20} {page}/teams/{}", team.name, team.name);
     }
-    println!("  caught mails         {page}/demo/mails");
-    println!("  metrics              {page}/metrics");
+    say!("  caught mails         {page}/demo/mails");
+    say!("  metrics              {page}/metrics");
     if folder.is_kept() {
-        println!("  ledger and mails     {}", folder.path().display());
+        say!("  ledger and mails     {}", folder.path().display());
     }
-    println!("\nCtrl-C ends it. What happens:\n");
+    say!("\nCtrl-C ends it. What happens:\n");
 }
 
 /// Tells on the terminal what the page shows.
@@ -228,7 +228,7 @@ impl Narrator<'_> {
         let zone = crate::demo::platform::DEMO_ZONE;
         let now: Timestamp = self.clock.now();
         let local = now.in_tz(zone).map_or_else(|_| now.to_string(), |now| now.strftime("%a %d %b %H:%M").to_string());
-        println!("{local}  {text}");
+        say!("{local}  {text}");
     }
 }
 

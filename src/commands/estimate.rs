@@ -39,10 +39,10 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
         Err(unknown) => {
             let unknown = unknown.to_string();
             match flags.format {
-                OutputFormat::Table => println!("cost: unknown\n{unknown}"),
+                OutputFormat::Table => say!("cost: unknown\n{unknown}"),
                 OutputFormat::Json => {
                     let (what, hint) = unknown.split_once("\nhint: ").unzip();
-                    println!("{}", json!({"cost_credits": null, "unknown": what.unwrap_or(&unknown), "hint": hint}));
+                    say!("{}", json!({"cost_credits": null, "unknown": what.unwrap_or(&unknown), "hint": hint}));
                 }
             }
             // What nobody knows cannot be said to last.
@@ -56,7 +56,7 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     match flags.format {
         OutputFormat::Table => print(account, &draw, &job, &effect, would_last),
         OutputFormat::Json => {
-            println!("{}", serde_json::to_string_pretty(&as_json(&draw, &job, &effect, would_last))?);
+            say!("{}", serde_json::to_string_pretty(&as_json(&draw, &job, &effect, would_last))?);
         }
     }
     shared.store.close().await;
@@ -94,7 +94,7 @@ fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effe
         1 => String::new(),
         variants => format!(", {variants} variants of each"),
     };
-    println!("{} × {}{quality}{variants}\n", request.count, request.task_type);
+    say!("{} × {}{quality}{variants}\n", request.count, request.task_type);
     let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN", "KNOWN FROM"]);
     let total = [credits(Some(job.total_p50)), credits(Some(job.total_p90))];
     let [p50, p90] = total.map(|total| format!("{total} credits"));
@@ -108,11 +108,11 @@ fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effe
             rows.add_row(["  attempts for each asset", &mean, &most, &format!("{} assets", part.assets)]);
         }
     }
-    println!("{rows}");
+    say!("{rows}");
     if job.parts.iter().any(|part| part.attempts_per_asset.is_none() && !part.is_step) {
-        println!("Repeated attempts come on top: the history does not say which launches are for the same asset.");
+        say!("Repeated attempts come on top: the history does not say which launches are for the same asset.");
     }
-    println!();
+    say!();
     let zone = &account.config.zone;
     let mut rows = table(&["", "WITHOUT IT", "WITH IT (MEDIAN)", "WITH IT (9 OF 10)"]);
     let outlooks = [&effect.before, &effect.after_p50, &effect.after_p90];
@@ -126,10 +126,10 @@ fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effe
         Some(forecast) => moment(forecast.run_out.p50, zone),
         None => "-".to_owned(),
     }));
-    println!("{rows}");
-    println!("\nleft now: {}", credits(draw.fuel.as_ref().map(|fuel| fuel.left)));
-    println!("reset:    {}", moment(draw.period.as_ref().map(|period| period.end), zone));
-    println!(
+    say!("{rows}");
+    say!("\nleft now: {}", credits(draw.fuel.as_ref().map(|fuel| fuel.left)));
+    say!("reset:    {}", moment(draw.period.as_ref().map(|period| period.end), zone));
+    say!(
         "{}",
         match would_last {
             Some(true) => "The credits would last.",

@@ -14,6 +14,6 @@ pub async fn run(url: &str) -> anyhow::Result<Answer> {
     let address = format!("{}/-/healthy", url.trim_end_matches('/'));
     let response = client.get(&address).send().await.with_context(|| format!("no answer from `{address}`"))?;
     let status = response.status();
-    println!("{status}");
+    say!("{status}");
     Ok(if status.is_success() { Answer::Fine } else { Answer::Failed })
 }

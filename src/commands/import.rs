@@ -63,8 +63,8 @@ pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
     }
     let ImportSummary { read, new, known, rejected, without_team, .. } = total;
     match flags.format {
-        OutputFormat::Table => println!("{read} rows read: {new} new, {known} known, {rejected} rejected"),
-        OutputFormat::Json => println!(
+        OutputFormat::Table => say!("{read} rows read: {new} new, {known} known, {rejected} rejected"),
+        OutputFormat::Json => say!(
             "{}",
             json!({"read": read, "new": new, "known": known, "rejected": rejected, "without_team": without_team})
         ),

@@ -29,8 +29,8 @@ pub fn test(mapping: &str, endpoint: &str, response: &Path) -> anyhow::Result<An
     let records = mapping.records(kind, &json).with_context(|| response.display().to_string())?;
     for record in &records {
         let text = record.to_string();
-        println!("{}", if text.is_empty() { "(a record of nothing)" } else { &text });
+        say!("{}", if text.is_empty() { "(a record of nothing)" } else { &text });
     }
-    println!("{} record{}", records.len(), if records.len() == 1 { "" } else { "s" });
+    say!("{} record{}", records.len(), if records.len() == 1 { "" } else { "s" });
     Ok(Answer::Fine)
 }

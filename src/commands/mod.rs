@@ -1,9 +1,17 @@
 //! What each command does. A command returns an [`Answer`], or an error that is printed with its whole chain.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Command, MappingCommand};
+
+/// Prints a line on standard output.
+macro_rules! say {
+    () => { say!("") };
+    ($($words:tt)*) => { $crate::commands::print_line(format_args!($($words)*)) };
+}
 
 mod check;
 mod demo;
@@ -16,6 +24,18 @@ mod send_test_mail;
 mod serve;
 mod status;
 mod table;
+
+/// Prints a line on standard output. A reader that has gone away (`| head`) ends the process quietly, as it ends other
+/// tools; there is nobody left to tell more.
+fn print_line(words: fmt::Arguments) {
+    if let Err(error) = writeln!(io::stdout(), "{words}") {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("fuelgauge: failed to write to standard output: {error}");
+        std::process::exit(1);
+    }
+}
 
 /// How a command ended: the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

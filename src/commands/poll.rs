@@ -43,7 +43,7 @@ pub async fn run(flags: PollFlags) -> anyhow::Result<Answer> {
         }
     }
     if flags.format == OutputFormat::Json {
-        println!("{}", serde_json::to_string_pretty(&answers)?);
+        say!("{}", serde_json::to_string_pretty(&answers)?);
     }
     shared.store.close().await;
     Ok(if failed { Answer::Failed } else { Answer::Fine })
@@ -63,7 +63,7 @@ fn chosen<'a>(agent: &'a Agent, names: &[String]) -> anyhow::Result<Vec<&'a Acco
 fn print(account: &Account, polled: &Polled) {
     let source = account.config.source.as_ref().and_then(|source| source.base_url.as_deref());
     let place = source.map(|base_url| format!(" at {base_url}")).unwrap_or_default();
-    println!("account `{}`{place}", account.config.name);
+    say!("account `{}`{place}", account.config.name);
     let mut rows = table(&["", "COLLECTOR", "READ"]);
     for report in &polled.reports {
         let what = match &report.outcome {
@@ -72,10 +72,10 @@ fn print(account: &Account, polled: &Polled) {
         };
         rows.add_row(["", report.collector.as_str(), &what]);
     }
-    println!("{rows}");
+    say!("{rows}");
     match &polled.appended {
-        Some(appended) => println!("  kept: {} new tasks, {} new entries", appended.new_tasks, appended.new_entries),
-        None => println!("  kept nothing (dry run)"),
+        Some(appended) => say!("  kept: {} new tasks, {} new entries", appended.new_tasks, appended.new_entries),
+        None => say!("  kept nothing (dry run)"),
     }
 }
 

@@ -35,10 +35,10 @@ pub async fn run(flags: &ConfigFlags, recipient: &str) -> anyhow::Result<Answer>
         attempts: 0,
         created_at: now,
     };
-    let sent = Mailer::new(email).send_observed(&mail, &mut |line| println!("{line}")).await;
+    let sent = Mailer::new(email).send_observed(&mail, &mut |line| say!("{line}")).await;
     match sent {
         Ok(()) => {
-            println!("accepted by {}:{}", email.relay.host, email.relay.port);
+            say!("accepted by {}:{}", email.relay.host, email.relay.port);
             Ok(Answer::Fine)
         }
         Err(error) => anyhow::bail!("not accepted ({}): {error}", error.kind.as_str()),

@@ -33,7 +33,7 @@ pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
         OutputFormat::Json => {
             let lines: Vec<Value> =
                 draws().map(|(account, draw)| as_json(account, draw, is_at_risk(draw, &config.alerts))).collect();
-            println!("{}", serde_json::to_string_pretty(&lines)?);
+            say!("{}", serde_json::to_string_pretty(&lines)?);
         }
     }
     shared.store.close().await;
@@ -51,7 +51,7 @@ fn print<'a>(draws: impl Iterator<Item = (&'a AccountAssessment, &'a DrawAssessm
         };
         rows.add_row(line.map(style));
     }
-    println!("{rows}");
+    say!("{rows}");
 }
 
 fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {

@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn an_alert_lives_as_the_table_says() {
         type Steps = &'static [(i64, Finding, Option<i64>)];
-        let table: &[(&str, Steps, &[(i64, Stage, Why)])] = &[
+        type Told = &'static [(i64, Stage, Why)];
+        let table: &[(&str, Steps, Told)] = &[
             ("nothing happens", &[(0, Clear, None), (1, Undecided(Warning), None), (2, Unknown, None)], &[]),
             (
                 "told once while it holds",

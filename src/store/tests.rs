@@ -320,7 +320,10 @@ async fn an_alert_and_its_mails_are_one_commit() {
     };
     let store = &ledger.store;
     let opened = (notice(Why::Opened, 2), vec![mail("1"), mail("2")]);
-    assert_eq!(store.commit_alerts(&[change.clone()], &[opened.clone()]).await.unwrap(), [true]);
+    assert_eq!(
+        store.commit_alerts(std::slice::from_ref(&change), std::slice::from_ref(&opened)).await.unwrap(),
+        [true]
+    );
     // The same decision again, a later moment: told already. A repetition is something new, each time.
     let again = [
         (notice(Why::Opened, 3), vec![mail("3")]),

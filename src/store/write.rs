@@ -158,7 +158,7 @@ async fn insert_all<T>(
 ) -> sqlx::Result<()> {
     for chunk in chunks(rows) {
         let mut query = QueryBuilder::<Sqlite>::new(insert);
-        query.push_values(chunk, |values, row| bind(values, row));
+        query.push_values(chunk, &mut bind);
         query.push(conflict);
         query.build().execute(&mut *connection).await?;
     }
