@@ -163,11 +163,7 @@ impl Store {
     ) -> Result<Vec<(i64, Entry)>, StoreError> {
         type Columns = (i64, String, String, i64, i64, i64, Option<String>, String, Option<String>);
         let id = self.account_id(account)?;
-        // The plus keeps SQLite from sorting all of the account's entries for each page: it shall walk them by row.
-        let select = "SELECT entries.id, key, kind, at, seen_at, credits, task_id, basis, tasks.team FROM entries \
-                      LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
-                      WHERE +entries.account_id = $1 AND entries.id > $2 ORDER BY entries.id LIMIT $3";
-        let found: Vec<Columns> = sqlx::query_as(select)
+        let found: Vec<Columns> = sqlx::query_as(ENTRIES)
             .bind(id)
             .bind(after)
             .bind(limit)
@@ -191,6 +187,11 @@ impl Store {
         Ok(found.into_iter().filter_map(entry).collect())
     }
 }
+
+pub(super) const ENTRIES: &str = "\
+    SELECT entries.id, key, kind, at, seen_at, credits, task_id, basis, tasks.team FROM entries \
+    LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
+    WHERE entries.account_id = $1 AND entries.id > $2 ORDER BY entries.id LIMIT $3";
 
 /// One row of [`load`]: what it is about, up to four words, a duration, and up to ten numbers.
 type Section = (

@@ -29,6 +29,8 @@ pub struct MailRecord {
     pub last_error: Option<String>,
 }
 
+pub(super) const DEPTH: &str = "SELECT state, COUNT(*), MIN(created_at), MAX(closed_at) FROM outbox GROUP BY state";
+
 impl Store {
     /// Claims mails that are due, oldest first, at most `limit`. Each counts as tried from now on, and is due again after
     /// a quarter of an hour unless its try is reported before.
@@ -126,9 +128,8 @@ impl Store {
     /// # Errors
     /// The ledger cannot be read.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth, StoreError> {
-        let select = "SELECT state, COUNT(*), MIN(created_at), MAX(closed_at) FROM outbox GROUP BY state";
         let found: Vec<(String, i64, i64, Option<i64>)> =
-            sqlx::query_as(select).fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
+            sqlx::query_as(DEPTH).fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
         let mut depth = OutboxDepth::default();
         for (state, count, oldest, newest) in found {
             match state.as_str() {

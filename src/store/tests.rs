@@ -487,6 +487,26 @@ async fn an_assessment_reads_no_more_than_it_needs() {
 }
 
 #[tokio::test]
+async fn what_is_asked_over_and_over_is_read_from_an_index() {
+    let ledger = Fixture::new().await;
+    let in_order = "SEARCH entries USING INDEX entries_in_order (account_id=? AND id>?)";
+    for (sql, expected) in [
+        (watermarks::CHANGES, in_order),
+        (facts::ENTRIES, in_order),
+        (watermarks::LAST_ENTRY, "SEARCH entries USING COVERING INDEX entries_in_order (account_id=?)"),
+        (watermarks::OLDEST_UNFINISHED, "SEARCH tasks USING COVERING INDEX tasks_pending (account_id=?)"),
+        (outbox::DEPTH, "SCAN outbox USING COVERING INDEX outbox_by_state"),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        type Step = (i64, i64, i64, String);
+        let plan: Vec<Step> = sqlx::query_as(explain).fetch_all(&ledger.store.readers).await.unwrap();
+        let steps: Vec<&str> = plan.iter().map(|step| step.3.as_str()).collect();
+        assert_eq!(steps[0], expected, "{sql}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {steps:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_store_can_be_used_from_spawned_tasks() {
     let ledger = Fixture::new().await;
     let store = ledger.store.clone();

@@ -16,6 +16,17 @@ pub struct Changes {
     pub earliest_hour: Option<i64>,
 }
 
+pub(super) const CHANGES: &str = "\
+    SELECT MAX(entries.id), MIN(tasks.created_at) FROM entries \
+    LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
+    WHERE entries.account_id = $1 AND entries.id > $2";
+
+pub(super) const LAST_ENTRY: &str = "SELECT id FROM entries WHERE account_id = $1 ORDER BY id DESC LIMIT 1";
+
+pub(super) const OLDEST_UNFINISHED: &str = "\
+    SELECT MIN(created_at) FROM tasks WHERE account_id = $1 AND state IN ('queued', 'running', 'unknown') \
+    AND created_at >= $2";
+
 impl Store {
     /// What was added since entry `after`, by whichever process. Cheap as long as that is little.
     ///
@@ -23,10 +34,7 @@ impl Store {
     /// The account was not opened, or the ledger cannot be read.
     pub async fn changes_since(&self, account: &AccountName, after: i64) -> Result<Changes, StoreError> {
         let id = self.account_id(account)?;
-        let select = "SELECT MAX(entries.id), MIN(tasks.created_at) FROM entries \
-                      LEFT JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
-                      WHERE entries.account_id = $1 AND entries.id > $2";
-        let (last, earliest): (Option<i64>, Option<i64>) = sqlx::query_as(select)
+        let (last, earliest): (Option<i64>, Option<i64>) = sqlx::query_as(CHANGES)
             .bind(id)
             .bind(after)
             .fetch_one(&self.readers)
@@ -41,12 +49,11 @@ impl Store {
     /// The account was not opened, or the ledger cannot be read.
     pub async fn last_entry(&self, account: &AccountName) -> Result<i64, StoreError> {
         let id = self.account_id(account)?;
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM entries WHERE account_id = $1 ORDER BY id DESC LIMIT 1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(|error| self.explain(error))?;
+        let found: Option<i64> = sqlx::query_scalar(LAST_ENTRY)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
         Ok(found.unwrap_or(0))
     }
 
@@ -80,9 +87,7 @@ impl Store {
         since: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let id = self.account_id(account)?;
-        let select = "SELECT MIN(created_at) FROM tasks WHERE account_id = $1 \
-                      AND state IN ('queued', 'running', 'unknown') AND created_at >= $2";
-        let found: Option<i64> = sqlx::query_scalar(select)
+        let found: Option<i64> = sqlx::query_scalar(OLDEST_UNFINISHED)
             .bind(id)
             .bind(millis(since))
             .fetch_one(&self.readers)

@@ -51,9 +51,10 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_by_launch ON tasks (account_id, team, created_at, charged, refunded);
 -- Attempts at the same input.
 CREATE INDEX tasks_by_input ON tasks (account_id, fingerprint) WHERE fingerprint IS NOT NULL;
--- What is charged for tasks that are not final. There are few of them at any time. The state is in it so that the index
--- holds all that is asked for; without, SQLite reads every task of the account instead.
-CREATE INDEX tasks_pending ON tasks (account_id, team, state, charged, refunded)
+-- Tasks that are not final: what is charged for them, and how far back they reach. There are few of them at any time. The
+-- state and the launch are in it so that the index holds all that is asked for; without, SQLite reads every task of the
+-- account instead.
+CREATE INDEX tasks_pending ON tasks (account_id, team, state, created_at, charged, refunded)
     WHERE state IN ('queued', 'running', 'unknown');
 
 -- The ledger proper: rows are only ever added. The team of a charge is its task's.
@@ -74,6 +75,9 @@ CREATE TABLE entries (
     UNIQUE (account_id, key)
 );
 
+-- An account's entries in the order of their rows, for who asks what was added since. Without it SQLite walks all of the
+-- account's entries by their keys.
+CREATE INDEX entries_in_order ON entries (account_id, id);
 -- Credits that came in. There are few of them among many charges.
 CREATE INDEX entries_grants ON entries (account_id, at, credits) WHERE kind = 'grant';
 
@@ -241,3 +245,5 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_due ON outbox (next_attempt_at) WHERE state = 'waiting';
+-- How many there are of each, without reading past the messages.
+CREATE INDEX outbox_by_state ON outbox (state, created_at, closed_at);
