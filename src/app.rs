@@ -210,7 +210,8 @@ async fn run_account(poller: &Poller, assessor: &Assessor, shared: &Shared, acco
     let mut last = shared.clock.now();
     loop {
         shared.metrics.agent.scheduler_runs.with_label_values(&[&job]).inc();
-        step(poller, assessor, shared, account, Some(last)).await;
+        // On the heap while it runs: an account spends its life waiting, and its task is as large as its largest state.
+        Box::pin(step(poller, assessor, shared, account, Some(last))).await;
         if let Some(next) = schedule.next_after(last) {
             let next_run = shared.metrics.agent.scheduler_next_run.with_label_values(&[&job]);
             next_run.set((next + jitter).as_second());

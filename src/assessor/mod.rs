@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::{AlertsConfig, Config, TeamConfig};
 use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
@@ -25,6 +25,10 @@ mod usage;
 
 pub use mails::Sender;
 pub use usage::{Usage, UsageCache};
+
+/// How many assessments are under way at once. They share two connections anyway, and those that only wait for their turn
+/// then need no room of their own: with thousands of accounts on one schedule that is most of the memory.
+const AT_ONCE: usize = 4;
 
 /// Why an account could not be assessed. What was published before stays.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,7 @@ pub struct Assessor {
     order: Vec<AccountName>,
     published: watch::Sender<Arc<Snapshot>>,
     outbox_filled: Arc<Notify>,
+    turns: Semaphore,
 }
 
 impl Assessor {
@@ -79,6 +84,7 @@ impl Assessor {
             order: config.accounts.iter().map(|account| account.name.clone()).collect(),
             published,
             outbox_filled,
+            turns: Semaphore::new(AT_ONCE),
         }
     }
 
@@ -87,6 +93,17 @@ impl Assessor {
     /// # Errors
     /// The ledger cannot be read or written, or a mail cannot be written; then nothing was stored or published.
     pub async fn assess_once(
+        &self,
+        account: &Account,
+        now: Timestamp,
+        alerts: Alerts,
+    ) -> Result<Arc<AccountAssessment>, AssessError> {
+        // Nobody closes the semaphore, so this is always a turn.
+        let _turn = self.turns.acquire().await.ok();
+        Box::pin(self.assess(account, now, alerts)).await
+    }
+
+    async fn assess(
         &self,
         account: &Account,
         now: Timestamp,
