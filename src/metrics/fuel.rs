@@ -2,48 +2,22 @@
 //! that was removed leaves no ghost, and a scrape never waits for a poll.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
-use prometheus::core::{Collector as PrometheusCollector, Desc};
-use prometheus::proto::MetricFamily;
-use tokio::sync::watch;
 
 use super::families::{FUEL, Fuel};
 use super::fold::Fold;
-use super::sheet::{Sheet, describe};
+use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
     RuleName, Snapshot, Stage, TotalsRow,
 };
 
-/// Builds every account family from the latest snapshot.
-pub struct FuelCollector {
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    descriptions: Vec<Desc>,
-}
-
-impl FuelCollector {
-    /// Reads what `snapshot` holds at each scrape.
-    ///
-    /// # Errors
-    /// A family has a name that Prometheus does not allow.
-    pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>) -> Result<FuelCollector, prometheus::Error> {
-        Ok(FuelCollector { snapshot, descriptions: describe(FUEL)? })
-    }
-}
-
-impl PrometheusCollector for FuelCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let snapshot = Arc::clone(&self.snapshot.borrow());
-        let mut sheet = Sheet::of(FUEL);
-        fill(&mut sheet, &snapshot);
-        sheet.into_families()
-    }
+/// Every account family of a snapshot that has samples: name, and text.
+pub(super) fn families(snapshot: &Snapshot) -> impl Iterator<Item = (&'static str, String)> {
+    let mut sheet = Sheet::of(FUEL);
+    fill(&mut sheet, snapshot);
+    sheet.into_families()
 }
 
 fn fill(sheet: &mut Sheet, snapshot: &Snapshot) {

@@ -1,10 +1,11 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use prometheus::TextEncoder;
+use tokio::sync::watch;
 
 use super::*;
 use crate::domain::{AccountName, DrawKey, TeamName};
@@ -13,10 +14,7 @@ use crate::metrics::{Metrics, sample};
 
 /// The scrape's text for a snapshot, account families only.
 fn scrape(snapshot: Snapshot) -> String {
-    let (_keep, receiver) = watch::channel(Arc::new(snapshot));
-    let registry = prometheus::Registry::new();
-    registry.register(Box::new(FuelCollector::new(receiver).unwrap())).unwrap();
-    TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    families(&snapshot).collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
 fn of(account: AccountAssessment) -> String {

@@ -1,9 +1,10 @@
 //! Show: the metrics.
 //!
-//! Two kinds. Series about accounts are worked out from the latest snapshot at each scrape ([`fuel`]); series about the
-//! process are counted as things happen ([`agent`]) or asked of the operating system ([`process`]). All of them are
+//! Two kinds. Series about accounts are worked out from the latest snapshot at each scrape (`fuel`); series about the
+//! process are counted as things happen ([`agent`]) or asked of the operating system (`process`). All of them are
 //! declared in one table, see [`families()`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
@@ -14,8 +15,8 @@ use crate::domain::Snapshot;
 pub mod agent;
 mod families;
 mod fold;
-pub mod fuel;
-pub mod process;
+mod fuel;
+mod process;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sheet;
@@ -35,23 +36,22 @@ pub struct Metrics {
     pub registry: Registry,
     /// Counters that this process bumps.
     pub agent: AgentMetrics,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
 impl Metrics {
-    /// Registers every family. Account series follow `snapshot`.
+    /// Registers what this process counts. Account series follow `snapshot`.
     ///
     /// # Errors
     /// A family cannot be registered: a mistake in the table, found by the first test that runs.
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>) -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
         let agent = AgentMetrics::register(&registry)?;
-        registry.register(Box::new(fuel::FuelCollector::new(snapshot)?))?;
-        registry.register(Box::new(process::ProcessCollector::new()?))?;
         let build = families::Agent::BuildInfo.family();
         let build_info = IntGaugeVec::new(Opts::new(build.name, build.help), build.labels)?;
         build_info.get_metric_with_label_values(&[version(), revision()])?.set(1);
         registry.register(Box::new(build_info))?;
-        Ok(Metrics { registry, agent })
+        Ok(Metrics { registry, agent, snapshot })
     }
 
     /// The scrape, in the text format 0.0.4. Takes milliseconds with many accounts: call it where blocking is allowed.
@@ -59,7 +59,17 @@ impl Metrics {
     /// # Errors
     /// A family without a name or samples, which the registry never gathers.
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let mut families: BTreeMap<String, String> = BTreeMap::new();
+        for family in self.registry.gather() {
+            let text = families.entry(family.name().to_owned()).or_default();
+            TextEncoder::new().encode_utf8(&[family], text)?;
+        }
+        let ours = fuel::families(&snapshot).chain(process::families());
+        families.extend(ours.map(|(name, text)| (name.to_owned(), text)));
+        let mut scrape = String::with_capacity(families.values().map(String::len).sum());
+        scrape.extend(families.into_values());
+        Ok(scrape)
     }
 }
 

@@ -3,57 +3,34 @@
 
 use std::fs;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-
 use super::families::{PROCESS, Process};
-use super::sheet::{Sheet, describe};
+use super::sheet::Sheet;
 
 /// The unit of the times in `/proc/self/stat`: fixed at 100 to a second towards programs on every architecture that
 /// Rust's Linux targets name, whatever the kernel ticks at.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Reads the operating system's view of this process at each scrape.
-pub struct ProcessCollector {
-    descriptions: Vec<Desc>,
-}
-
-impl ProcessCollector {
-    /// Keeps nothing but descriptions.
-    ///
-    /// # Errors
-    /// A family has a name that Prometheus does not allow.
-    pub fn new() -> Result<ProcessCollector, prometheus::Error> {
-        Ok(ProcessCollector { descriptions: describe(PROCESS)? })
-    }
-}
-
-impl Collector for ProcessCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut sheet = Sheet::of(PROCESS);
-        let read = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
-        let (stat, status, limits) = (read("stat"), read("status"), read("limits"));
-        let boot = fs::read_to_string("/proc/stat").ok().and_then(|stat| boot_time(&stat));
-        let open_fds = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1) as f64);
-        for (family, value) in [
-            (Process::CpuSeconds, cpu_seconds(&stat)),
-            (Process::OpenFds, open_fds),
-            (Process::MaxFds, soft_limit(&limits, "Max open files")),
-            (Process::VirtualMemory, kilobytes(&status, "VmSize:")),
-            (Process::VirtualMemoryMax, soft_limit(&limits, "Max address space")),
-            (Process::ResidentMemory, kilobytes(&status, "VmRSS:")),
-            (Process::StartTime, start_time(&stat, boot)),
-        ] {
-            if let Some(value) = value {
-                sheet.put(family as usize, &[], value);
-            }
+/// The operating system's view of this process at the moment: name of each family, and text.
+pub(super) fn families() -> impl Iterator<Item = (&'static str, String)> {
+    let mut sheet = Sheet::of(PROCESS);
+    let read = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    let (stat, status, limits) = (read("stat"), read("status"), read("limits"));
+    let boot = fs::read_to_string("/proc/stat").ok().and_then(|stat| boot_time(&stat));
+    let open_fds = fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count().saturating_sub(1) as f64);
+    for (family, value) in [
+        (Process::CpuSeconds, cpu_seconds(&stat)),
+        (Process::OpenFds, open_fds),
+        (Process::MaxFds, soft_limit(&limits, "Max open files")),
+        (Process::VirtualMemory, kilobytes(&status, "VmSize:")),
+        (Process::VirtualMemoryMax, soft_limit(&limits, "Max address space")),
+        (Process::ResidentMemory, kilobytes(&status, "VmRSS:")),
+        (Process::StartTime, start_time(&stat, boot)),
+    ] {
+        if let Some(value) = value {
+            sheet.put(family as usize, &[], value);
         }
-        sheet.into_families()
     }
+    sheet.into_families()
 }
 
 /// A field of `/proc/self/stat`, counted from 1 as in the manual. The second, the program's name, may hold spaces and
@@ -113,12 +90,15 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn all_seven_are_there_on_linux() {
-        let families = ProcessCollector::new().unwrap().collect();
-        let names: Vec<&str> = families.iter().map(MetricFamily::name).collect();
+        let families: Vec<_> = families().collect();
+        let names: Vec<&str> = families.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, PROCESS.iter().map(|family| family.name).collect::<Vec<_>>());
-        for family in &families {
-            let metric = &family.get_metric()[0];
-            assert!(metric.get_gauge().get_value() + metric.get_counter().get_value() >= 0.0, "{}", family.name());
+        for (name, text) in &families {
+            let value = text.rsplit_once(' ').map(|(_, value)| value.trim_end());
+            assert!(
+                value.and_then(|value| value.parse::<f64>().ok()).is_some_and(|value| value >= 0.0),
+                "{name}: {text}"
+            );
         }
     }
 }

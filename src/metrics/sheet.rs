@@ -1,20 +1,22 @@
-//! Samples on their way to the registry, family by family.
+//! Samples on their way into the text format, family by family.
+//!
+//! They are written as text at once. As messages of the metrics library, sorted and copied on the way, a million series
+//! would take seconds.
 
-use prometheus::core::Desc;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use std::fmt::Write;
 
-use super::families::{Family, Kind};
+use super::families::Family;
 
 /// The samples of one scrape for one table of families.
 pub(super) struct Sheet {
     table: &'static [Family],
-    samples: Vec<Vec<Metric>>,
+    texts: Vec<String>,
 }
 
 impl Sheet {
     /// An empty sheet for a table.
     pub(super) fn of(table: &'static [Family]) -> Sheet {
-        Sheet { table, samples: table.iter().map(|_| Vec::new()).collect() }
+        Sheet { table, texts: vec![String::new(); table.len()] }
     }
 
     /// Adds a sample; `index` is the family's place in the table. What is not a number is left out, because an unknown
@@ -25,59 +27,88 @@ impl Sheet {
         if value.is_nan() {
             return;
         }
-        let pairs = family.labels.iter().zip(labels).map(|(name, value)| label_pair(name, value)).collect();
-        let mut metric = Metric::from_label(pairs);
-        match family.kind {
-            Kind::Counter => {
-                let mut counter = Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            }
-            Kind::Gauge => {
-                let mut gauge = Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
+        let text = &mut self.texts[index];
+        if text.is_empty() {
+            begin(text, family);
         }
-        self.samples[index].push(metric);
+        text.push_str(family.name);
+        for (place, (name, label)) in family.labels.iter().zip(labels).enumerate() {
+            text.push(if place == 0 { '{' } else { ',' });
+            text.push_str(name);
+            text.push_str("=\"");
+            escape(text, label, true);
+            text.push('"');
+        }
+        if !family.labels.is_empty() {
+            text.push('}');
+        }
+        if value.is_infinite() {
+            text.push_str(if value > 0.0 { " +Inf\n" } else { " -Inf\n" });
+        } else {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, " {value}");
+        }
     }
 
-    /// The families that have samples.
-    pub(super) fn into_families(self) -> Vec<MetricFamily> {
-        let filled = self.table.iter().zip(self.samples).filter(|(_, samples)| !samples.is_empty());
-        filled
-            .map(|(family, samples)| {
-                let mut filled = MetricFamily::default();
-                filled.set_name(family.name.to_string());
-                filled.set_help(family.help.to_string());
-                filled.set_field_type(match family.kind {
-                    Kind::Counter => MetricType::COUNTER,
-                    Kind::Gauge => MetricType::GAUGE,
-                });
-                filled.set_metric(samples);
-                filled
-            })
-            .collect()
+    /// The families that have samples: name, and text with its comments.
+    pub(super) fn into_families(self) -> impl Iterator<Item = (&'static str, String)> {
+        let named = self.table.iter().map(|family| family.name).zip(self.texts);
+        named.filter(|(_, text)| !text.is_empty())
     }
 }
 
-/// The descriptions by which a registry knows the families of a table.
-///
-/// # Errors
-/// A name or a label that Prometheus does not allow.
-pub(super) fn describe(table: &[Family]) -> Result<Vec<Desc>, prometheus::Error> {
-    table
-        .iter()
-        .map(|family| {
-            let labels = family.labels.iter().map(ToString::to_string).collect();
-            Desc::new(family.name.to_string(), family.help.to_string(), labels, Default::default())
-        })
-        .collect()
+fn begin(text: &mut String, family: &Family) {
+    let _ = write!(text, "# HELP {} ", family.name);
+    escape(text, family.help, false);
+    let _ = writeln!(text, "\n# TYPE {} {}", family.name, family.kind.as_str());
 }
 
-fn label_pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_string());
-    pair.set_value(value.to_string());
-    pair
+/// Backslashes and line ends are escaped everywhere, quotes in labels alone.
+fn escape(text: &mut String, raw: &str, is_label: bool) {
+    let mut rest = raw;
+    while let Some(place) = rest.find(|c| matches!(c, '\\' | '\n') || (is_label && c == '"')) {
+        text.push_str(&rest[..place]);
+        // What was found is ASCII: one byte.
+        text.push_str(match rest.as_bytes()[place] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            _ => "\\\"",
+        });
+        rest = &rest[place + 1..];
+    }
+    text.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::families::Kind;
+    use super::*;
+
+    const TABLE: &[Family] = &[
+        Family { name: "a_total", kind: Kind::Counter, labels: &["x", "y"], help: "One \"line\" \\ \n." },
+        Family { name: "b", kind: Kind::Gauge, labels: &[], help: "B." },
+    ];
+
+    #[test]
+    fn samples_become_the_text_format() {
+        for (index, labels, value, expected) in [
+            (0, &["", "plain"][..], 1.0, Some(r#"a_total{x="",y="plain"} 1"#)),
+            (0, &["\\", "\"\n\u{e4}\""], 0.5, Some(r#"a_total{x="\\",y="\"\nä\""} 0.5"#)),
+            (1, &[], 1_790_000_000.25, Some("b 1790000000.25")),
+            (1, &[], f64::INFINITY, Some("b +Inf")),
+            (1, &[], f64::NEG_INFINITY, Some("b -Inf")),
+            (1, &[], f64::NAN, None),
+        ] {
+            let mut sheet = Sheet::of(TABLE);
+            sheet.put(index, labels, value);
+            let families: Vec<_> = sheet.into_families().collect();
+            let line = families.first().and_then(|(_, text)| text.lines().nth(2));
+            assert_eq!(line, expected, "{labels:?} {value}");
+        }
+        let mut sheet = Sheet::of(TABLE);
+        sheet.put(0, &["1", "2"], 3.0);
+        sheet.put(0, &["1", "3"], 4.0);
+        let text = "# HELP a_total One \"line\" \\\\ \\n.\n# TYPE a_total counter\na_total{x=\"1\",y=\"2\"} 3\na_total{x=\"1\",y=\"3\"} 4\n";
+        assert_eq!(sheet.into_families().collect::<Vec<_>>(), [("a_total", text.to_owned())]);
+    }
 }
