@@ -9,7 +9,9 @@ use fuelgauge::app::{Agent, Shared};
 use fuelgauge::assessor::Alerts;
 use fuelgauge::clock::{Clock, ManualClock};
 use fuelgauge::config::Config;
-use fuelgauge::domain::{Alert, AlertState, Attribution, Collector, Credits, Reading, RuleName, TaskRecord, TaskState};
+use fuelgauge::domain::{
+    Alert, AlertState, Attribution, Collector, Credits, DrawAssessment, Reading, RuleName, Stage, TaskRecord, TaskState,
+};
 use fuelgauge::import::import_file;
 use fuelgauge::poller::Account;
 use fuelgauge::store::{AlertChange, CollectorOutcome, Incoming};
@@ -53,12 +55,15 @@ async fn measure_all(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             rows.push(Row::new("… the first of a process", cold.few()));
         }
         if (teams, periods) == (1, 4) {
-            let writing = bed.opening_alerts(rounds, steps / 10).await?;
+            let writing = bed.changing(rounds, steps / 10, Before::AboutToClear).await?;
             let flush = flushes(bench.path(), rounds, steps / 10)?;
             let peer =
                 format!("4 KiB written and flushed to a file in the same folder: median {}", time(flush.median()));
-            let row = Row::new("… that opens an alert: state, notice and mail committed", writing.words()).peer(peer);
+            let row = Row::new("… that changes an alert and commits it", writing.words()).peer(peer);
             rows.push(row.aim("median < 1 ms", writing.median() < AIM));
+            let telling = bed.changing(rounds, steps / 10, Before::Inactive).await?;
+            let row = Row::new("… that opens an alert: state, notice and mail written and committed", telling.words());
+            rows.push(row.aim("median < 1 ms", telling.median() < AIM));
             let appended = bed.appends(rounds, steps / 10).await?;
             rows.push(Row::new("the commit of a poll that read one new charge", appended.words()));
         }
@@ -142,20 +147,25 @@ impl Bed {
         Ok(samples)
     }
 
-    /// Assessments each of which finds that somebody must be told.
-    async fn opening_alerts(&mut self, rounds: usize, steps: usize) -> anyhow::Result<Samples> {
+    /// Assessments each of which changes an alert: from `before`, which is put in place first and not measured.
+    async fn changing(&mut self, rounds: usize, steps: usize, before: Before) -> anyhow::Result<Samples> {
         let mut samples = Samples::default();
+        let mails_before = self.shared.published.borrow().outbox.waiting;
         for _ in 0..rounds {
             samples.next_round();
             for _ in 0..steps {
-                self.forget_alerts().await?;
                 self.append().await?;
+                self.put_in_place(before).await?;
                 samples.add(self.assess().await?);
+                let assessed = Arc::clone(&self.shared.published.borrow().accounts[0]);
+                let state = &assessed.draws[0].alerts[0].1.state;
+                let is_changed = matches!(state, AlertState::Firing { clear_since: None, .. });
+                anyhow::ensure!(is_changed, "expected an alert that fires, found {state:?}");
             }
         }
-        let outbox = self.shared.published.borrow().outbox.clone();
-        let told = usize::try_from(outbox.waiting)?;
-        anyhow::ensure!(told >= rounds * steps, "expected a mail for each assessment, found {told}");
+        let mails = self.shared.published.borrow().outbox.waiting - mails_before;
+        let expected = if before == Before::Inactive { rounds * steps } else { 0 };
+        anyhow::ensure!(mails == expected as u64, "expected {expected} mails, found {mails}");
         Ok(samples)
     }
 
@@ -194,21 +204,40 @@ impl Bed {
         Ok(took)
     }
 
-    async fn forget_alerts(&self) -> anyhow::Result<()> {
+    async fn put_in_place(&self, before: Before) -> anyhow::Result<()> {
         let assessed = Arc::clone(&self.shared.published.borrow().accounts[0]);
-        let changes: Vec<AlertChange> = assessed
-            .draws
-            .iter()
-            .map(|draw| AlertChange {
-                key: draw.key.clone(),
-                rule: RuleName::Exhaustion,
-                period_start: draw.period.as_ref().map_or(Timestamp::UNIX_EPOCH, |period| period.start),
-                alert: Alert { episode: draw.alerts[0].1.episode, state: AlertState::Inactive },
-            })
-            .collect();
+        let now = self.clock.now();
+        let change = |draw: &DrawAssessment| AlertChange {
+            key: draw.key.clone(),
+            rule: RuleName::Exhaustion,
+            period_start: draw.period.as_ref().map_or(Timestamp::UNIX_EPOCH, |period| period.start),
+            alert: Alert {
+                episode: draw.alerts[0].1.episode,
+                state: match before {
+                    Before::Inactive => AlertState::Inactive,
+                    Before::AboutToClear => AlertState::Firing {
+                        stage: Stage::Critical,
+                        since: now,
+                        clear_since: Some(now),
+                        notified_at: now,
+                        told_run_out: None,
+                    },
+                },
+            },
+        };
+        let changes: Vec<AlertChange> = assessed.draws.iter().map(change).collect();
         self.shared.store.commit_alerts(&changes, &[]).await?;
         Ok(())
     }
+}
+
+/// How an alert was left before the assessment that is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// The assessment opens it and writes a mail.
+    Inactive,
+    /// The assessment finds that it holds on, and tells nobody.
+    AboutToClear,
 }
 
 /// What the disk needs at least for a commit.
