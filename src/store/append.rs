@@ -165,7 +165,9 @@ async fn append_tasks(
         entries.extend(rows[place].read(record, is_first, now));
     }
 
-    let changed: Vec<&TaskRow> = rows.iter().filter(|row| row.is_changed).collect();
+    let mut changed: Vec<&TaskRow> = rows.iter().filter(|row| row.is_changed).collect();
+    // In the order in which they lie on disk: where ids have no order, each page is then written once.
+    changed.sort_unstable_by_key(|row| row.record.id.as_str());
     write::tasks(connection, account, &changed).await?;
     let (hours, totals) = deltas(&changed);
     for (team, hour, _) in &hours {

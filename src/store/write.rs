@@ -1,5 +1,6 @@
 //! Rows in bulk. Statements come in three fixed sizes, so that each is prepared once and few are kept.
 
+use futures_util::future::{join, lazy};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
@@ -156,11 +157,18 @@ async fn insert_all<T>(
     rows: &[T],
     mut bind: impl FnMut(Separated<'_, Sqlite, &'static str>, &T),
 ) -> sqlx::Result<()> {
-    for chunk in chunks(rows) {
+    let mut statements = chunks(rows).map(|chunk| {
         let mut query = QueryBuilder::<Sqlite>::new(insert);
         query.push_values(chunk, &mut bind);
         query.push(conflict);
-        query.build().execute(&mut *connection).await?;
+        query
+    });
+    let mut next = statements.next();
+    while let Some(mut query) = next {
+        // The next statement is made while the connection's thread works on this one.
+        let (done, following) = join(query.build().execute(&mut *connection), lazy(|_| statements.next())).await;
+        done?;
+        next = following;
     }
     Ok(())
 }
