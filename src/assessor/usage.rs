@@ -22,8 +22,8 @@ pub struct Usage {
     pub before: Option<PriorUse>,
 }
 
-/// What is kept of each draw.
-pub type UsageCache = HashMap<DrawKey, Kept>;
+/// What is kept of each draw, a few kilobytes: boxed, because a table has room for many more than are in it.
+pub type UsageCache = HashMap<DrawKey, Box<Kept>>;
 
 /// One draw's state up to an hour that is unlikely to change any more.
 #[derive(Clone, Debug)]
@@ -46,7 +46,8 @@ impl Assessor {
         now: Timestamp,
     ) -> Result<Usage, StoreError> {
         let running_hour = now.as_second().div_euclid(3600);
-        let kept = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).cloned();
+        let kept =
+            self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).map(|kept| Kept::clone(kept));
         let changes = match &kept {
             Some(kept) => self.store.changes_since(&key.account, kept.last_entry).await?,
             // All of it is read anyway.
@@ -83,7 +84,7 @@ impl Assessor {
         push_all(&mut state, open);
         state.advance_to(running_hour);
         let before = kept.before;
-        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key.clone(), kept);
+        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key.clone(), Box::new(kept));
         Ok(Usage { state, before })
     }
 }
