@@ -31,11 +31,15 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     };
     anyhow::ensure!(forecast(&input).forecast().is_some(), "expected a forecast");
     let mut found = Vec::new();
-    let forecasts = repeat(rounds, samples_each, CALLS, || drop(black_box(forecast(black_box(&input)))));
+    let forecasts = repeat(rounds, samples_each, CALLS, || {
+        black_box(forecast(black_box(&input)));
+    });
     found.push(Row::new("one forecast from a state of a year", forecasts.words()));
     for (days, words) in [(30, "a month"), (365, "a year")] {
         let rows = hours(now, days * 24);
-        let rebuilt = repeat(rounds, samples_each, 10, || drop(black_box(UsageState::rebuild(black_box(&rows)))));
+        let rebuilt = repeat(rounds, samples_each, 10, || {
+            let _ = black_box(UsageState::rebuild(black_box(&rows)));
+        });
         found.push(Row::new(format!("a state rebuilt from {words} of hours"), rebuilt.words()));
     }
     Ok(found)
