@@ -149,7 +149,8 @@ impl Assessor {
         let (mut assessment, _) = self.look(account, now).await?;
         let Some(place) = assessment.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
         let draw = assessment.draws.swap_remove(place);
-        let usage = self.usage(&draw.key, draw.period.as_ref(), now).await?;
+        let changes = self.changes(account).await?;
+        let usage = self.usage(&draw.key, draw.period.as_ref(), changes, now).await?;
         let input = forecast_input(&assessment, draw.period.as_ref(), draw.fuel.as_ref(), draw.allowance, &usage);
         let effect = effect(&input, job);
         Ok(Some((draw, effect)))
@@ -179,8 +180,9 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let account_spent = facts.teams.values().map(|team| team.spent).sum();
+        let changes = self.changes(account).await?;
         for draw in &account.draws {
-            let usage = self.usage(&draw.key, period.as_ref(), now).await?;
+            let usage = self.usage(&draw.key, period.as_ref(), changes, now).await?;
             let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
             let assessed = known.assess(&assessment);
             assessment.draws.push(assessed);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Assessor;
 use crate::domain::forecast::{PriorUse, UsageState};
 use crate::domain::{DrawKey, HourlyUse, PlanPeriod};
+use crate::poller::Account;
 use crate::store::{Changes, StoreError};
 
 /// So many hours before the present are read anew at each assessment, because charges come late; older ones are read
@@ -38,21 +39,32 @@ pub struct Kept {
 }
 
 impl Assessor {
+    /// What was added to an account's ledger since its draws were last looked at. To be asked before [`Assessor::usage`], so
+    /// that what is added in between is found again the next time.
+    pub(super) async fn changes(&self, account: &Account) -> Result<Changes, StoreError> {
+        let last_entry = {
+            let cache = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            account.draws.iter().filter_map(|draw| cache.get(&draw.key)).map(|kept| kept.last_entry).min()
+        };
+        let name = &account.config.name;
+        match last_entry {
+            Some(last_entry) => self.store.changes_since(name, last_entry).await,
+            // All of it is read anyway.
+            None => Ok(Changes { last_entry: self.store.last_entry(name).await?, earliest_hour: None }),
+        }
+    }
+
     /// The draw's use up to `now`, from what is kept and the rows since.
     pub(super) async fn usage(
         &self,
         key: &DrawKey,
         period: Option<&PlanPeriod>,
+        changes: Changes,
         now: Timestamp,
     ) -> Result<Usage, StoreError> {
         let running_hour = now.as_second().div_euclid(3600);
         let kept =
             self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).map(|kept| Kept::clone(kept));
-        let changes = match &kept {
-            Some(kept) => self.store.changes_since(&key.account, kept.last_entry).await?,
-            // All of it is read anyway.
-            None => Changes { last_entry: self.store.last_entry(&key.account).await?, earliest_hour: None },
-        };
         let still_holds = |kept: &Kept| {
             kept.period_start == period.map(|period| period.start)
                 && kept.closed_before <= running_hour
