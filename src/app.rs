@@ -210,8 +210,7 @@ async fn run_account(poller: &Poller, assessor: &Assessor, shared: &Shared, acco
     let mut last = shared.clock.now();
     loop {
         shared.metrics.agent.scheduler_runs.with_label_values(&[&job]).inc();
-        // On the heap while it runs: an account spends its life waiting, and its task is as large as its largest state.
-        Box::pin(step(poller, assessor, shared, account, Some(last))).await;
+        step(poller, assessor, shared, account, Some(last)).await;
         if let Some(next) = schedule.next_after(last) {
             let next_run = shared.metrics.agent.scheduler_next_run.with_label_values(&[&job]);
             next_run.set((next + jitter).as_second());
@@ -239,7 +238,8 @@ async fn step(poller: &Poller, assessor: &Assessor, shared: &Shared, account: &A
         shared.metrics.agent.store_failures.with_label_values(&[operation]).inc();
         tracing::error!(account = %name, operation, %error, "account `{name}`: {operation} failed");
     };
-    if let Err(error) = poller.poll_once(account, scheduled).await {
+    // On the heap while it runs: an account spends its life waiting, and its task is as large as its largest state.
+    if let Err(error) = Box::pin(poller.poll_once(account, scheduled)).await {
         failed("append", &error);
     }
     if let Err(error) = assessor.assess_once(account, shared.clock.now(), Alerts::Step).await {
