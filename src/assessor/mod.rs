@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -181,8 +182,8 @@ impl Assessor {
         };
         let account_spent = facts.teams.values().map(|team| team.spent).sum();
         let changes = self.changes(account).await?;
-        for draw in &account.draws {
-            let usage = self.usage(&draw.key, period.as_ref(), changes, now).await?;
+        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
+        for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
             let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
             let assessed = known.assess(&assessment);
             assessment.draws.push(assessed);

@@ -231,7 +231,7 @@ fn only_the_clock_knows_the_time() {
 fn sql_stays_in_the_store_and_foreign_json_in_the_provider() {
     let homes: [(&str, &[&str]); 5] = [
         ("sqlx", &["store"]),
-        ("reqwest", &["provider", "commands", "config"]),
+        ("reqwest", &["provider", "commands", "config", "cli"]),
         ("lettre", &["notify", "config", "assessor", "commands"]),
         ("axum", &["http", "demo"]),
         ("serde_saphyr", &["config", "provider"]),
