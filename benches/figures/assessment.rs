@@ -110,19 +110,9 @@ impl Bed {
         self.polls += 1;
         let (now, account) = (self.clock.now(), self.account());
         let task = TaskRecord {
-            id: format!("polled-{}", self.polls),
-            created_at: now,
-            started_at: None,
-            finished_at: None,
-            state: TaskState::Succeeded,
-            task_type: "rig".to_owned(),
-            quality: String::new(),
-            variants: None,
             credits: Some(Credits::from_whole(5)),
-            refunded: None,
             attribution: Attribution { project: Some("team-0".to_owned()), ..Attribution::default() },
-            fingerprint: None,
-            is_step: false,
+            ..TaskRecord::new(format!("polled-{}", self.polls), now, TaskState::Succeeded, "rig")
         };
         let reading = Reading { tasks: vec![task], ..Reading::default() };
         let outcome = CollectorOutcome { collector: Collector::Charges, duration_seconds: 0.1, failure: None };

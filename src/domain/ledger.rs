@@ -50,6 +50,27 @@ pub enum Basis {
     Reported,
     /// Worked out from a difference of balances.
     Derived,
+    /// Taken from a table of prices, because the platform does not say what a task cost.
+    Estimated,
+}
+
+impl Basis {
+    /// Every basis.
+    pub const ALL: [Basis; 3] = [Basis::Reported, Basis::Derived, Basis::Estimated];
+
+    /// The word used in the store and in exports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Basis::Reported => "reported",
+            Basis::Derived => "derived",
+            Basis::Estimated => "estimated",
+        }
+    }
+
+    /// The basis of that word.
+    pub fn parse(word: &str) -> Option<Basis> {
+        Basis::ALL.into_iter().find(|basis| basis.as_str() == word)
+    }
 }
 
 /// One line of the ledger. Entries are only ever added.
@@ -218,7 +239,7 @@ pub fn reconcile_task(
         credits,
         task_id: Some(record.id.clone()),
         team: team.cloned(),
-        basis: Basis::Reported,
+        basis: record.basis,
     };
     let mut entries = Vec::new();
     if after.charged > before.charged {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::account::Attribution;
 use super::credits::Credits;
+use super::ledger::{Basis, RetryKind};
 
 /// One kind of thing that is read from a platform. Each is polled, fails and goes stale by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,13 @@ pub struct BalanceRecord {
     pub purchased: Option<Credits>,
     /// Credits held for running tasks; not part of `available`.
     pub frozen: Option<Credits>,
+}
+
+impl BalanceRecord {
+    /// A balance without parts.
+    pub fn of(available: Credits) -> BalanceRecord {
+        BalanceRecord { available, plan: None, purchased: None, frozen: None }
+    }
 }
 
 /// The state of a task, as every platform's states map onto ours.
@@ -153,6 +161,42 @@ pub struct TaskRecord {
     pub fingerprint: Option<Fingerprint>,
     /// Whether the task continues an earlier one (refine, texture, rig): progress, never a retry.
     pub is_step: bool,
+    /// What kind of retry it is, where the record says so itself; otherwise that follows from fingerprints.
+    pub retry: Option<RetryKind>,
+    /// Whether this is no single task but a sum of many, such as a day's use of one model, net of what came back. Such a
+    /// sum is told anew until its time is over, and the last word holds in either direction; it may be below zero.
+    pub is_sum: bool,
+    /// How the credits are known.
+    pub basis: Basis,
+}
+
+impl TaskRecord {
+    /// A task of which no more than this is said.
+    pub fn new(
+        id: impl Into<String>,
+        created_at: Timestamp,
+        state: TaskState,
+        task_type: impl Into<String>,
+    ) -> TaskRecord {
+        TaskRecord {
+            id: id.into(),
+            created_at,
+            started_at: None,
+            finished_at: None,
+            state,
+            task_type: task_type.into(),
+            quality: String::new(),
+            variants: None,
+            credits: None,
+            refunded: None,
+            attribution: Attribution::default(),
+            fingerprint: None,
+            is_step: false,
+            retry: None,
+            is_sum: false,
+            basis: Basis::Reported,
+        }
+    }
 }
 
 /// Tasks waiting and running.
@@ -169,7 +213,7 @@ pub struct QueueRecord {
 }
 
 /// What the platform says of the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanRecord {
     /// The plan's name.
     pub name: Option<String>,

@@ -236,12 +236,6 @@ impl Columns {
         let quality = optional(self.quality).unwrap_or_default();
         let input = optional(self.asset).zip(fingerprint);
         Ok(TaskRecord {
-            id: id.to_owned(),
-            created_at: at,
-            started_at: None,
-            finished_at: None,
-            state,
-            task_type: task_type.to_owned(),
             quality: quality.to_owned(),
             variants: variants.transpose()?,
             credits: Some(credits),
@@ -253,7 +247,7 @@ impl Columns {
                 api_key: optional(self.api_key).map(str::to_owned),
             },
             fingerprint: input.and_then(|(asset, fingerprint)| fingerprint(&[asset, task_type, quality])),
-            is_step: false,
+            ..TaskRecord::new(id, at, state, task_type)
         })
     }
 }

@@ -180,7 +180,7 @@ impl Store {
                 credits: credits(amount),
                 task_id,
                 team: team.as_deref().and_then(team_name),
-                basis: if basis == "derived" { Basis::Derived } else { Basis::Reported },
+                basis: Basis::parse(&basis)?,
             };
             Some((row, entry))
         };

@@ -41,19 +41,12 @@ fn draws(swapped: bool) -> Vec<Draw> {
 
 fn task(id: &str, second: i64, state: TaskState, credits: i64) -> TaskRecord {
     TaskRecord {
-        id: id.into(),
-        created_at: at(second),
-        started_at: None,
         finished_at: state.is_final().then(|| at(second + 60)),
-        state,
-        task_type: "text-to-3d".into(),
         quality: "high".into(),
         variants: Some(4),
         credits: Some(Credits::from_whole(credits)),
-        refunded: None,
         attribution: Attribution { project: Some("env-rocks".into()), ..Attribution::default() },
-        fingerprint: None,
-        is_step: false,
+        ..TaskRecord::new(id, at(second), state, "text-to-3d")
     }
 }
 

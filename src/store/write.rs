@@ -8,7 +8,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use super::append::{HourDelta, TaskRow, TotalDelta};
 use super::retries::RetryDelta;
 use super::{NO_TEAM, millis};
-use crate::domain::{Basis, Entry, TeamName};
+use crate::domain::{Entry, TeamName};
 
 /// Rows in one statement. The largest stays well below SQLite's limit of 32,766 values.
 const SIZES: [usize; 3] = [256, 16, 1];
@@ -40,13 +40,9 @@ pub(super) async fn tasks(connection: &mut SqliteConnection, account: i64, rows:
 pub(super) async fn entries(connection: &mut SqliteConnection, account: i64, entries: &[Entry]) -> sqlx::Result<()> {
     let insert = "INSERT INTO entries (account_id, key, kind, at, seen_at, credits, task_id, basis) ";
     insert_all(connection, insert, " ON CONFLICT (account_id, key) DO NOTHING", entries, |mut values, entry| {
-        let basis = match entry.basis {
-            Basis::Reported => "reported",
-            Basis::Derived => "derived",
-        };
         values.push_bind(account).push_bind(entry.key.as_str()).push_bind(entry.kind.as_str());
         values.push_bind(millis(entry.at)).push_bind(millis(entry.seen_at)).push_bind(entry.credits.micros());
-        values.push_bind(entry.task_id.as_deref()).push_bind(basis);
+        values.push_bind(entry.task_id.as_deref()).push_bind(entry.basis.as_str());
     })
     .await
 }

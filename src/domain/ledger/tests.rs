@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::account::Attribution;
 
 const LAUNCH: i64 = 1_760_000_000;
 
@@ -13,19 +12,11 @@ fn at(seconds: i64) -> Timestamp {
 
 fn task(id: &str, state: TaskState, credits: Option<i64>, refunded: Option<i64>) -> TaskRecord {
     TaskRecord {
-        id: id.into(),
-        created_at: at(0),
-        started_at: None,
         finished_at: state.is_final().then(|| at(600)),
-        state,
-        task_type: "text-to-3d".into(),
         quality: "high".into(),
-        variants: None,
         credits: credits.map(Credits::from_whole),
         refunded: refunded.map(Credits::from_whole),
-        attribution: Attribution::default(),
-        fingerprint: None,
-        is_step: false,
+        ..TaskRecord::new(id, at(0), state, "text-to-3d")
     }
 }
 

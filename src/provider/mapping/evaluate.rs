@@ -11,7 +11,7 @@ use super::expression::{Moment, TIME_FILTERS, moment};
 use super::record::{FieldKind, Record, fields_of};
 use super::words::{MISSING_HINT, describe, expected, say};
 use crate::domain::account::is_unprintable;
-use crate::domain::{Attribution, BalanceRecord, Credits, PlanRecord, QueueRecord, TaskRecord, TaskState};
+use crate::domain::{Attribution, BalanceRecord, Basis, Credits, PlanRecord, QueueRecord, TaskRecord, TaskState};
 use crate::provider::fingerprint::fingerprint;
 
 /// Longest text taken from a platform, in characters.
@@ -235,6 +235,9 @@ fn task_of(record: &RecordReader<'_>, salt: &[u8; 16]) -> Result<TaskRecord, Rec
         },
         fingerprint: input.and_then(|input| fingerprint(salt, &task_type, &input)),
         is_step: record.flag("is_step")?.unwrap_or(false),
+        retry: None,
+        is_sum: false,
+        basis: Basis::Reported,
         task_type,
     })
 }
