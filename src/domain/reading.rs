@@ -159,6 +159,9 @@ pub struct TaskRecord {
     pub attribution: Attribution,
     /// The fingerprint of its input, where the platform shows one.
     pub fingerprint: Option<Fingerprint>,
+    /// The fingerprint of the name of the asset that it works on, where the record tells one. Attempts at one asset are
+    /// counted together, whatever their inputs; without it, one input counts as one asset.
+    pub asset: Option<Fingerprint>,
     /// Whether the task continues an earlier one (refine, texture, rig): progress, never a retry.
     pub is_step: bool,
     /// What kind of retry it is, where the record says so itself; otherwise that follows from fingerprints.
@@ -191,6 +194,7 @@ impl TaskRecord {
             refunded: None,
             attribution: Attribution::default(),
             fingerprint: None,
+            asset: None,
             is_step: false,
             retry: None,
             is_sum: false,

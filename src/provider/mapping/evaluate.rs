@@ -234,6 +234,7 @@ fn task_of(record: &RecordReader<'_>, salt: &[u8; 16]) -> Result<TaskRecord, Rec
             api_key: record.text("api_key")?,
         },
         fingerprint: input.and_then(|input| fingerprint(salt, &task_type, &input)),
+        asset: None,
         is_step: record.flag("is_step")?.unwrap_or(false),
         retry: None,
         is_sum: false,
