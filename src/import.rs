@@ -107,7 +107,7 @@ async fn import_all(
         let FileBatch { tasks, rejected, bytes } = batch?;
         let reading = Reading { tasks, ..Reading::default() };
         summary.note_teams(&reading.tasks, draws);
-        let incoming = Incoming { reading: &reading, outcomes: &[], reset: None, scheduled: None, now };
+        let incoming = Incoming::of(&reading, now);
         let appended = store.append(account, draws, incoming).await?;
         summary.read += (reading.tasks.len() + rejected.len()) as u64;
         summary.new += appended.new_tasks;
@@ -119,7 +119,8 @@ async fn import_all(
     }
     // The account's charges have been read: that is a fact like that of a poll.
     let outcome = CollectorOutcome { collector: Collector::Charges, duration_seconds: 0.0, failure: None };
-    let incoming = Incoming { reading: &Reading::default(), outcomes: &[outcome], reset: None, scheduled: None, now };
+    let nothing = Reading::default();
+    let incoming = Incoming { outcomes: &[outcome], ..Incoming::of(&nothing, now) };
     store.append(account, draws, incoming).await?;
     // The reader has hung up, so it is over; a panic in it must not look like the end of the file.
     if let Err(error) = reading.await

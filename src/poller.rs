@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::AccountConfig;
-use crate::domain::{Collector, Draw, Reading};
+use crate::domain::{ChargeSource, Collector, Draw, Reading};
 use crate::metrics::agent::AgentMetrics;
 use crate::provider::http::HttpProvider;
 use crate::provider::{CollectorReport, FailureReason, PollResult, ProviderError, ReadRequest};
@@ -42,9 +42,25 @@ impl Account {
         format!("poll {}", self.config.name)
     }
 
-    /// The collectors that a poll of it reads.
+    /// The collectors that a poll of it reads. Charges that are known from balances count as read with them.
     pub fn collectors(&self) -> Vec<Collector> {
-        self.provider.as_ref().map_or_else(Vec::new, HttpProvider::collectors)
+        let mut collectors = self.provider.as_ref().map_or_else(Vec::new, HttpProvider::collectors);
+        let lists_none = collectors.contains(&Collector::Balance) && !collectors.contains(&Collector::Charges);
+        if lists_none && self.charge_source() == ChargeSource::Balance {
+            collectors.push(Collector::Charges);
+        }
+        collectors
+    }
+
+    /// From what its charges are known: as configured, or else from balances where the platform has nothing better.
+    pub fn charge_source(&self) -> ChargeSource {
+        let by_platform = || match self.provider.as_ref().map(HttpProvider::collectors) {
+            Some(read) if read.contains(&Collector::Balance) && !read.contains(&Collector::Charges) => {
+                ChargeSource::Balance
+            }
+            _ => ChargeSource::History,
+        };
+        self.config.charges_from.unwrap_or_else(by_platform)
     }
 }
 
@@ -90,6 +106,8 @@ impl Poller {
             reading: &result.reading,
             outcomes: &outcomes,
             reset: account.config.plan.reset.as_ref(),
+            allowance: account.config.plan.credits,
+            charges: account.charge_source(),
             scheduled: scheduled.map(|at| (job.as_str(), at)),
             now: self.clock.now(),
         };
@@ -112,13 +130,14 @@ impl Poller {
         let request = ReadRequest { now, tasks_since: self.tasks_since(account, now).await? };
         // The provider keeps to the limit by itself and hands over what it had read by then; this one is the backstop.
         let backstop = source.timeout + BEYOND_LIMIT;
-        let result = match tokio::time::timeout(backstop, provider.read(&request)).await {
+        let mut result = match tokio::time::timeout(backstop, provider.read(&request)).await {
             Ok(result) => result,
             Err(_) => timed_out(&account.collectors(), backstop),
         };
         for report in &result.reports {
             self.count(account, report);
         }
+        result.reports.extend(derived_report(account, &result.reports));
         Ok(Some(result))
     }
 
@@ -144,6 +163,14 @@ impl Poller {
             );
         }
     }
+}
+
+/// How the charges fared where they are known from balances: as the balance did.
+fn derived_report(account: &Account, reports: &[CollectorReport]) -> Option<CollectorReport> {
+    let is_reported = reports.iter().any(|report| report.collector == Collector::Charges);
+    let balance = reports.iter().find(|report| report.collector == Collector::Balance)?;
+    let is_derived = account.collectors().contains(&Collector::Charges) && !is_reported;
+    is_derived.then(|| CollectorReport { collector: Collector::Charges, requests: 0, ..balance.clone() })
 }
 
 fn outcome(report: &CollectorReport) -> CollectorOutcome {

@@ -116,7 +116,7 @@ impl Bed {
         };
         let reading = Reading { tasks: vec![task], ..Reading::default() };
         let outcome = CollectorOutcome { collector: Collector::Charges, duration_seconds: 0.1, failure: None };
-        let incoming = Incoming { reading: &reading, outcomes: &[outcome], reset: None, scheduled: None, now };
+        let incoming = Incoming { outcomes: &[outcome], ..Incoming::of(&reading, now) };
         let begun = Instant::now();
         self.shared.store.append(&account.config.name, &account.draws, incoming).await?;
         Ok(begun.elapsed())

@@ -15,7 +15,7 @@ use crate::domain::fuel::{FuelFacts, current_period, fuel};
 use crate::domain::rule::CLEAR_FOR_SHARE;
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
+    Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -176,6 +176,7 @@ impl Assessor {
             queue: facts.queue.clone(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
+            expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
             unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
             draws: Vec::with_capacity(account.draws.len()),
@@ -185,7 +186,12 @@ impl Assessor {
         let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
             let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
-            let assessed = known.assess(&assessment);
+            let mut assessed = known.assess(&assessment);
+            let team = Some(&draw.key.team);
+            if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
+                let since = start.unwrap_or(Timestamp::UNIX_EPOCH);
+                assessed.suspects = self.store.suspect_charges(&config.name, team, since, now, MOST_SUSPECTS).await?;
+            }
             assessment.draws.push(assessed);
         }
         Ok((assessment, facts))
@@ -317,6 +323,8 @@ impl KnownOfDraw<'_> {
             allowance: self.draw.allowance,
             spent: team.spent,
             pending: team.pending,
+            unrefunded: team.unrefunded,
+            suspects: Vec::new(),
             spend: self.usage.state.spend_rates(now),
             outlook,
             totals: team.totals.clone(),

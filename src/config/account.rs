@@ -9,7 +9,7 @@ use super::mistakes::{any_of, nearest, shown};
 use super::section::{Text, section};
 use super::values::{self, Context};
 use super::{AccountConfig, PlatformRef, SourceConfig};
-use crate::domain::{AccountName, AnchorDay, CronSchedule, DeclaredPlan, ResetRule};
+use crate::domain::{AccountName, AnchorDay, ChargeSource, CronSchedule, DeclaredPlan, ResetRule};
 
 section! {
     /// One account on one platform: the thing with a balance.
@@ -31,6 +31,9 @@ section! {
         /// After how long without a successful poll or import the data counts as stale. Default: three times the
         /// schedule's usual interval and at least `15m`; `2d` without `platform`.
         stale_after: Text,
+        /// From what charges are known: `history` (a list of charges, an import or a push) or `balance` (what the balance
+        /// lost between two readings). Default: `balance` where the platform lists no charges, else `history`.
+        charges_from: Text,
         /// What the platform does not report. Default: nothing; a plan that the platform reports wins.
         plan: PlanFile,
     }
@@ -86,7 +89,28 @@ pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<Account
         Some(text) => values::duration(text, Duration::from_secs(1), context),
         None => source.as_ref().map(|source| stale_after(source.as_ref(), context)),
     };
-    Some(AccountConfig { name: name?, source: source?, zone, plan: plan?, stale_after: stale_after? })
+    let charges_from = match &file.charges_from {
+        Some(text) => check_charges_from(text, context).map(Some),
+        None => Some(None),
+    };
+    Some(AccountConfig {
+        name: name?,
+        source: source?,
+        zone,
+        plan: plan?,
+        charges_from: charges_from?,
+        stale_after: stale_after?,
+    })
+}
+
+fn check_charges_from(text: &Text, context: &mut Context) -> Option<ChargeSource> {
+    let source = ChargeSource::parse(&text.text);
+    if source.is_none() {
+        let found = shown(&text.text);
+        let expected = any_of(ChargeSource::ALL.into_iter().map(ChargeSource::as_str));
+        context.mistakes.add(&text.place, format!("expected {expected}, found `{found}`"));
+    }
+    source
 }
 
 fn name(file: &AccountFile, context: &mut Context) -> Option<AccountName> {

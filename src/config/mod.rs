@@ -17,7 +17,7 @@ use self::file::ConfigFile;
 use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
-use crate::domain::{AccountName, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName};
+use crate::domain::{AccountName, ChargeSource, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName};
 
 mod account;
 mod alerts;
@@ -65,6 +65,8 @@ pub struct AccountConfig {
     pub zone: TimeZone,
     /// What the platform does not report.
     pub plan: DeclaredPlan,
+    /// From what charges are known; `None` leaves it to what the platform lists.
+    pub charges_from: Option<ChargeSource>,
     /// After how long without success what was read counts as stale.
     pub stale_after: Duration,
 }

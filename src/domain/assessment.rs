@@ -9,8 +9,9 @@ use super::account::{AccountName, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
 use super::credits::Credits;
 use super::forecast::Outlook;
-use super::ledger::RetryKind;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
+use super::retry::RetryKind;
+use super::suspect::SuspectCharge;
 
 /// The latest assessment of every account. Published whole; readers never see half of one.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct AccountAssessment {
     /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
     /// balances were read.
     pub unexplained: Option<Credits>,
+    /// Credits that lapsed at their own date so far, as recognised from falls of the balance.
+    pub expired: Credits,
     /// Credits bought or awarded so far, as recognised from rises of the balance.
     pub granted: Credits,
     /// What of that came since the plan period began (since ever without one), with when it was seen, oldest first.
@@ -107,6 +110,9 @@ pub struct CollectorStatus {
     pub last_failure: Option<(String, String)>,
 }
 
+/// So many suspect charges of a draw are looked at; where there are more, something else is wrong.
+pub const MOST_SUSPECTS: u32 = 1000;
+
 /// One team's draw on one account at one moment.
 #[derive(Clone, Debug)]
 pub struct DrawAssessment {
@@ -122,6 +128,10 @@ pub struct DrawAssessment {
     pub spent: Credits,
     /// Charged for tasks that are not final yet.
     pub pending: Credits,
+    /// Charged in the period (since ever without one) for tasks that failed, expired or were cancelled, and not given back.
+    pub unrefunded: Credits,
+    /// Charges of the period that look wrong, newest first, at most [`MOST_SUSPECTS`].
+    pub suspects: Vec<SuspectCharge>,
     /// Recent pace.
     pub spend: SpendRates,
     /// What lies ahead.
@@ -196,6 +206,8 @@ pub struct TotalsRow {
     pub finished: u64,
     /// Of those, tasks that failed.
     pub failed: u64,
+    /// Launches of which it is known what they attempt: first attempts and retries, without steps.
+    pub attempts: u64,
 }
 
 /// Retries over the whole ledger for one task type and kind. They never fall.

@@ -1,11 +1,14 @@
 //! Balances against entries: what a reported balance says that no charge explains. Pure; `store` keeps what comes out.
+//!
+//! From the first balance on, at every reading: the first balance, and every entry since, and the drift, add up to what
+//! is held now. Nothing is lost between a list of charges and a balance that disagree, and nothing is counted twice.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::calendar::ResetRule;
 use super::credits::Credits;
 use super::ledger::{Basis, Entry, EntryKind};
-use super::reading::{BalanceRecord, PlanRecord};
+use super::reading::{BalanceRecord, PlanRecord, TaskRecord, TaskState};
 
 /// The last balance read, and how far it agrees with the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub struct BalanceState {
     pub record: BalanceRecord,
     /// When.
     pub read_at: Timestamp,
+    /// When the first balance was read. What was charged before that is in it already.
+    pub opened_at: Timestamp,
     /// Since when entries are held against balances: the first reading, or the last reset.
     pub baseline_at: Timestamp,
     /// Balance change since then that no entry explains; above zero: more left than charges say. `None` until two
@@ -21,73 +26,254 @@ pub struct BalanceState {
     pub drift: Option<Credits>,
     /// Sum of all grants recognised so far.
     pub granted: Credits,
+    /// Sum of all credits that lapsed at their own date so far.
+    pub expired: Credits,
     /// A plan reset that has passed without showing in the balance yet.
     pub awaited_reset: Option<Timestamp>,
+}
+
+/// From what an account's charges are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChargeSource {
+    /// The platform, an import or a push lists them. What else a balance shows stays unexplained.
+    #[default]
+    History,
+    /// Nobody lists them: what a balance lost since the last one is a charge. A reading may hide a charge and a refund of
+    /// the same size, so that this is the least that was spent.
+    Balance,
+}
+
+impl ChargeSource {
+    /// Both sources.
+    pub const ALL: [ChargeSource; 2] = [ChargeSource::History, ChargeSource::Balance];
+
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ChargeSource::History => "history",
+            ChargeSource::Balance => "balance",
+        }
+    }
+
+    /// The source of that word.
+    pub fn parse(word: &str) -> Option<ChargeSource> {
+        ChargeSource::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+}
+
+/// What happened since the previous reading, as far as it is known without the balance.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    /// The moment of the reading.
+    pub now: Timestamp,
+    /// Charges less refunds that came into the ledger since, whose time is not before the baseline.
+    pub net_charged: Credits,
+    /// Charges less refunds that came into the ledger since, whose time lies before the baseline and after the first
+    /// reading: their effect on the balance was closed as an adjustment when nobody knew of them.
+    pub net_late: Credits,
+    /// Of `net_charged`, what was estimated from a table of prices and may be wrong.
+    pub net_estimated: Credits,
+    /// The plan reset that lies between the two readings, if one does.
+    pub reset_at: Option<Timestamp>,
+    /// Credits that a plan period begins with, where known: a rise to just that is a reset, whatever the date.
+    pub allowance: Option<Credits>,
+    /// Credits whose own date has come since, and which lapsed if the balance fell.
+    pub lapsed: Credits,
+    /// From what charges are known.
+    pub charges: ChargeSource,
+    /// What may yet come back: recent charges derived from balances, and tasks that failed and were charged for.
+    pub refundable: &'a [Refundable],
+}
+
+/// Something charged for that may come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refundable {
+    /// The task, or the derived charge.
+    pub id: String,
+    /// When it was charged.
+    pub created_at: Timestamp,
+    /// Its state.
+    pub state: TaskState,
+    /// Its kind.
+    pub task_type: String,
+    /// Whether it was derived from balances.
+    pub is_derived: bool,
+    /// What it cost so far.
+    pub net: Credits,
+}
+
+/// What a balance adds to the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reconciled {
+    /// The state from now on.
+    pub state: BalanceState,
+    /// Grants, expiries, resets and adjustments.
+    pub entries: Vec<Entry>,
+    /// Derived charges and what came back for them, to be reconciled like any other record. The state holds them already.
+    pub records: Vec<TaskRecord>,
 }
 
 /// How long after a plan reset a rise of the balance is still taken for it: platforms refill late.
 pub const RESET_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
+/// How old a charge may be for a rise of its size to be its refund.
+pub const REFUND_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// The kind of a charge that was derived from balances: of which task nobody says.
+pub const DERIVED_TASK_TYPE: &str = "unlisted";
+
+/// What the ids of derived charges begin with. The instant of the reading follows.
+pub const DERIVED_PREFIX: &str = "balance/";
+
 /// Holds a balance against the one before it.
 ///
-/// `net_charged` is what the ledger gained since the previous reading: charges less refunds whose time is not before
-/// `previous.baseline_at`. `reset_at` is the plan reset that lies between the two readings, if one does.
-///
-/// - Across a reset, what no charge explains becomes one `reset` entry, and the drift begins anew at 0.
-/// - A rise that two readings in a row agree on becomes a `grant` of the smaller of the two; not sooner, because a
-///   refund may show in the balance before it shows in the list of charges.
-/// - A fall stays as drift: it is what somebody spent where the list of charges does not look.
-pub fn reconcile_balance(
-    previous: Option<&BalanceState>,
-    record: &BalanceRecord,
-    now: Timestamp,
-    net_charged: Credits,
-    reset_at: Option<Timestamp>,
-) -> (BalanceState, Option<Entry>) {
-    let mut next = BalanceState {
+/// - Credits whose own date has come explain a fall: an `expiry`.
+/// - Across a reset, what no charge explains becomes one `reset` entry, and the drift begins anew at 0; the old drift is
+///   closed by an `adjustment`. A rise to just the plan's allowance is a reset too, at whatever time: plans change.
+/// - Where charges are listed, a rise that two readings in a row agree on becomes a `grant` of the smaller of the two; not
+///   sooner, because a refund may show in the balance before it shows in the list. A fall stays as drift: it is what
+///   somebody spent where the list of charges does not look.
+/// - Where they are not, a fall is a charge; a rise is the refund of a recent charge of just that size, or else a grant.
+///   Below what was only estimated it corrects the estimate.
+pub fn reconcile_balance(previous: Option<&BalanceState>, record: &BalanceRecord, since: &Since<'_>) -> Reconciled {
+    let now = since.now;
+    let first = BalanceState {
         record: record.clone(),
         read_at: now,
+        opened_at: now,
         baseline_at: now,
         drift: None,
         granted: Credits::ZERO,
+        expired: Credits::ZERO,
         awaited_reset: None,
     };
-    let Some(previous) = previous else { return (next, None) };
-    next.granted = previous.granted;
-    let unexplained = change(&previous.record, record) + net_charged;
-    let entry = |key: String, kind: EntryKind, at: Timestamp, credits: Credits| Entry {
-        key,
-        kind,
-        at,
-        seen_at: now,
-        credits,
-        task_id: None,
-        team: None,
-        basis: Basis::Derived,
+    let Some(previous) = previous else {
+        return Reconciled { state: first, entries: Vec::new(), records: Vec::new() };
     };
+    let state = BalanceState {
+        opened_at: previous.opened_at,
+        baseline_at: previous.baseline_at,
+        granted: previous.granted,
+        expired: previous.expired,
+        ..first
+    };
+    let mut reconciled = Reconciled { state, entries: Vec::new(), records: Vec::new() };
+    reconciled.explain(previous, change(&previous.record, record) + since.net_charged, since);
+    reconciled
+}
 
-    let awaited = previous.awaited_reset.filter(|at| now.duration_since(*at) <= RESET_GRACE);
-    if let Some(at) = reset_at.or(awaited.filter(|_| unexplained.is_positive())) {
-        next.drift = Some(Credits::ZERO);
-        let has_shown = unexplained != Credits::ZERO;
-        next.awaited_reset = if has_shown { None } else { Some(at) };
-        let reset = || entry(format!("reset/{at}"), EntryKind::Reset, at, unexplained);
-        return (next, has_shown.then(reset));
+impl Reconciled {
+    fn explain(&mut self, previous: &BalanceState, mut unexplained: Credits, since: &Since<'_>) {
+        let now = since.now;
+        self.add(format!("adjustment/late/{now}"), EntryKind::Adjustment, now, since.net_late);
+        let lapsed = since.lapsed.min(-unexplained).max(Credits::ZERO);
+        self.add(format!("expiry/{now}"), EntryKind::Expiry, now, lapsed);
+        self.state.expired += lapsed;
+        unexplained += lapsed;
+
+        let awaited = previous.awaited_reset.filter(|at| now.duration_since(*at) <= RESET_GRACE);
+        let drift_before = previous.drift.unwrap_or(Credits::ZERO);
+        if let Some(at) = since.reset_at.or(awaited.filter(|_| unexplained.is_positive())) {
+            let has_shown = unexplained != Credits::ZERO;
+            self.state.awaited_reset = if has_shown { None } else { Some(at) };
+            return self.begin_anew(format!("reset/{at}"), at, unexplained, drift_before);
+        }
+        self.state.awaited_reset = awaited;
+        let is_restored = restores(&previous.record, &self.state.record, since.allowance);
+        if since.charges == ChargeSource::Balance {
+            return self.derive(unexplained + drift_before, is_restored, since);
+        }
+        let drift = drift_before + unexplained;
+        self.state.drift = Some(drift);
+        if drift_before.is_positive() && drift.is_positive() {
+            let amount = drift_before.min(drift);
+            let was_restored = is_restored || since.allowance == Some(previous.record.available);
+            if was_restored && was_raised_by(amount, since.allowance) {
+                return self.begin_anew(format!("reset/{now}"), now, drift, Credits::ZERO);
+            }
+            self.grant(amount, now);
+            self.state.drift = Some(drift - amount);
+        }
     }
 
-    next.baseline_at = previous.baseline_at;
-    next.awaited_reset = awaited;
-    let drift_before = previous.drift.unwrap_or(Credits::ZERO);
-    let drift = drift_before + unexplained;
-    if drift_before.is_positive() && drift.is_positive() {
-        let amount = drift_before.min(drift);
-        next.granted += amount;
-        next.drift = Some(drift - amount);
-        let key = format!("grant/{}/{now}", next.granted);
-        return (next, Some(entry(key, EntryKind::Grant, now, amount)));
+    /// Nobody lists charges, so that everything is explained at once.
+    fn derive(&mut self, unexplained: Credits, is_restored: bool, since: &Since<'_>) {
+        let now = since.now;
+        self.state.drift = Some(Credits::ZERO);
+        if unexplained.is_negative() {
+            let id = format!("{DERIVED_PREFIX}{now}");
+            self.records.push(derived_charge(id, now, DERIVED_TASK_TYPE, -unexplained));
+        } else if unexplained.is_positive() {
+            let is_recent = |charge: &&Refundable| now.duration_since(charge.created_at) <= REFUND_WINDOW;
+            let latest = since.refundable.iter().filter(is_recent).filter(|charge| charge.net == unexplained);
+            if let Some(charge) = latest.max_by_key(|charge| charge.created_at) {
+                self.records.push(refund_of(charge, now));
+            } else if is_restored {
+                self.begin_anew(format!("reset/{now}"), now, unexplained, Credits::ZERO);
+            } else if unexplained <= since.net_estimated {
+                self.add(format!("adjustment/{now}"), EntryKind::Adjustment, now, unexplained);
+            } else {
+                self.grant(unexplained, now);
+            }
+        }
     }
-    next.drift = Some(drift);
-    (next, None)
+
+    /// A plan reset: what no charge explains is its doing, and what was not explained before it stays so.
+    fn begin_anew(&mut self, key: String, at: Timestamp, credits: Credits, drift_before: Credits) {
+        let now = self.state.read_at;
+        self.add(format!("adjustment/{now}"), EntryKind::Adjustment, at, drift_before);
+        self.add(key, EntryKind::Reset, at, credits);
+        self.state.drift = Some(Credits::ZERO);
+        self.state.baseline_at = now;
+    }
+
+    fn grant(&mut self, credits: Credits, now: Timestamp) {
+        self.state.granted += credits;
+        self.add(format!("grant/{}/{now}", self.state.granted), EntryKind::Grant, now, credits);
+    }
+
+    /// Adds an entry, unless it is about nothing.
+    fn add(&mut self, key: String, kind: EntryKind, at: Timestamp, credits: Credits) {
+        if credits != Credits::ZERO {
+            let seen_at = self.state.read_at;
+            let basis = Basis::Derived;
+            self.entries.push(Entry { key, kind, at, seen_at, credits, task_id: None, team: None, basis });
+        }
+    }
+}
+
+/// A charge that is known from balances alone. It is a sum: of how many tasks nobody says.
+fn derived_charge(id: String, at: Timestamp, task_type: &str, credits: Credits) -> TaskRecord {
+    TaskRecord {
+        credits: Some(credits),
+        is_sum: true,
+        basis: Basis::Derived,
+        ..TaskRecord::new(id, at, TaskState::Succeeded, task_type)
+    }
+}
+
+/// The record by which a charge comes back as a whole.
+fn refund_of(charge: &Refundable, now: Timestamp) -> TaskRecord {
+    if charge.is_derived {
+        return derived_charge(charge.id.clone(), charge.created_at, &charge.task_type, Credits::ZERO);
+    }
+    TaskRecord {
+        finished_at: Some(now),
+        credits: Some(Credits::ZERO),
+        basis: Basis::Derived,
+        ..TaskRecord::new(charge.id.clone(), charge.created_at, charge.state, charge.task_type.clone())
+    }
+}
+
+/// Whether the balance, or its plan part where it is told, has just risen to the plan's allowance.
+fn restores(before: &BalanceRecord, now: &BalanceRecord, allowance: Option<Credits>) -> bool {
+    let (before, now) = before.plan.zip(now.plan).unwrap_or((before.available, now.available));
+    allowance.is_some_and(|allowance| before < allowance && now == allowance)
+}
+
+/// Whether a rise is large enough to be a plan's refill and not the last missing credits of a full tank: a tenth.
+fn was_raised_by(credits: Credits, allowance: Option<Credits>) -> bool {
+    allowance.is_some_and(|allowance| credits.micros() >= allowance.micros() / 10)
 }
 
 /// The plan reset in `(from, to]`, if there is one: the platform's date if it gave one, else the configured rule's. Of
@@ -116,118 +302,4 @@ fn change(before: &BalanceRecord, now: &BalanceRecord) -> Credits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: i64 = 1_760_000_000;
-
-    fn at(minutes: i64) -> Timestamp {
-        Timestamp::from_second(START + minutes * 60).unwrap()
-    }
-
-    fn balance(available: i64, frozen: Option<i64>) -> BalanceRecord {
-        let frozen = frozen.map(Credits::from_whole);
-        BalanceRecord { available: Credits::from_whole(available), plan: None, purchased: None, frozen }
-    }
-
-    /// One reading of a series: balance, frozen, net charged since the last, whether a reset lies between.
-    type Step = (i64, Option<i64>, i64, bool);
-
-    fn replay(steps: &[Step]) -> (BalanceState, Vec<Entry>) {
-        let mut state: Option<BalanceState> = None;
-        let mut entries = Vec::new();
-        for (minute, (available, frozen, net, reset)) in (0..).step_by(5).zip(steps) {
-            let record = balance(*available, *frozen);
-            let reset_at = reset.then(|| at(minute - 1));
-            let (next, entry) =
-                reconcile_balance(state.as_ref(), &record, at(minute), Credits::from_whole(*net), reset_at);
-            state = Some(next);
-            entries.extend(entry);
-        }
-        (state.unwrap(), entries)
-    }
-
-    #[test]
-    fn balances_are_held_against_entries() {
-        type Case<'a> = (&'a str, &'a [Step], Option<i64>, &'a [(EntryKind, i64)]);
-        let cases: [Case; 12] = [
-            ("a first reading", &[(100, None, 40, false)], None, &[]),
-            ("a charge explains a fall", &[(100, None, 0, false), (80, None, 20, false)], Some(0), &[]),
-            ("spent elsewhere", &[(100, None, 0, false), (80, None, 5, false)], Some(-15), &[]),
-            (
-                "a charge is listed one poll late",
-                &[(100, None, 0, false), (80, None, 0, false), (80, None, 20, false)],
-                Some(0),
-                &[],
-            ),
-            (
-                "a refund is listed one poll late",
-                &[(80, None, 0, false), (100, None, 0, false), (100, None, -20, false)],
-                Some(0),
-                &[],
-            ),
-            ("one rise proves nothing yet", &[(80, None, 0, false), (580, None, 0, false)], Some(500), &[]),
-            (
-                "a rise that stays is a grant",
-                &[(80, None, 0, false), (580, None, 0, false), (570, None, 10, false)],
-                Some(0),
-                &[(EntryKind::Grant, 500)],
-            ),
-            (
-                "the smaller of two drifts is granted",
-                &[(80, None, 0, false), (580, None, 0, false), (560, None, 10, false), (560, None, 0, false)],
-                Some(0),
-                &[(EntryKind::Grant, 490)],
-            ),
-            (
-                "a reset sets anew, and old drift ends with the period",
-                &[(100, None, 0, false), (80, None, 5, false), (1000, None, 10, true)],
-                Some(0),
-                &[(EntryKind::Reset, 930)],
-            ),
-            (
-                "a reset that shows late is still the reset",
-                &[(100, None, 0, false), (90, None, 10, true), (1000, None, 0, false)],
-                Some(0),
-                &[(EntryKind::Reset, 910)],
-            ),
-            (
-                "credits frozen for running tasks are not spent",
-                &[(100, Some(0), 0, false), (70, Some(30), 0, false), (70, Some(0), 30, false)],
-                Some(0),
-                &[],
-            ),
-            ("a reset may take", &[(100, None, 0, false), (60, None, 0, true)], Some(0), &[(EntryKind::Reset, -40)]),
-        ];
-        for (name, steps, drift, expected) in cases {
-            let (state, entries) = replay(steps);
-            let found: Vec<_> = entries.iter().map(|e| (e.kind, e.credits)).collect();
-            let expected: Vec<_> = expected.iter().map(|(kind, c)| (*kind, Credits::from_whole(*c))).collect();
-            assert_eq!(found, expected, "{name}");
-            assert_eq!(state.drift, drift.map(Credits::from_whole), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_late_reset_is_awaited_for_a_day() {
-        let (waiting, _) = replay(&[(100, None, 0, false), (100, None, 0, true)]);
-        let late = waiting.awaited_reset.unwrap() + RESET_GRACE + SignedDuration::from_secs(1);
-        let (state, entry) = reconcile_balance(Some(&waiting), &balance(900, None), late, Credits::ZERO, None);
-        assert_eq!((entry, state.drift), (None, Some(Credits::from_whole(800))));
-    }
-
-    #[test]
-    fn the_platforms_reset_date_wins() {
-        let plan = |resets_at| PlanRecord { name: None, allowance: None, resets_at };
-        for (reported, expected) in [
-            (Some(plan(Some(at(3)))), Some(at(3))),
-            (Some(plan(Some(at(5)))), Some(at(5))),
-            (Some(plan(Some(at(0)))), None),
-            (Some(plan(Some(at(6)))), None),
-            (Some(plan(None)), None),
-            (None, None),
-        ] {
-            assert_eq!(reset_between(reported.as_ref(), None, at(0), at(5)), expected, "{reported:?}");
-        }
-    }
-}
+mod tests;

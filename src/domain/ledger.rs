@@ -4,7 +4,7 @@
 //! with what is known already instead of trusting the order: what was charged and what came back only grow, a final
 //! state stays final, and an entry's key names the amount reached, so that reading the same thing twice adds nothing.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::account::TeamName;
 use super::credits::Credits;
@@ -19,13 +19,24 @@ pub enum EntryKind {
     Refund,
     /// Credits bought or awarded.
     Grant,
+    /// Credits that lapsed at their own date.
+    Expiry,
     /// The balance was set anew at a plan reset.
     Reset,
+    /// What no other entry explains, closed so that entries and balances agree from here on.
+    Adjustment,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [EntryKind; 4] = [EntryKind::Charge, EntryKind::Refund, EntryKind::Grant, EntryKind::Reset];
+    pub const ALL: [EntryKind; 6] = [
+        EntryKind::Charge,
+        EntryKind::Refund,
+        EntryKind::Grant,
+        EntryKind::Expiry,
+        EntryKind::Reset,
+        EntryKind::Adjustment,
+    ];
 
     /// The word used in the store and in exports.
     pub const fn as_str(self) -> &'static str {
@@ -33,7 +44,9 @@ impl EntryKind {
             EntryKind::Charge => "charge",
             EntryKind::Refund => "refund",
             EntryKind::Grant => "grant",
+            EntryKind::Expiry => "expiry",
             EntryKind::Reset => "reset",
+            EntryKind::Adjustment => "adjustment",
         }
     }
 
@@ -84,7 +97,8 @@ pub struct Entry {
     pub at: Timestamp,
     /// When we saw it, by ours.
     pub seen_at: Timestamp,
-    /// How much; above zero for charges, refunds and grants; the change of the balance, of either sign, for resets.
+    /// How much; above zero for charges, refunds, grants and expiries; the change of the balance, of either sign, for
+    /// resets and adjustments.
     pub credits: Credits,
     /// The task, for charges and refunds.
     pub task_id: Option<String>,
@@ -94,30 +108,13 @@ pub struct Entry {
     pub basis: Basis,
 }
 
-/// A second attempt at the same thing, of the two kinds that cost credits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RetryKind {
-    /// Repeats a task that succeeded.
-    Rerun,
-    /// Repeats a task that failed.
-    Resubmission,
-}
-
-impl RetryKind {
-    /// Both kinds.
-    pub const ALL: [RetryKind; 2] = [RetryKind::Rerun, RetryKind::Resubmission];
-
-    /// The word used in metrics and the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RetryKind::Rerun => "rerun",
-            RetryKind::Resubmission => "resubmission",
+impl Entry {
+    /// What the entry does to a balance. Frozen credits count as held: only the end of a task spends them.
+    pub fn change(&self) -> Credits {
+        match self.kind {
+            EntryKind::Charge | EntryKind::Expiry => -self.credits,
+            EntryKind::Refund | EntryKind::Grant | EntryKind::Reset | EntryKind::Adjustment => self.credits,
         }
-    }
-
-    /// The kind of that word.
-    pub fn parse(word: &str) -> Option<RetryKind> {
-        RetryKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -132,9 +129,26 @@ pub struct KnownTask {
     pub refunded: Credits,
     /// What it cost in the end, once a final record has said so; then `charged` less `refunded` is this.
     pub settled: Option<Credits>,
+    /// Of `charged`, what was taken for a task already charged for, each time at least as much again: it looks as if the
+    /// platform charged twice.
+    pub charged_again: Credits,
+    /// The most that the platform ever said came back; more than `charged` cannot be right.
+    pub said_refunded: Credits,
 }
 
 impl KnownTask {
+    /// A task in this state, for which nothing was charged yet.
+    pub fn new(state: TaskState) -> KnownTask {
+        KnownTask {
+            state,
+            charged: Credits::ZERO,
+            refunded: Credits::ZERO,
+            settled: None,
+            charged_again: Credits::ZERO,
+            said_refunded: Credits::ZERO,
+        }
+    }
+
     /// Charged less refunded.
     pub fn net(&self) -> Credits {
         self.charged - self.refunded
@@ -149,21 +163,6 @@ pub struct TaskChange {
     /// New entries; none if the record says nothing new.
     pub entries: Vec<Entry>,
 }
-
-/// One launch, as far as telling a retry from a first attempt needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// When it was launched.
-    pub created_at: Timestamp,
-    /// Its state.
-    pub state: TaskState,
-    /// Whether it continues an earlier task: neither a retry nor what a retry repeats.
-    pub is_step: bool,
-}
-
-/// How long after a launch the same input still counts as a second attempt at the same thing. A week: long enough for
-/// "let us try that again on Monday", short enough that next month's use of a stock prompt is a new piece of work.
-pub const RETRY_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Net use of one team in one hour: charges less what came back for them, at the hour in which the credits left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,42 +190,23 @@ impl HourlyUse {
 /// - A record from before the end, read after it, cannot change what the task cost. If it shows that more had been
 ///   taken meanwhile, that much was charged and came back.
 /// - `credits: None` says nothing, and 0 is no entry.
+/// - A sum of many tasks is told anew until its time is over, so its last word holds in either direction: what it gained
+///   is a charge, what it lost a refund, both at the sum's own time.
 pub fn reconcile_task(
     known: Option<&KnownTask>,
     record: &TaskRecord,
     team: Option<&TeamName>,
     seen_at: Timestamp,
 ) -> TaskChange {
-    let nothing = KnownTask { state: record.state, charged: Credits::ZERO, refunded: Credits::ZERO, settled: None };
+    let nothing = KnownTask::new(record.state);
     let before = known.unwrap_or(&nothing);
     let is_late = before.state.is_final() && !record.state.is_final();
+    let after = if record.is_sum { sum_after(before, record) } else { task_after(before, record, is_late) };
 
-    let charged = before.charged.max(record.credits.unwrap_or(Credits::ZERO));
-    let said_refunded = record.refunded.unwrap_or(Credits::ZERO).max(Credits::ZERO).min(charged);
-    let mut settled = before.settled;
-    let mut refunded = before.refunded.max(said_refunded);
-    match (record.credits, settled) {
-        (Some(said), _) if record.state.is_final() => {
-            let cost = (said - record.refunded.unwrap_or(Credits::ZERO)).max(Credits::ZERO);
-            // Zero for a task that went well and was never charged is "not said yet" on some platforms.
-            let is_said = cost.is_positive() || charged.is_positive() || record.state != TaskState::Succeeded;
-            if is_said {
-                refunded = refunded.max(charged - cost);
-                settled = Some(charged - refunded);
-            }
-        }
-        (_, Some(cost)) if is_late => {
-            refunded = refunded.max(charged - cost);
-            settled = Some(charged - refunded);
-        }
-        (_, Some(_)) => settled = Some(charged - refunded),
-        (_, None) => {}
-    }
-
-    let after = KnownTask { state: later_state(before.state, record.state), charged, refunded, settled };
     // A refund happens when the task ends. One that was read together with its charge, without a time of its own,
     // belongs beside the charge; one that appears on a task long final happened about now.
     let refunded_at = match known {
+        _ if record.is_sum => record.created_at,
         None => record.finished_at.unwrap_or(record.created_at),
         Some(known) if known.state.is_final() && !is_late => seen_at,
         Some(_) => record.finished_at.unwrap_or(seen_at),
@@ -253,28 +233,56 @@ pub fn reconcile_task(
     TaskChange { known: after, entries }
 }
 
-/// Which of the attempts at one input repeat an earlier one. `attempts` are all tasks of one fingerprint, by launch
-/// (and by id where two were launched together); the answer has one place for each.
-///
-/// An attempt repeats the one launched before it, if that was within [`RETRY_WINDOW`]: a re-run if that one succeeded, a
-/// re-submission if it ended otherwise. While that one is not final nothing is said. Steps are passed over.
-pub fn classify_attempts(attempts: &[Attempt]) -> Vec<Option<RetryKind>> {
-    let mut previous: Option<&Attempt> = None;
-    let mut kinds = Vec::with_capacity(attempts.len());
-    for attempt in attempts {
-        if attempt.is_step {
-            kinds.push(None);
-            continue;
+/// What is known of a single task after a record of it.
+fn task_after(before: &KnownTask, record: &TaskRecord, is_late: bool) -> KnownTask {
+    let charged = before.charged.max(record.credits.unwrap_or(Credits::ZERO));
+    let said_refunded = record.refunded.unwrap_or(Credits::ZERO).max(Credits::ZERO).min(charged);
+    let mut settled = before.settled;
+    let mut refunded = before.refunded.max(said_refunded);
+    match (record.credits, settled) {
+        (Some(said), _) if record.state.is_final() => {
+            let cost = (said - record.refunded.unwrap_or(Credits::ZERO)).max(Credits::ZERO);
+            // Zero for a task that went well and was never charged is "not said yet" on some platforms.
+            let is_said = cost.is_positive() || charged.is_positive() || record.state != TaskState::Succeeded;
+            if is_said {
+                refunded = refunded.max(charged - cost);
+                settled = Some(charged - refunded);
+            }
         }
-        let repeated = previous.filter(|p| attempt.created_at.duration_since(p.created_at) <= RETRY_WINDOW);
-        kinds.push(repeated.and_then(|repeated| match repeated.state {
-            TaskState::Succeeded => Some(RetryKind::Rerun),
-            TaskState::Failed | TaskState::Cancelled | TaskState::Expired => Some(RetryKind::Resubmission),
-            TaskState::Queued | TaskState::Running | TaskState::Unknown => None,
-        }));
-        previous = Some(attempt);
+        (_, Some(cost)) if is_late => {
+            refunded = refunded.max(charged - cost);
+            settled = Some(charged - refunded);
+        }
+        (_, Some(_)) => settled = Some(charged - refunded),
+        (_, None) => {}
     }
-    kinds
+
+    let more = charged - before.charged;
+    let is_charged_again = before.charged.is_positive() && more >= before.charged;
+    KnownTask {
+        state: later_state(before.state, record.state),
+        charged,
+        refunded,
+        settled,
+        charged_again: before.charged_again + if is_charged_again { more } else { Credits::ZERO },
+        said_refunded: before.said_refunded.max(record.refunded.unwrap_or(Credits::ZERO)),
+    }
+}
+
+/// What is known of a sum of many tasks after it was told again.
+fn sum_after(before: &KnownTask, record: &TaskRecord) -> KnownTask {
+    let mut after = KnownTask { state: later_state(before.state, record.state), ..before.clone() };
+    if let Some(said) = record.credits {
+        let net = said - record.refunded.unwrap_or(Credits::ZERO);
+        let gained = net - before.net();
+        if gained.is_positive() {
+            after.charged += gained;
+        } else {
+            after.refunded += -gained;
+        }
+        after.settled = Some(net);
+    }
+    after
 }
 
 /// The state to keep of two. Final states are ranked, so that the order of reading does not matter and a count of failed

@@ -12,7 +12,9 @@ pub mod forecast;
 pub mod fuel;
 pub mod ledger;
 pub mod reading;
+pub mod retry;
 pub mod rule;
+pub mod suspect;
 pub mod words;
 
 pub use account::{
@@ -20,7 +22,7 @@ pub use account::{
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
 pub use assessment::*;
-pub use balance::{BalanceState, reconcile_balance, reset_between};
+pub use balance::{BalanceState, ChargeSource, Reconciled, Refundable, Since, reconcile_balance, reset_between};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
 pub use estimate::{
@@ -30,8 +32,8 @@ pub use forecast::{
     Announced, Confidence, Forecast, ForecastInput, LateUse, Outlook, PaceChange, PlannedBatch, PriorUse, RunOut,
     UsageState, UseAhead, forecast, use_ahead,
 };
-pub use ledger::{
-    Attempt, Basis, Entry, EntryKind, HourlyUse, KnownTask, RetryKind, TaskChange, classify_attempts, reconcile_task,
-};
+pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
 pub use reading::{BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState};
+pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
+pub use suspect::{SuspectCharge, Suspicion, suspicions};

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::account::Attribution;
 use super::credits::Credits;
-use super::ledger::{Basis, RetryKind};
+use super::ledger::Basis;
+use super::retry::RetryKind;
 
 /// One kind of thing that is read from a platform. Each is polled, fails and goes stale by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,8 +160,8 @@ pub struct TaskRecord {
     pub attribution: Attribution,
     /// The fingerprint of its input, where the platform shows one.
     pub fingerprint: Option<Fingerprint>,
-    /// The fingerprint of the name of the asset that it works on, where the record tells one. Attempts at one asset are
-    /// counted together, whatever their inputs; without it, one input counts as one asset.
+    /// The fingerprint of its kind and the name of the asset that it works on, where the record tells one. Attempts at one
+    /// asset are counted together, whatever their inputs; without it, one input counts as one asset.
     pub asset: Option<Fingerprint>,
     /// Whether the task continues an earlier one (refine, texture, rig): progress, never a retry.
     pub is_step: bool,

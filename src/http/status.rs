@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Credits, DrawAssessment, FuelLimit, Outlook, Provenance, Snapshot,
+    SuspectCharge,
 };
 
 /// Everything known at `now`.
@@ -64,6 +65,7 @@ fn account_status(account: &AccountAssessment) -> Value {
         "balance": balance,
         "queue": queue,
         "granted_credits": amount(account.granted),
+        "expired_credits": amount(account.expired),
         "unexplained_credits": account.unexplained.map(amount),
         "collectors": collectors.collect::<Vec<_>>(),
         "teams": account.draws.iter().map(|draw| draw_status(account, draw)).collect::<Vec<_>>(),
@@ -104,6 +106,8 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "allowance_credits": draw.allowance.map(amount),
         "spent_credits": amount(draw.spent),
         "pending_credits": amount(draw.pending),
+        "unrefunded_credits": amount(draw.unrefunded),
+        "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
         "spend_credits_per_day": {
             "1h": per_day(draw.spend.hour),
             "1d": per_day(draw.spend.day),
@@ -113,6 +117,19 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
+    })
+}
+
+/// So many are told one by one; the metrics count all of them.
+const SHOWN_SUSPECTS: usize = 100;
+
+fn suspect(suspect: &SuspectCharge) -> Value {
+    json!({
+        "task_id": suspect.task_id,
+        "task_type": suspect.task_type,
+        "created_at": suspect.created_at.to_string(),
+        "reason": suspect.suspicion.as_str(),
+        "credits": amount(suspect.credits),
     })
 }
 

@@ -231,9 +231,14 @@ async fn a_team_page_shows_the_past_the_band_and_the_reset() {
         assert!(html.contains(class), "{class}");
     }
     let words = words_of(html);
-    for expected in
-        ["image-to-3d ultra 140 9 11,240 300 10,940", "image-to-3d rerun 46 3,680", "The queue is not known.", "24 Nov"]
-    {
+    for expected in [
+        "image-to-3d ultra 140 9 11,240 300 10,940",
+        "image-to-3d rerun 46 3,680",
+        "75 credits of this period went into tasks that failed",
+        "Charged twice 018a-77 retexture Thu 19 Nov, 11:20 CET 10",
+        "The queue is not known.",
+        "24 Nov",
+    ] {
         assert!(words.contains(expected), "{expected}\n{words}");
     }
     assert!(
@@ -248,6 +253,7 @@ async fn hostile_names_are_text_and_nothing_else() {
     let forecast = sample::forecast(0.9, 3.0, 0, [Some("2026-11-24T09:00:00Z"); 3]);
     let mut draw = sample::draw(sample::key("<b>a</b>", hostile), 100, 40, FuelLimit::Balance, forecast);
     draw.totals = vec![sample::totals("<img src=x onerror=alert(1)>", "<u>", 1, 0, 1, 0)];
+    draw.suspects = vec![sample::suspect("<s>", "<u>", crate::domain::Suspicion::DoubleCharge, 1)];
     draw.retries = vec![sample::retries("<s>", crate::domain::RetryKind::Rerun, 1, 1)];
     draw.alerts = sample::snapshot().accounts[1].draws[0].alerts.clone();
     account.collectors[0].last_failure = Some(("<h1>".into(), "<script src=//x>".into()));

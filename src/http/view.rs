@@ -9,7 +9,7 @@ use super::verdict::Tone;
 use super::words;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, QueueRecord,
-    RetryRow, RuleName, Snapshot, TotalsRow,
+    RetryRow, RuleName, Snapshot, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -52,6 +52,10 @@ struct DrawPage {
     chart: Option<Chart>,
     charges: Vec<ChargeRow>,
     retries: Vec<RetryLine>,
+    unrefunded: Option<String>,
+    suspects: Vec<SuspectLine>,
+    /// How many more suspect charges there are than are listed.
+    more_suspects: Option<String>,
     queue: Option<Queue>,
     queue_is_shared: bool,
 }
@@ -72,6 +76,15 @@ struct RetryLine {
     task_type: String,
     kind: &'static str,
     tasks: String,
+    credits: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SuspectLine {
+    what: &'static str,
+    task_id: String,
+    task_type: String,
+    launched: String,
     credits: String,
 }
 
@@ -183,6 +196,10 @@ impl DrawPage {
             chart: chart::burn_down(account, draw, now),
             charges: totals.into_iter().map(ChargeRow::of).collect(),
             retries: retries.into_iter().map(RetryLine::of).collect(),
+            unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),
+            suspects: draw.suspects.iter().take(LISTED_SUSPECTS).map(|s| SuspectLine::of(s, account, now)).collect(),
+            more_suspects: (draw.suspects.len() > LISTED_SUSPECTS)
+                .then(|| words::count((draw.suspects.len() - LISTED_SUSPECTS) as u64)),
             queue: queue(account, now),
             queue_is_shared: account.draws.len() > 1,
         }
@@ -199,6 +216,21 @@ impl ChargeRow {
             charged: words::credits(row.charged),
             refunded: words::credits(row.refunded),
             net: words::credits(row.charged - row.refunded),
+        }
+    }
+}
+
+/// So many are listed on the page; the API has more of them.
+const LISTED_SUSPECTS: usize = 10;
+
+impl SuspectLine {
+    fn of(suspect: &SuspectCharge, account: &AccountAssessment, now: Timestamp) -> SuspectLine {
+        SuspectLine {
+            what: suspect.suspicion.in_words(),
+            task_id: suspect.task_id.clone(),
+            task_type: suspect.task_type.clone(),
+            launched: words::moment(suspect.created_at, &account.zone, now),
+            credits: words::credits(suspect.credits),
         }
     }
 }

@@ -83,11 +83,24 @@ families! {
          fuelgauge_charged_credits_total.";
     Granted = Counter "fuelgauge_granted_credits_total" ["account"]
         "Credits bought or awarded, as recognised from rises of the balance, from the ledger as of the last poll.";
+    Expired = Counter "fuelgauge_expired_credits_total" ["account"]
+        "Credits that lapsed at their own date, as recognised from falls of the balance, from the ledger as of the last \
+         poll. What lapses at a plan reset is not among them.";
     Pending = Gauge "fuelgauge_pending_credits" ["account", "team"]
         "Credits charged for tasks that are not final yet, as of the last poll. Absent while stale.";
     Unexplained = Gauge "fuelgauge_unexplained_credits" ["account"]
         "Balance change that no entry of the ledger explains: above zero more is left than charges say, below zero less. \
          As of the last poll. Absent while stale, and until two balances were read.";
+
+    Unrefunded = Gauge "fuelgauge_unrefunded_credits" ["account", "team"]
+        "Credits charged in the plan period for tasks that failed, expired or were cancelled, and not given back, as of the \
+         last poll. Without a plan period: of all time. Absent while stale.";
+    SuspectCharges = Gauge "fuelgauge_suspect_charges" ["account", "team", "reason"]
+        "Tasks of the plan period whose charges look wrong, as of the last poll: missing_refund (failed or expired a day \
+         ago and not given back), double_charge (charged for again, at least as much), excess_refund (more given back \
+         than taken). Absent while stale.";
+    SuspectCredits = Gauge "fuelgauge_suspect_credits" ["account", "team", "reason"]
+        "The credits in question for fuelgauge_suspect_charges. Absent while stale.";
 
     TasksFinished = Counter "fuelgauge_tasks_finished_total" ["account", "team", "task_type"]
         "Tasks that became final, failed ones among them, from the ledger as of the last poll.";
@@ -98,6 +111,9 @@ families! {
          resubmission one that failed.";
     RetryCredits = Counter "fuelgauge_retry_credits_total" ["account", "team", "task_type", "kind"]
         "Credits charged for second attempts at the same thing, from the ledger as of the last poll.";
+    TaskAttempts = Counter "fuelgauge_task_attempts_total" ["account", "team", "task_type"]
+        "Launches of which it is known what they attempt, first attempts and retries, without steps, from the ledger as of \
+         the last poll. Divided by itself less fuelgauge_task_retries_total it gives the attempts per asset.";
     FoldedTaskTypes = Gauge "fuelgauge_folded_task_types" ["account"]
         "Task types of the account that are summed as other, because an account exports at most 50.";
     FoldedQualities = Gauge "fuelgauge_folded_qualities" ["account"]

@@ -10,7 +10,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RuleName, Snapshot, Stage, TotalsRow,
+    RuleName, Snapshot, Stage, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -62,6 +62,7 @@ fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
         sheet.add_credits(Fuel::Unexplained, &[name], account.unexplained);
     }
     sheet.add_credits(Fuel::Granted, &[name], Some(account.granted));
+    sheet.add_credits(Fuel::Expired, &[name], Some(account.expired));
     ledger(sheet, account);
     for draw in draws(account) {
         draw_series(sheet, account, draw);
@@ -221,21 +222,23 @@ fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
 
 fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows: &[TotalsRow]) {
     let mut credits: BTreeMap<(&str, &str), (Credits, Credits)> = BTreeMap::new();
-    let mut tasks: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let mut tasks: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
     for row in rows {
         let task_type = fold.task_type(&row.task_type);
         let (charged, refunded) = credits.entry((task_type, fold.quality(&row.quality))).or_default();
         *charged += row.charged;
         *refunded += row.refunded;
-        let (finished, failed) = tasks.entry(task_type).or_default();
+        let (finished, failed, attempts) = tasks.entry(task_type).or_default();
         *finished += row.finished;
         *failed += row.failed;
+        *attempts += row.attempts;
     }
     for ((task_type, quality), (charged, refunded)) in credits {
         sheet.add_credits(Fuel::Charged, &[account, team, task_type, quality], Some(charged));
         sheet.add_credits(Fuel::Refunded, &[account, team, task_type, quality], Some(refunded));
     }
-    for (task_type, (finished, failed)) in tasks {
+    for (task_type, (finished, failed, attempts)) in tasks {
+        sheet.add(Fuel::TaskAttempts, &[account, team, task_type], attempts as f64);
         sheet.add(Fuel::TasksFinished, &[account, team, task_type], finished as f64);
         sheet.add(Fuel::TasksFailed, &[account, team, task_type], failed as f64);
     }
@@ -279,6 +282,13 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
         return;
     }
     sheet.add_credits(Fuel::Pending, &[name, team], Some(draw.pending));
+    sheet.add_credits(Fuel::Unrefunded, &[name, team], Some(draw.unrefunded));
+    for reason in Suspicion::ALL {
+        let labels = [name, team, reason.as_str()];
+        let suspects = draw.suspects.iter().filter(|suspect| suspect.suspicion == reason);
+        sheet.add(Fuel::SuspectCharges, &labels, suspects.clone().count() as f64);
+        sheet.add_credits(Fuel::SuspectCredits, &labels, Some(suspects.map(|suspect| suspect.credits).sum()));
+    }
     let fuel = draw.fuel.as_ref().filter(|fuel| fuel.fresh);
     let lasting_pace = fuel.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
         let seconds_left = period.end.duration_since(account.at).as_secs_f64();

@@ -64,6 +64,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         queue: None,
         unexplained: None,
         granted: Credits::ZERO,
+        expired: Credits::ZERO,
         grants: Vec::new(),
         unassigned: Vec::new(),
         draws: Vec::new(),
@@ -85,6 +86,8 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         allowance: None,
         spent: credits(plan - left),
         pending: Credits::ZERO,
+        unrefunded: Credits::ZERO,
+        suspects: Vec::new(),
         spend: SpendRates::default(),
         outlook,
         totals: Vec::new(),
@@ -113,7 +116,20 @@ pub fn forecast(probability: f64, per_day: f64, unused: i64, run_out: [Option<&s
 /// Counters of one task type and quality.
 pub fn totals(task_type: &str, quality: &str, charged: i64, refunded: i64, finished: u64, failed: u64) -> TotalsRow {
     let (task_type, quality) = (task_type.into(), quality.into());
-    TotalsRow { task_type, quality, charged: credits(charged), refunded: credits(refunded), finished, failed }
+    let (charged, refunded, attempts) = (credits(charged), credits(refunded), finished);
+    TotalsRow { task_type, quality, charged, refunded, finished, failed, attempts }
+}
+
+/// A charge of last Thursday that looks wrong.
+pub fn suspect(task_id: &str, task_type: &str, suspicion: Suspicion, amount: i64) -> SuspectCharge {
+    let created_at = at("2026-11-19T10:20:00Z");
+    SuspectCharge {
+        task_id: task_id.into(),
+        task_type: task_type.into(),
+        created_at,
+        suspicion,
+        credits: credits(amount),
+    }
 }
 
 /// Retries of one task type and kind.
@@ -214,6 +230,11 @@ fn dry() -> AccountAssessment {
     let dry = DrawAssessment {
         spend: pace(420.0, 310.0, 214.0),
         pending: credits(60),
+        unrefunded: credits(75),
+        suspects: vec![
+            suspect("018f-<b>x", "image-to-3d", Suspicion::MissingRefund, 60),
+            suspect("018a-77", "retexture", Suspicion::DoubleCharge, 10),
+        ],
         totals: vec![
             totals("image-to-3d", "ultra", 11_240, 300, 140, 9),
             totals("image-to-3d", "standard", 2_100, 0, 105, 1),

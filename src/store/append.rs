@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection};
 
 use super::records::{append_balance, keep_outcome, keep_plan, keep_queue};
 use super::retries::classify_inputs;
 use super::{NO_TEAM, Store, StoreError, credits, instant, millis, write};
 use crate::domain::{
-    AccountName, Collector, Credits, Draw, Entry, HourlyUse, KnownTask, Reading, ResetRule, TaskRecord, TaskState,
-    TeamName, reconcile_task, team_of,
+    AccountName, ChargeSource, Collector, Credits, Draw, Entry, HourlyUse, KnownTask, Reading, ResetRule, RetryKind,
+    TaskRecord, TaskState, TeamName, reconcile_task, team_of,
 };
 
 /// What came in, and when.
@@ -23,10 +24,22 @@ pub struct Incoming<'a> {
     pub outcomes: &'a [CollectorOutcome],
     /// The configured reset rule, by which a jump of the balance is recognised where the platform names no date.
     pub reset: Option<&'a ResetRule>,
+    /// The configured credits of a plan period, by which a refill is recognised where the platform names none.
+    pub allowance: Option<Credits>,
+    /// From what the account's charges are known.
+    pub charges: ChargeSource,
     /// The job this run belongs to, and the time it was scheduled for.
     pub scheduled: Option<(&'a str, Timestamp)>,
     /// The moment of the poll.
     pub now: Timestamp,
+}
+
+impl<'a> Incoming<'a> {
+    /// A reading without anything beside it.
+    pub fn of(reading: &'a Reading, now: Timestamp) -> Incoming<'a> {
+        let charges = ChargeSource::History;
+        Incoming { reading, outcomes: &[], reset: None, allowance: None, charges, scheduled: None, now }
+    }
 }
 
 /// How one collector fared in a poll.
@@ -64,11 +77,15 @@ pub(super) struct TaskRow<'a> {
     pub(super) task_type: Cow<'a, str>,
     pub(super) quality: Cow<'a, str>,
     pub(super) variants: Option<i64>,
+    pub(super) told_retry: Option<RetryKind>,
     pub(super) fingerprint: Option<Vec<u8>>,
     pub(super) is_step: bool,
+    pub(super) is_sum: bool,
     pub(super) known: KnownTask,
     /// What the ledger held before this batch; `None` for a new task.
     before: Option<KnownTask>,
+    /// Whether it was counted as an attempt before this batch.
+    was_attempt: bool,
     is_changed: bool,
 }
 
@@ -89,6 +106,7 @@ pub(super) struct TotalSum {
     pub(super) refunded: i64,
     pub(super) finished: i64,
     pub(super) failed: i64,
+    pub(super) attempts: i64,
 }
 
 impl Store {
@@ -118,10 +136,20 @@ async fn append_all(
     draws: &[Draw],
     incoming: Incoming<'_>,
 ) -> sqlx::Result<Appended> {
-    let Incoming { reading, outcomes, reset, scheduled, now } = incoming;
+    let Incoming { reading, outcomes, scheduled, now, .. } = incoming;
     let mut appended = Appended::default();
     let mut entries = append_tasks(connection, account, draws, &reading.tasks, now, &mut appended).await?;
-    entries.extend(append_balance(connection, account, reading, &entries, reset, now).await?);
+    let (balanced, derived) = append_balance(connection, account, incoming, &entries).await?;
+    entries.extend(balanced);
+    if !derived.is_empty() {
+        // These are charges worked out, not tasks that anybody read.
+        let mut uncounted = Appended::default();
+        entries.extend(append_tasks(connection, account, draws, &derived, now, &mut uncounted).await?);
+        for (team, hour) in uncounted.changed_since {
+            let earliest = appended.changed_since.entry(team).or_insert(hour);
+            *earliest = (*earliest).min(hour);
+        }
+    }
     write::entries(connection, account, &entries).await?;
     appended.new_entries = entries.len() as u64;
     if let Some(queue) = &reading.queue {
@@ -177,7 +205,9 @@ async fn append_tasks(
     write::hours(connection, account, &hours).await?;
     write::totals(connection, account, &totals).await?;
     let inputs: Vec<Vec<u8>> = changed.iter().filter_map(|row| row.fingerprint.clone()).collect();
-    classify_inputs(connection, account, inputs).await?;
+    let told = changed.iter().filter(|row| row.fingerprint.is_none() && row.told_retry.is_some());
+    let told: Vec<&str> = told.map(|row| row.record.id.as_str()).collect();
+    classify_inputs(connection, account, inputs, &told).await?;
     Ok(entries)
 }
 
@@ -195,10 +225,13 @@ impl<'a> TaskRow<'a> {
             task_type: Cow::Borrowed(&record.task_type),
             quality: Cow::Borrowed(&record.quality),
             variants: None,
+            told_retry: None,
             fingerprint: None,
             is_step: record.is_step,
-            known: KnownTask { state: record.state, charged: Credits::ZERO, refunded: Credits::ZERO, settled: None },
+            is_sum: record.is_sum,
+            known: KnownTask::new(record.state),
             before: None,
+            was_attempt: false,
             is_changed: true,
         }
     }
@@ -211,11 +244,22 @@ impl<'a> TaskRow<'a> {
         self.is_changed |= fill(&mut self.started_at, record.started_at.map(millis));
         self.is_changed |= fill(&mut self.finished_at, record.finished_at.map(millis));
         self.is_changed |= fill(&mut self.variants, record.variants.map(i64::from));
-        self.is_changed |= fill(&mut self.fingerprint, record.fingerprint.map(|f| f.0.to_be_bytes().to_vec()));
+        let attempted = record.asset.or(record.fingerprint);
+        self.is_changed |= fill(&mut self.fingerprint, attempted.map(|f| f.0.to_be_bytes().to_vec()));
+        self.is_changed |= fill(&mut self.told_retry, record.retry);
         self.is_changed |= record.is_step && !self.is_step;
         self.is_step |= record.is_step;
         change.entries
     }
+
+    fn is_attempt(&self) -> bool {
+        is_attempt(self.fingerprint.is_some(), self.told_retry, self.is_step, self.is_sum)
+    }
+}
+
+/// Whether it is known of a launch what it attempts, so that it is either a first attempt or a retry.
+pub(super) fn is_attempt(has_input: bool, told: Option<RetryKind>, is_step: bool, is_sum: bool) -> bool {
+    (has_input && !is_step && !is_sum) || told.is_some()
 }
 
 fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
@@ -232,54 +276,83 @@ async fn load_known<'a>(
     account: i64,
     records: &'a [TaskRecord],
 ) -> sqlx::Result<Vec<TaskRow<'a>>> {
-    type Columns = (
-        String,
-        String,
-        i64,
-        Option<i64>,
-        Option<i64>,
-        String,
-        String,
-        String,
-        Option<i64>,
-        i64,
-        i64,
-        Option<i64>,
-        Option<Vec<u8>>,
-        i64,
-    );
     let by_id: HashMap<&str, &TaskRecord> = records.iter().rev().map(|record| (record.id.as_str(), record)).collect();
     let mut ids: Vec<&str> = by_id.keys().copied().collect();
     ids.sort_unstable();
-    let select = "SELECT id, team, created_at, started_at, finished_at, state, task_type, quality, variants, charged, \
-                  refunded, settled, fingerprint, is_step FROM tasks";
-    let found: Vec<Columns> = write::select_in(connection, select, account, ("id", &ids), "").await?;
-    let row = |columns: Columns| {
-        let (id, team, created_at, started_at, finished_at, state, task_type, quality, variants, ..) = &columns;
-        let known = KnownTask {
-            state: TaskState::parse(state),
-            charged: credits(columns.9),
-            refunded: credits(columns.10),
-            settled: columns.11.map(credits),
-        };
-        // Only ids that were asked for come back.
-        by_id.get(id.as_str()).map(|record| TaskRow {
+    let found: Vec<KnownRow> = write::select_in(connection, KnownRow::SELECT, account, ("id", &ids), "").await?;
+    // Only ids that were asked for come back.
+    Ok(found.into_iter().filter_map(|row| by_id.get(row.id.as_str()).map(|record| row.into_task(record))).collect())
+}
+
+/// A task as the ledger holds it.
+struct KnownRow {
+    id: String,
+    team: String,
+    created_at: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    task_type: String,
+    quality: String,
+    variants: Option<i64>,
+    told_retry: Option<RetryKind>,
+    fingerprint: Option<Vec<u8>>,
+    is_step: bool,
+    is_sum: bool,
+    known: KnownTask,
+}
+
+impl KnownRow {
+    const SELECT: &str = "SELECT id, team, created_at, started_at, finished_at, task_type, quality, variants, told_retry, \
+                          fingerprint, is_step, is_sum, state, charged, refunded, settled, charged_again, said_refunded \
+                          FROM tasks";
+
+    fn into_task(self, record: &TaskRecord) -> TaskRow<'_> {
+        TaskRow {
             record,
-            team: Cow::Owned(team.clone()),
-            created_at: *created_at,
-            started_at: *started_at,
-            finished_at: *finished_at,
-            task_type: Cow::Owned(task_type.clone()),
-            quality: Cow::Owned(quality.clone()),
-            variants: *variants,
-            fingerprint: columns.12.clone(),
-            is_step: columns.13 != 0,
-            before: Some(known.clone()),
-            known,
+            team: Cow::Owned(self.team),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            task_type: Cow::Owned(self.task_type),
+            quality: Cow::Owned(self.quality),
+            variants: self.variants,
+            was_attempt: is_attempt(self.fingerprint.is_some(), self.told_retry, self.is_step, self.is_sum),
+            told_retry: self.told_retry,
+            fingerprint: self.fingerprint,
+            is_step: self.is_step,
+            is_sum: self.is_sum,
+            before: Some(self.known.clone()),
+            known: self.known,
             is_changed: false,
+        }
+    }
+}
+
+impl FromRow<'_, SqliteRow> for KnownRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<KnownRow> {
+        Ok(KnownRow {
+            id: row.try_get(0)?,
+            team: row.try_get(1)?,
+            created_at: row.try_get(2)?,
+            started_at: row.try_get(3)?,
+            finished_at: row.try_get(4)?,
+            task_type: row.try_get(5)?,
+            quality: row.try_get(6)?,
+            variants: row.try_get(7)?,
+            told_retry: row.try_get::<Option<&str>, _>(8)?.and_then(RetryKind::parse),
+            fingerprint: row.try_get(9)?,
+            is_step: row.try_get(10)?,
+            is_sum: row.try_get(11)?,
+            known: KnownTask {
+                state: TaskState::parse(row.try_get(12)?),
+                charged: credits(row.try_get(13)?),
+                refunded: credits(row.try_get(14)?),
+                settled: row.try_get::<Option<i64>, _>(15)?.map(credits),
+                charged_again: credits(row.try_get(16)?),
+                said_refunded: credits(row.try_get(17)?),
+            },
         })
-    };
-    Ok(found.into_iter().filter_map(row).collect())
+    }
 }
 
 /// What changed tasks add to hours and counters.
@@ -288,7 +361,8 @@ fn deltas<'r>(rows: &[&'r TaskRow<'_>]) -> (Vec<HourDelta<'r>>, Vec<TotalDelta<'
     let mut totals: BTreeMap<(&str, &str, &str), TotalSum> = BTreeMap::new();
     for row in rows {
         let hour = HourlyUse::hour_of(instant(row.created_at));
-        let (before, after) = (row.before.as_ref().map(contribution), contribution(&row.known));
+        let before = row.before.as_ref().map(|known| contribution(known, row.is_sum, row.was_attempt));
+        let after = contribution(&row.known, row.is_sum, row.is_attempt());
         let (hour_before, total_before) = before.unwrap_or_default();
         let net = after.0.net - hour_before.net;
         if net != 0 {
@@ -302,19 +376,21 @@ fn deltas<'r>(rows: &[&'r TaskRow<'_>]) -> (Vec<HourDelta<'r>>, Vec<TotalDelta<'
             sum.refunded += after.1.refunded - total_before.refunded;
             sum.finished += after.1.finished - total_before.finished;
             sum.failed += after.1.failed - total_before.failed;
+            sum.attempts += after.1.attempts - total_before.attempts;
         }
     }
     (hours.into_iter().map(|((team, hour), sum)| (team, hour, sum)).collect(), totals.into_iter().collect())
 }
 
-/// What a task as known stands for in hours and counters.
-pub(super) fn contribution(known: &KnownTask) -> (HourSum, TotalSum) {
+/// What a task as known stands for in hours and counters. A sum of many tasks is none that finished.
+pub(super) fn contribution(known: &KnownTask, is_sum: bool, is_attempt: bool) -> (HourSum, TotalSum) {
     let net = known.net();
     let total = TotalSum {
         charged: known.charged.micros(),
         refunded: known.refunded.micros(),
-        finished: i64::from(known.state.is_final()),
-        failed: i64::from(known.state == TaskState::Failed),
+        finished: i64::from(known.state.is_final() && !is_sum),
+        failed: i64::from(known.state == TaskState::Failed && !is_sum),
+        attempts: i64::from(is_attempt),
     };
     (HourSum { net: net.micros(), charges: i64::from(net.is_positive()) }, total)
 }

@@ -46,6 +46,10 @@ pub struct TeamFacts {
     pub spent: Credits,
     /// Net use of charges within the last hour, to the millisecond.
     pub last_hour: Credits,
+    /// Charged since the period's start for tasks that ended badly, and not given back.
+    pub unrefunded: Credits,
+    /// Whether a look at [`Store::suspect_charges`] can find any.
+    pub has_suspects: bool,
 }
 
 /// An alert as it was last left.
@@ -127,7 +131,7 @@ impl Store {
         type Columns = (String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
         let id = self.account_id(account)?;
         let select = "SELECT state, task_type, quality, variants, charged - refunded, fingerprint, is_step FROM tasks \
-                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 ORDER BY created_at DESC LIMIT $4";
+                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND is_sum = 0 ORDER BY created_at DESC LIMIT $4";
         let found: Vec<Columns> = sqlx::query_as(select)
             .bind(id)
             .bind(team_column(team))
@@ -216,7 +220,7 @@ type Section = (
 /// the database's thread. A dozen small queries take most of their time in waking that thread up.
 const SECTIONS: &str = "\
     SELECT 'totals', team, task_type, quality, NULL, NULL, charged, refunded, finished, failed, \
-        NULL, NULL, NULL, NULL, NULL FROM totals WHERE account_id = $1 \
+        attempts, NULL, NULL, NULL, NULL FROM totals WHERE account_id = $1 \
     UNION ALL SELECT 'retries', team, task_type, kind, NULL, NULL, highest_tasks, highest_credits, NULL, NULL, \
         NULL, NULL, NULL, NULL, NULL FROM retries WHERE account_id = $1 \
     UNION ALL SELECT 'collector', collector, failure_reason, failure_message, NULL, last_duration_seconds, \
@@ -224,6 +228,8 @@ const SECTIONS: &str = "\
         FROM collector_states WHERE account_id = $1 \
     UNION ALL SELECT 'balance', NULL, NULL, NULL, NULL, NULL, read_at, available, plan, purchased, frozen, \
         baseline_at, drift, granted, awaited_reset FROM balances WHERE account_id = $1 \
+    UNION ALL SELECT 'balance began', NULL, NULL, NULL, NULL, NULL, opened_at, expired, NULL, NULL, NULL, \
+        NULL, NULL, NULL, NULL FROM balances WHERE account_id = $1 \
     UNION ALL SELECT 'queue', NULL, NULL, NULL, NULL, NULL, read_at, waiting, running, task_limit, \
         oldest_waiting_at, NULL, NULL, NULL, NULL FROM queue_states WHERE account_id = $1 \
     UNION ALL SELECT 'plan', name, NULL, NULL, NULL, NULL, allowance, resets_at, NULL, NULL, \
@@ -244,7 +250,12 @@ const TEAM_SECTION: &str = " UNION ALL SELECT 'sums', team, NULL, NULL, NULL, NU
         AND created_at < ($7 + 1) * 3600000), \
     (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k \
         WHERE k.account_id = $1 AND k.team = t.team AND state IN ('queued', 'running', 'unknown')), \
-    NULL, NULL, NULL, NULL, NULL FROM (";
+    (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k \
+        WHERE k.account_id = $1 AND k.team = t.team AND state IN ('failed', 'cancelled', 'expired') \
+        AND charged > refunded AND created_at >= $2), \
+    (SELECT COUNT(*) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team \
+        AND (charged_again > 0 OR said_refunded > charged) AND created_at >= $2), \
+    NULL, NULL, NULL FROM (";
 
 async fn load(
     readers: &SqlitePool,
@@ -317,11 +328,19 @@ impl AccountFacts {
                         frozen: n5.map(credits),
                     },
                     read_at: instant(number(n1)),
+                    // Said by the row that follows this one.
+                    opened_at: instant(number(n6)),
                     baseline_at: instant(number(n6)),
                     drift: n7.map(credits),
                     granted: amount(n8),
+                    expired: Credits::ZERO,
                     awaited_reset: n9.map(instant),
                 });
+            }
+            "balance began" => {
+                if let Some(state) = &mut self.balance {
+                    (state.opened_at, state.expired) = (instant(number(n1)), amount(n2));
+                }
             }
             "queue" => {
                 let limit = n4.map(|limit| small(Some(limit)));
@@ -368,6 +387,7 @@ impl AccountFacts {
                         refunded: amount(n2),
                         finished: count(n3),
                         failed: count(n4),
+                        attempts: count(n5),
                     }),
                     ("retries", kind) => team.retries.extend(RetryKind::parse(&word(kind)).map(|kind| RetryRow {
                         task_type: word(b),
@@ -379,6 +399,8 @@ impl AccountFacts {
                         team.spent = amount(n1) + amount(n2);
                         team.last_hour = amount(n3);
                         team.pending = amount(n4);
+                        team.unrefunded = amount(n5);
+                        team.has_suspects = team.unrefunded.is_positive() || number(n6) > 0;
                     }
                 }
             }

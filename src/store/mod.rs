@@ -33,6 +33,7 @@ mod outbox;
 mod reassign;
 mod records;
 mod retries;
+mod suspects;
 mod watermarks;
 mod write;
 
@@ -166,5 +167,7 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod tests;

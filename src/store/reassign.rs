@@ -38,6 +38,8 @@ type Columns = (
     i64,
     Option<String>,
     i64,
+    bool,
+    bool,
 );
 
 impl Store {
@@ -86,7 +88,9 @@ fn describe(draws: &[Draw]) -> String {
 
 async fn rebuild(connection: &mut SqliteConnection, account: i64, draws: &[Draw]) -> sqlx::Result<u64> {
     let select = "SELECT id, team, named_team, project, member, api_key, created_at, state, task_type, quality, charged, \
-                  refunded, retry, retry_credits FROM tasks WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+                  refunded, retry, retry_credits, is_sum, \
+                  (fingerprint IS NOT NULL AND is_step = 0 AND is_sum = 0) OR told_retry IS NOT NULL \
+                  FROM tasks WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3";
     let mut sums = Sums::default();
     let mut moved = 0;
     let mut after = String::new();
@@ -122,31 +126,32 @@ async fn rebuild(connection: &mut SqliteConnection, account: i64, draws: &[Draw]
 
 impl Sums {
     fn add(&mut self, team: &str, columns: Columns) {
-        let (_, _, _, _, _, _, created_at, state, task_type, quality, charged, refunded, retry, retry_credits) =
-            columns;
+        let (_, _, _, _, _, _, created_at, state, task_type, quality, charged, refunded, retry, retry_credits, ..) =
+            &columns;
+        let (is_sum, is_attempt) = (columns.14, columns.15);
         let known = KnownTask {
-            state: TaskState::parse(&state),
-            charged: credits(charged),
-            refunded: credits(refunded),
-            settled: None,
+            charged: credits(*charged),
+            refunded: credits(*refunded),
+            ..KnownTask::new(TaskState::parse(state))
         };
-        let (hour, total) = contribution(&known);
+        let (hour, total) = contribution(&known, is_sum, is_attempt);
         if hour.net != 0 {
-            let sum = self.hours.entry((team.to_owned(), HourlyUse::hour_of(instant(created_at)))).or_default();
+            let sum = self.hours.entry((team.to_owned(), HourlyUse::hour_of(instant(*created_at)))).or_default();
             sum.net += hour.net;
             sum.charges += hour.charges;
         }
         if let Some(kind) = retry.as_deref().and_then(RetryKind::parse) {
             let sum = self.retries.entry((team.to_owned(), task_type.clone(), kind)).or_default();
             sum.tasks += 1;
-            sum.credits += retry_credits;
+            sum.credits += *retry_credits;
         }
         if total != TotalSum::default() {
-            let sum = self.totals.entry((team.to_owned(), task_type, quality)).or_default();
+            let sum = self.totals.entry((team.to_owned(), task_type.clone(), quality.clone())).or_default();
             sum.charged += total.charged;
             sum.refunded += total.refunded;
             sum.finished += total.finished;
             sum.failed += total.failed;
+            sum.attempts += total.attempts;
         }
     }
 

@@ -3,48 +3,124 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::append::CollectorOutcome;
+use super::append::{CollectorOutcome, Incoming};
 use super::{credits, instant, millis};
+use crate::domain::balance::{DERIVED_PREFIX, REFUND_WINDOW};
 use crate::domain::{
-    BalanceRecord, BalanceState, Credits, Entry, EntryKind, PlanRecord, QueueRecord, Reading, ResetRule,
-    reconcile_balance, reset_between,
+    BalanceRecord, BalanceState, Basis, ChargeSource, Credits, Entry, PlanRecord, QueueRecord, Refundable, Since,
+    TaskRecord, TaskState, reconcile_balance, reset_between,
 };
 
-/// Holds a balance, if one was read, against the entries; without one, remembers what the entries explain.
+/// Holds a balance, if one was read, against the entries; without one, remembers what the entries explain. Answers the
+/// entries that follow, and records of derived charges that are still to be appended.
 pub(super) async fn append_balance(
     connection: &mut SqliteConnection,
     account: i64,
-    reading: &Reading,
+    incoming: Incoming<'_>,
     entries: &[Entry],
-    reset: Option<&ResetRule>,
-    now: Timestamp,
-) -> sqlx::Result<Option<Entry>> {
-    if reading.balance.is_none() && entries.is_empty() {
-        return Ok(None);
+) -> sqlx::Result<(Vec<Entry>, Vec<TaskRecord>)> {
+    let now = incoming.now;
+    if incoming.reading.balance.is_none() && entries.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
-    let previous = load_balance(connection, account).await?;
-    let explained = |state: &BalanceState| -> Credits {
-        let counted = entries.iter().filter(|entry| entry.at >= state.baseline_at);
-        counted.map(|entry| if entry.kind == EntryKind::Charge { entry.credits } else { -entry.credits }).sum()
+    let (previous, mut explained) = match load_balance(connection, account).await? {
+        Some((state, explained)) => (Some(state), explained),
+        None => (None, Explained::default()),
     };
-    let net = previous.as_ref().map_or(Credits::ZERO, |(state, net_since)| *net_since + explained(state));
-    let previous = previous.map(|(state, _)| state);
-    let Some(record) = &reading.balance else {
-        sqlx::query("UPDATE balances SET net_since = $1 WHERE account_id = $2")
-            .bind(net.micros())
+    if let Some(state) = &previous {
+        explained.add(state, entries);
+    }
+    let Some(record) = &incoming.reading.balance else {
+        let update = "UPDATE balances SET net_since = $1, estimated_since = $2, late_since = $3 WHERE account_id = $4";
+        sqlx::query(update)
+            .bind(explained.net.micros())
+            .bind(explained.estimated.micros())
+            .bind(explained.late.micros())
             .bind(account)
             .execute(connection)
             .await?;
-        return Ok(None);
+        return Ok((Vec::new(), Vec::new()));
     };
     let plan = load_plan(connection, account).await?;
-    let reset_at = previous.as_ref().and_then(|p| reset_between(plan.as_ref(), reset, p.read_at, now));
-    let (state, entry) = reconcile_balance(previous.as_ref(), record, now, net, reset_at);
-    if previous.is_none_or(|previous| previous.record != state.record) {
+    let refundable = match incoming.charges {
+        ChargeSource::Balance => load_refundable(connection, account, now - REFUND_WINDOW).await?,
+        ChargeSource::History => Vec::new(),
+    };
+    let since = Since {
+        now,
+        net_charged: explained.net,
+        net_late: explained.late,
+        net_estimated: explained.estimated,
+        reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), incoming.reset, p.read_at, now)),
+        allowance: plan.and_then(|plan| plan.allowance).or(incoming.allowance),
+        lapsed: Credits::ZERO,
+        charges: incoming.charges,
+        refundable: &refundable,
+    };
+    let reconciled = reconcile_balance(previous.as_ref(), record, &since);
+    if previous.is_none_or(|previous| previous.record != reconciled.state.record) {
         keep_reading(connection, account, record, now).await?;
     }
-    keep_balance(connection, account, &state).await?;
-    Ok(entry)
+    keep_balance(connection, account, &reconciled.state).await?;
+    Ok((reconciled.entries, reconciled.records))
+}
+
+/// What came into the ledger since the last balance, as sums of charges less refunds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Explained {
+    /// Since the baseline.
+    pub(super) net: Credits,
+    /// Of that, what was estimated.
+    pub(super) estimated: Credits,
+    /// Between the first balance and the baseline.
+    pub(super) late: Credits,
+}
+
+impl Explained {
+    fn add(&mut self, state: &BalanceState, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| entry.at >= state.opened_at) {
+            let net = -entry.change();
+            if entry.at < state.baseline_at {
+                self.late += net;
+                continue;
+            }
+            self.net += net;
+            if entry.basis == Basis::Estimated {
+                self.estimated += net;
+            }
+        }
+    }
+}
+
+/// What may yet come back where nobody lists charges: derived charges, and tasks that ended badly, since an instant.
+async fn load_refundable(
+    connection: &mut SqliteConnection,
+    account: i64,
+    since: Timestamp,
+) -> sqlx::Result<Vec<Refundable>> {
+    type Columns = (String, i64, String, String, bool, i64);
+    // The ids of derived charges hold their instants, in the order of time.
+    let select = "SELECT id, created_at, state, task_type, is_sum, charged - refunded FROM tasks \
+                  WHERE account_id = $1 AND id >= $2 AND id < $3 AND is_sum <> 0 AND charged > refunded \
+                  UNION ALL SELECT id, created_at, state, task_type, is_sum, charged - refunded FROM tasks \
+                  WHERE account_id = $1 AND state IN ('failed', 'cancelled', 'expired') AND charged > refunded \
+                  AND created_at >= $4";
+    let found: Vec<Columns> = sqlx::query_as(select)
+        .bind(account)
+        .bind(format!("{DERIVED_PREFIX}{since}"))
+        .bind(format!("{DERIVED_PREFIX}~"))
+        .bind(millis(since))
+        .fetch_all(connection)
+        .await?;
+    let refundable = |(id, created_at, state, task_type, is_derived, net): Columns| Refundable {
+        id,
+        created_at: instant(created_at),
+        state: TaskState::parse(&state),
+        task_type,
+        is_derived,
+        net: credits(net),
+    };
+    Ok(found.into_iter().map(refundable).collect())
 }
 
 async fn keep_reading(
@@ -69,41 +145,47 @@ async fn keep_reading(
     Ok(())
 }
 
-/// The last balance, and what entries since then explain.
+/// The last balance, and what came into the ledger since.
 pub(super) async fn load_balance(
     connection: &mut SqliteConnection,
     account: i64,
-) -> sqlx::Result<Option<(BalanceState, Credits)>> {
-    type Columns = (i64, i64, Option<i64>, Option<i64>, Option<i64>, i64, Option<i64>, i64, Option<i64>, i64);
-    let select = "SELECT read_at, available, plan, purchased, frozen, baseline_at, drift, granted, awaited_reset, \
-                  net_since FROM balances WHERE account_id = $1";
-    let found: Option<Columns> = sqlx::query_as(select).bind(account).fetch_optional(connection).await?;
-    Ok(found.map(|columns| {
-        let (read_at, available, plan, purchased, frozen, baseline_at, drift, granted, awaited_reset, net) = columns;
-        let state = BalanceState {
-            record: BalanceRecord {
-                available: credits(available),
-                plan: plan.map(credits),
-                purchased: purchased.map(credits),
-                frozen: frozen.map(credits),
-            },
-            read_at: instant(read_at),
-            baseline_at: instant(baseline_at),
-            drift: drift.map(credits),
-            granted: credits(granted),
-            awaited_reset: awaited_reset.map(instant),
-        };
-        (state, credits(net))
-    }))
+) -> sqlx::Result<Option<(BalanceState, Explained)>> {
+    type Columns = (i64, i64, Option<i64>, Option<i64>, Option<i64>, i64, i64, Option<i64>, i64, i64, Option<i64>);
+    let select = "SELECT read_at, available, plan, purchased, frozen, opened_at, baseline_at, drift, granted, expired, \
+                  awaited_reset FROM balances WHERE account_id = $1";
+    let found: Option<Columns> = sqlx::query_as(select).bind(account).fetch_optional(&mut *connection).await?;
+    let Some(columns) = found else { return Ok(None) };
+    let (read_at, available, plan, purchased, frozen, opened_at, baseline_at, drift, granted, expired, awaited) =
+        columns;
+    let state = BalanceState {
+        record: BalanceRecord {
+            available: credits(available),
+            plan: plan.map(credits),
+            purchased: purchased.map(credits),
+            frozen: frozen.map(credits),
+        },
+        read_at: instant(read_at),
+        opened_at: instant(opened_at),
+        baseline_at: instant(baseline_at),
+        drift: drift.map(credits),
+        granted: credits(granted),
+        expired: credits(expired),
+        awaited_reset: awaited.map(instant),
+    };
+    let select = "SELECT net_since, estimated_since, late_since FROM balances WHERE account_id = $1";
+    let (net, estimated, late) = sqlx::query_as(select).bind(account).fetch_one(connection).await?;
+    Ok(Some((state, Explained { net: credits(net), estimated: credits(estimated), late: credits(late) })))
 }
 
 async fn keep_balance(connection: &mut SqliteConnection, account: i64, state: &BalanceState) -> sqlx::Result<()> {
-    let upsert = "INSERT INTO balances (account_id, read_at, available, plan, purchased, frozen, baseline_at, drift, \
-                  granted, awaited_reset, net_since) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0) \
+    let upsert = "INSERT INTO balances (account_id, read_at, available, plan, purchased, frozen, opened_at, baseline_at, \
+                  drift, granted, expired, awaited_reset, net_since, estimated_since, late_since) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, 0) \
                   ON CONFLICT (account_id) DO UPDATE SET read_at = excluded.read_at, available = excluded.available, \
                   plan = excluded.plan, purchased = excluded.purchased, frozen = excluded.frozen, \
-                  baseline_at = excluded.baseline_at, drift = excluded.drift, granted = excluded.granted, \
-                  awaited_reset = excluded.awaited_reset, net_since = 0";
+                  opened_at = excluded.opened_at, baseline_at = excluded.baseline_at, drift = excluded.drift, \
+                  granted = excluded.granted, expired = excluded.expired, awaited_reset = excluded.awaited_reset, \
+                  net_since = 0, estimated_since = 0, late_since = 0";
     sqlx::query(upsert)
         .bind(account)
         .bind(millis(state.read_at))
@@ -111,9 +193,11 @@ async fn keep_balance(connection: &mut SqliteConnection, account: i64, state: &B
         .bind(state.record.plan.map(Credits::micros))
         .bind(state.record.purchased.map(Credits::micros))
         .bind(state.record.frozen.map(Credits::micros))
+        .bind(millis(state.opened_at))
         .bind(millis(state.baseline_at))
         .bind(state.drift.map(Credits::micros))
         .bind(state.granted.micros())
+        .bind(state.expired.micros())
         .bind(state.awaited_reset.map(millis))
         .execute(connection)
         .await?;

@@ -16,19 +16,24 @@ pub(super) struct RetrySum {
     pub(super) credits: i64,
 }
 
-/// Tells retries from first attempts anew, for inputs of which a task changed.
+/// Tells retries from first attempts anew, for inputs of which a task changed, and for the tasks of which no input is
+/// known but what they are was told.
 pub(super) async fn classify_inputs(
     connection: &mut SqliteConnection,
     account: i64,
     mut inputs: Vec<Vec<u8>>,
+    told: &[&str],
 ) -> sqlx::Result<()> {
-    type Columns = (Vec<u8>, String, String, String, i64, String, i64, i64, Option<String>, i64);
+    type Columns =
+        (Option<Vec<u8>>, String, String, String, i64, String, bool, i64, Option<String>, i64, Option<String>);
     inputs.sort_unstable();
     inputs.dedup();
-    let select =
-        "SELECT fingerprint, id, team, task_type, created_at, state, is_step, charged, retry, retry_credits FROM tasks";
+    let select = "SELECT fingerprint, id, team, task_type, created_at, state, is_step <> 0 OR is_sum <> 0, charged, retry, \
+         retry_credits, told_retry FROM tasks";
     let order = " ORDER BY fingerprint, created_at, id";
-    let found: Vec<Columns> = write::select_in(connection, select, account, ("fingerprint", &inputs), order).await?;
+    let mut found: Vec<Columns> =
+        write::select_in(connection, select, account, ("fingerprint", &inputs), order).await?;
+    found.extend(write::select_in::<_, Columns>(connection, select, account, ("id", told), "").await?);
     let mut sums: BTreeMap<(String, String, RetryKind), RetrySum> = BTreeMap::new();
     let mut add = |columns: &Columns, kind: Option<RetryKind>, tasks: i64, credits: i64| {
         if let Some(kind) = kind {
@@ -37,7 +42,7 @@ pub(super) async fn classify_inputs(
             sum.credits += credits;
         }
     };
-    for attempts in found.chunk_by(|a, b| a.0 == b.0) {
+    for attempts in found.chunk_by(|a, b| a.0.is_some() && a.0 == b.0) {
         let kinds = classify_attempts(&attempts.iter().map(attempt).collect::<Vec<_>>());
         for (columns, kind) in attempts.iter().zip(kinds) {
             let kind_before = columns.8.as_deref().and_then(RetryKind::parse);
@@ -59,6 +64,11 @@ pub(super) async fn classify_inputs(
     return write::retries(connection, account, &sums.into_iter().collect::<Vec<_>>()).await;
 
     fn attempt(columns: &Columns) -> Attempt {
-        Attempt { created_at: instant(columns.4), state: TaskState::parse(&columns.5), is_step: columns.6 != 0 }
+        Attempt {
+            created_at: instant(columns.4),
+            state: TaskState::parse(&columns.5),
+            is_step: columns.6,
+            told: columns.10.as_deref().and_then(RetryKind::parse),
+        }
     }
 }

@@ -14,20 +14,20 @@ const HOUR: i64 = 3600;
 /// A whole hour.
 const START: i64 = 1_760_400_000;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START + seconds).unwrap()
 }
 
-fn account() -> AccountName {
+pub(super) fn account() -> AccountName {
     AccountName::parse("studio").unwrap()
 }
 
-fn team(name: &str) -> TeamName {
+pub(super) fn team(name: &str) -> TeamName {
     TeamName::parse(name).unwrap()
 }
 
 /// `env` has the projects `env-*`, `props` the rest; or each other's, if `swapped`.
-fn draws(swapped: bool) -> Vec<Draw> {
+pub(super) fn draws(swapped: bool) -> Vec<Draw> {
     let draw = |name: &str, project: Option<&str>| Draw {
         key: DrawKey { account: account(), team: team(name) },
         selector: project.map(|p| Selector { project: vec![p.into()], ..Selector::default() }),
@@ -39,7 +39,7 @@ fn draws(swapped: bool) -> Vec<Draw> {
     }
 }
 
-fn task(id: &str, second: i64, state: TaskState, credits: i64) -> TaskRecord {
+pub(super) fn task(id: &str, second: i64, state: TaskState, credits: i64) -> TaskRecord {
     TaskRecord {
         finished_at: state.is_final().then(|| at(second + 60)),
         quality: "high".into(),
@@ -50,40 +50,40 @@ fn task(id: &str, second: i64, state: TaskState, credits: i64) -> TaskRecord {
     }
 }
 
-fn tasks(tasks: Vec<TaskRecord>) -> Reading {
+pub(super) fn tasks(tasks: Vec<TaskRecord>) -> Reading {
     Reading { tasks, ..Reading::default() }
 }
 
-fn incoming(reading: &Reading, now: i64) -> Incoming<'_> {
-    Incoming { reading, outcomes: &[], reset: None, scheduled: None, now: at(now) }
+pub(super) fn incoming(reading: &Reading, now: i64) -> Incoming<'_> {
+    Incoming::of(reading, at(now))
 }
 
-struct Fixture {
+pub(super) struct Fixture {
     folder: TempDir,
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl Fixture {
-    async fn new() -> Fixture {
+    pub(super) async fn new() -> Fixture {
         let folder = TempDir::new().unwrap();
         let store = Store::open(&folder.path().join("ledger.db")).await.unwrap();
         store.open_account(&account(), [7; 16]).await.unwrap();
         Fixture { folder, store }
     }
 
-    async fn append(&self, reading: &Reading, now: i64) -> Appended {
+    pub(super) async fn append(&self, reading: &Reading, now: i64) -> Appended {
         self.store.append(&account(), &draws(false), incoming(reading, now)).await.unwrap()
     }
 
-    async fn facts(&self, period_start: Option<i64>, now: i64) -> AccountFacts {
+    pub(super) async fn facts(&self, period_start: Option<i64>, now: i64) -> AccountFacts {
         self.store.load_account(&account(), &draws(false), period_start.map(at), at(now)).await.unwrap()
     }
 
-    async fn env(&self, period_start: Option<i64>, now: i64) -> TeamFacts {
+    pub(super) async fn env(&self, period_start: Option<i64>, now: i64) -> TeamFacts {
         self.facts(period_start, now).await.teams.remove(&Some(team("env"))).unwrap()
     }
 
-    async fn hours(&self, name: &str) -> Vec<(i64, i64, u32)> {
+    pub(super) async fn hours(&self, name: &str) -> Vec<(i64, i64, u32)> {
         let found = self.store.hourly_use(&account(), Some(&team(name)), 0).await.unwrap();
         found.iter().map(|h| (h.hour - START / HOUR, h.net.micros() / 1_000_000, h.charges)).collect()
     }
@@ -473,6 +473,8 @@ async fn an_assessment_reads_no_more_than_it_needs() {
         "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>? AND created_at<?)",
         "SEARCH k USING COVERING INDEX tasks_by_launch (account_id=? AND team=? AND created_at>? AND created_at<?)",
         "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=?)",
+        "SEARCH k USING COVERING INDEX tasks_unrefunded (account_id=? AND team=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_suspect (account_id=? AND team=? AND created_at>?)",
     ];
     assert_eq!(tasks, expected);
     let scans: Vec<_> = plan.iter().filter(|row| row.3.starts_with("SCAN ") && row.3 != "SCAN t").collect();

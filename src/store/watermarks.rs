@@ -141,10 +141,12 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<(Vec<TotalsRow>, Vec<RetryRow>), StoreError> {
-        type Total = (String, String, i64, i64, i64, i64);
+        type Total = (String, String, i64, i64, i64, i64, i64);
         let id = self.account_id(account)?;
         let select = "SELECT task_type, quality, SUM(charged), SUM(refunded), \
-                      SUM(state IN ('succeeded', 'failed', 'cancelled', 'expired')), SUM(state = 'failed') FROM tasks \
+                      SUM(state IN ('succeeded', 'failed', 'cancelled', 'expired') AND is_sum = 0), \
+                      SUM(state = 'failed' AND is_sum = 0), \
+                      SUM((fingerprint IS NOT NULL AND is_step = 0 AND is_sum = 0) OR told_retry IS NOT NULL) FROM tasks \
                       WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 \
                       GROUP BY task_type, quality ORDER BY task_type, quality";
         let totals: Vec<Total> = sqlx::query_as(select)
@@ -166,13 +168,14 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.explain(error))?;
-        let total = |(task_type, quality, charged, refunded, finished, failed): Total| TotalsRow {
+        let total = |(task_type, quality, charged, refunded, finished, failed, attempts): Total| TotalsRow {
             task_type,
             quality,
             charged: credits(charged),
             refunded: credits(refunded),
             finished: finished.unsigned_abs(),
             failed: failed.unsigned_abs(),
+            attempts: attempts.unsigned_abs(),
         };
         let retry = |(task_type, kind, tasks, charged): (String, String, i64, i64)| {
             let (tasks, credits): (u64, Credits) = (tasks.unsigned_abs(), credits(charged));

@@ -8,7 +8,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use super::append::{HourDelta, TaskRow, TotalDelta};
 use super::retries::RetryDelta;
 use super::{NO_TEAM, millis};
-use crate::domain::{Entry, TeamName};
+use crate::domain::{Entry, RetryKind, TeamName};
 
 /// Rows in one statement. The largest stays well below SQLite's limit of 32,766 values.
 const SIZES: [usize; 3] = [256, 16, 1];
@@ -16,11 +16,13 @@ const SIZES: [usize; 3] = [256, 16, 1];
 /// Writes tasks as they now are.
 pub(super) async fn tasks(connection: &mut SqliteConnection, account: i64, rows: &[&TaskRow<'_>]) -> sqlx::Result<()> {
     let insert = "INSERT INTO tasks (account_id, id, team, created_at, started_at, finished_at, state, task_type, quality, \
-                  variants, charged, refunded, settled, named_team, project, member, api_key, fingerprint, is_step) ";
+                  variants, charged, refunded, settled, charged_again, said_refunded, is_sum, named_team, project, member, \
+                  api_key, fingerprint, is_step, told_retry) ";
     let conflict = " ON CONFLICT (account_id, id) DO UPDATE SET started_at = excluded.started_at, \
                     finished_at = excluded.finished_at, state = excluded.state, variants = excluded.variants, \
                     charged = excluded.charged, refunded = excluded.refunded, settled = excluded.settled, \
-                    fingerprint = excluded.fingerprint, is_step = excluded.is_step";
+                    charged_again = excluded.charged_again, said_refunded = excluded.said_refunded, \
+                    fingerprint = excluded.fingerprint, is_step = excluded.is_step, told_retry = excluded.told_retry";
     insert_all(connection, insert, conflict, rows, |mut values, row| {
         let who = &row.record.attribution;
         values.push_bind(account).push_bind(row.record.id.as_str()).push_bind(row.team.as_ref());
@@ -29,9 +31,12 @@ pub(super) async fn tasks(connection: &mut SqliteConnection, account: i64, rows:
         values.push_bind(row.task_type.as_ref()).push_bind(row.quality.as_ref()).push_bind(row.variants);
         values.push_bind(row.known.charged.micros()).push_bind(row.known.refunded.micros());
         values.push_bind(row.known.settled.map(|credits| credits.micros()));
+        values.push_bind(row.known.charged_again.micros()).push_bind(row.known.said_refunded.micros());
+        values.push_bind(i64::from(row.is_sum));
         values.push_bind(who.team.as_deref()).push_bind(who.project.as_deref());
         values.push_bind(who.member.as_deref()).push_bind(who.api_key.as_deref());
         values.push_bind(row.fingerprint.clone()).push_bind(i64::from(row.is_step));
+        values.push_bind(row.told_retry.map(RetryKind::as_str));
     })
     .await
 }
@@ -68,13 +73,16 @@ pub(super) async fn totals(
     account: i64,
     deltas: &[TotalDelta<'_>],
 ) -> sqlx::Result<()> {
-    let insert = "INSERT INTO totals (account_id, team, task_type, quality, charged, refunded, finished, failed) ";
+    let insert = "INSERT INTO totals (account_id, team, task_type, quality, charged, refunded, finished, failed, \
+                  attempts) ";
     let conflict = " ON CONFLICT (account_id, team, task_type, quality) DO UPDATE SET \
                     charged = totals.charged + excluded.charged, refunded = totals.refunded + excluded.refunded, \
-                    finished = totals.finished + excluded.finished, failed = totals.failed + excluded.failed";
+                    finished = totals.finished + excluded.finished, failed = totals.failed + excluded.failed, \
+                    attempts = totals.attempts + excluded.attempts";
     insert_all(connection, insert, conflict, deltas, |mut values, ((team, task_type, quality), sum)| {
         values.push_bind(account).push_bind(*team).push_bind(*task_type).push_bind(*quality);
         values.push_bind(sum.charged).push_bind(sum.refunded).push_bind(sum.finished).push_bind(sum.failed);
+        values.push_bind(sum.attempts);
     })
     .await
 }

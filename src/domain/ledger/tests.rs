@@ -116,50 +116,6 @@ fn records_become_entries() {
 }
 
 #[test]
-fn second_attempts_are_told_apart() {
-    use TaskState::{Cancelled, Expired, Failed, Queued, Running, Succeeded, Unknown};
-    const HOUR: i64 = 3600;
-    const WEEK: i64 = 7 * 24 * HOUR;
-    let rerun = Some(RetryKind::Rerun);
-    let resubmission = Some(RetryKind::Resubmission);
-    type Case<'a> = (&'a str, &'a [(i64, TaskState, bool)], &'a [Option<RetryKind>]);
-    let cases: [Case; 9] = [
-        ("a first attempt", &[(0, Failed, false)], &[None]),
-        ("not satisfied", &[(0, Succeeded, false), (HOUR, Queued, false)], &[None, rerun]),
-        (
-            "failed before",
-            &[(0, Failed, false), (9, Failed, false), (99, Succeeded, false)],
-            &[None, resubmission, resubmission],
-        ),
-        (
-            "withdrawn or given up before",
-            &[(0, Cancelled, false), (1, Expired, false), (2, Running, false)],
-            &[None, resubmission, resubmission],
-        ),
-        (
-            "side by side",
-            &[(0, Running, false), (1, Queued, false), (2, Unknown, false), (3, Queued, false)],
-            &[None; 4],
-        ),
-        ("a step is progress", &[(0, Succeeded, false), (1, Succeeded, true)], &[None, None]),
-        (
-            "and hides nothing",
-            &[(0, Failed, false), (1, Succeeded, true), (2, Queued, false)],
-            &[None, None, resubmission],
-        ),
-        ("a week later", &[(0, Succeeded, false), (WEEK, Queued, false)], &[None, rerun]),
-        ("another month's work", &[(0, Succeeded, false), (WEEK + 1, Queued, false)], &[None, None]),
-    ];
-    for (name, attempts, expected) in cases {
-        let attempts: Vec<_> = attempts
-            .iter()
-            .map(|(s, state, is_step)| Attempt { created_at: at(*s), state: *state, is_step: *is_step })
-            .collect();
-        assert_eq!(classify_attempts(&attempts), expected, "{name}");
-    }
-}
-
-#[test]
 fn hours_are_floored_on_both_sides_of_the_epoch() {
     for (second, hour) in [(0, 0), (3599, 0), (3600, 1), (-1, -1), (-3600, -1), (-3601, -2)] {
         assert_eq!(HourlyUse::hour_of(Timestamp::from_second(second).unwrap()), hour, "{second}");

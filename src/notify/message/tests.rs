@@ -25,6 +25,7 @@ fn row(task_type: &str, quality: &str, charged: i64, refunded: i64) -> TotalsRow
         refunded: whole(refunded),
         finished: 40,
         failed: 2,
+        attempts: 40,
     }
 }
 
@@ -73,6 +74,8 @@ impl Scene {
             }),
             allowance: None,
             spent: whole(3180),
+            unrefunded: Credits::ZERO,
+            suspects: Vec::new(),
             pending: whole(36),
             spend: SpendRates { hour: None, day: Some(180.0 / 86_400.0), week: Some(162.5 / 86_400.0) },
             outlook: Outlook::Forecast(Forecast {
@@ -111,6 +114,7 @@ impl Scene {
             platform: "meshy".into(),
             plan_name: Some("studio".into()),
             stale_after_seconds: 3600,
+            expired: Credits::ZERO,
             collectors: vec![CollectorStatus {
                 collector: Collector::Charges,
                 last_attempt_at: Some(now),

@@ -32,16 +32,24 @@ CREATE TABLE tasks (
     refunded    BIGINT NOT NULL,
     -- What it cost in the end, once the platform has said so.
     settled     BIGINT,
+    -- Of charged, what was taken for it again: at least as much as before each time.
+    charged_again BIGINT NOT NULL DEFAULT 0,
+    -- The most that the platform ever said came back.
+    said_refunded BIGINT NOT NULL DEFAULT 0,
+    -- 1 for a sum of many tasks, such as a day's use, or a charge that was derived from balances.
+    is_sum      BIGINT NOT NULL DEFAULT 0,
     -- Who launched it, from which the team follows. named_team is a team that the record itself named.
     named_team  TEXT,
     project     TEXT,
     member      TEXT,
     api_key     TEXT,
-    -- Salted hash of the input, 16 bytes. The input itself is never kept.
+    -- Salted hash of the asset's name or the input, 16 bytes. Neither is ever kept.
     fingerprint BLOB,
     -- 1 for a task that continues an earlier one: progress, not a retry.
     is_step     BIGINT NOT NULL,
-    -- rerun or resubmission, if it repeats an earlier task, and the credits counted for that so far.
+    -- rerun or resubmission, if it repeats an earlier task, and the credits counted for that so far; and what the platform
+    -- or an import said of it, which wins over what is inferred.
+    told_retry    TEXT,
     retry         TEXT,
     retry_credits BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (account_id, id)
@@ -56,6 +64,12 @@ CREATE INDEX tasks_by_input ON tasks (account_id, fingerprint) WHERE fingerprint
 -- account instead.
 CREATE INDEX tasks_pending ON tasks (account_id, team, state, created_at, charged, refunded)
     WHERE state IN ('queued', 'running', 'unknown');
+-- Tasks that ended badly and were charged for, until that comes back.
+CREATE INDEX tasks_unrefunded ON tasks (account_id, team, created_at, state, finished_at, charged, refunded)
+    WHERE state IN ('failed', 'cancelled', 'expired') AND charged > refunded;
+-- Tasks whose charges cannot be right. There should be none.
+CREATE INDEX tasks_suspect ON tasks (account_id, team, created_at, charged, charged_again, said_refunded)
+    WHERE charged_again > 0 OR said_refunded > charged;
 
 -- The ledger proper: rows are only ever added. The team of a charge is its task's.
 CREATE TABLE entries (
@@ -63,14 +77,14 @@ CREATE TABLE entries (
     account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
     -- The same event read twice has the same key.
     key        TEXT   NOT NULL,
-    -- charge, refund, grant or reset.
+    -- charge, refund, grant, expiry, reset or adjustment.
     kind       TEXT   NOT NULL,
     -- When it happened by the platform's clock, and when we saw it by ours.
     at         BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
     credits    BIGINT NOT NULL,
     task_id    TEXT,
-    -- reported by the platform, or derived from balances.
+    -- reported by the platform, derived from balances, or estimated from a table of prices.
     basis      TEXT   NOT NULL,
     UNIQUE (account_id, key)
 );
@@ -103,6 +117,8 @@ CREATE TABLE totals (
     refunded   BIGINT NOT NULL,
     finished   BIGINT NOT NULL,
     failed     BIGINT NOT NULL,
+    -- Launches of which it is known what they attempt.
+    attempts   BIGINT NOT NULL,
     PRIMARY KEY (account_id, team, task_type, quality)
 ) WITHOUT ROWID;
 
@@ -128,12 +144,18 @@ CREATE TABLE balances (
     plan          BIGINT,
     purchased     BIGINT,
     frozen        BIGINT,
+    -- The first reading.
+    opened_at     BIGINT NOT NULL,
     baseline_at   BIGINT NOT NULL,
     drift         BIGINT,
     granted       BIGINT NOT NULL,
+    expired       BIGINT NOT NULL,
     awaited_reset BIGINT,
-    -- Charges less refunds since baseline_at that came into the ledger after this reading.
-    net_since     BIGINT NOT NULL
+    -- Charges less refunds that came into the ledger after this reading: those since baseline_at, how much of them was
+    -- estimated, and those between opened_at and baseline_at.
+    net_since       BIGINT NOT NULL,
+    estimated_since BIGINT NOT NULL,
+    late_since      BIGINT NOT NULL
 );
 
 -- Every balance that differed from the one read before it, so that what was left at any time can be looked up.
