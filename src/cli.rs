@@ -87,6 +87,9 @@ pub enum Command {
         after_help = "Example: fuelgauge estimate --team environment-art --task text-to-3d --variants 4 --count 10 --check"
     )]
     Estimate(EstimateFlags),
+    /// Replay a charge history against plan periods: which alerts would have come, and when.
+    #[command(after_help = "Example: fuelgauge backtest --charges charges.csv.gz --periods periods.csv --summary")]
+    Backtest(BacktestFlags),
     /// Read a charge history (CSV, also gzipped) into the ledger. Repeating it changes nothing.
     #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio")]
     Import(ImportFlags),
@@ -217,6 +220,34 @@ pub struct EstimateFlags {
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
     #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
     pub at: Option<Timestamp>,
+}
+
+/// Flags of `backtest`.
+#[derive(Clone, Debug, Args)]
+pub struct BacktestFlags {
+    /// The charge history, with the columns that `import` takes; gzipped or not.
+    #[arg(long, value_name = "FILE")]
+    pub charges: PathBuf,
+    /// The plan periods: a CSV file with the columns team, period_start, period_end, grant.
+    #[arg(long, value_name = "FILE")]
+    pub periods: PathBuf,
+    /// Print a table of the alerts that would have come, for each sensitivity, instead of JSON lines.
+    #[arg(long)]
+    pub summary: bool,
+    /// How readily alerts are raised, as in `alerts.exhaustion.sensitivity`.
+    #[arg(long, default_value = "balanced", value_name = "SENSITIVITY")]
+    pub sensitivity: SensitivityFlag,
+}
+
+/// How readily alerts are raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SensitivityFlag {
+    /// Earlier, and more false alarms.
+    Early,
+    /// The default.
+    Balanced,
+    /// Fewer false alarms, and later.
+    Quiet,
 }
 
 /// Flags of `import`.

@@ -46,6 +46,7 @@
 
 pub mod app;
 pub mod assessor;
+pub mod backtest;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::{AlertsConfig, Config, TeamConfig};
 use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
 use crate::domain::forecast::{Announced, ForecastInput, forecast};
 use crate::domain::fuel::{FuelFacts, current_period, fuel};
-use crate::domain::rule::CLEAR_FOR_SHARE;
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
     Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
@@ -224,22 +223,13 @@ impl Assessor {
             let before = moved.unwrap_or_else(|| known.clone());
             let seen = Observation { finding, run_out, now };
             let (after, told) = match bounds {
-                Some(bounds) => step(&before, seen, &self.policy(bounds)),
+                Some(bounds) => step(&before, seen, &AlertPolicy::of_period(bounds, self.alerts.repeat_interval)),
                 None => (before.clone(), None),
             };
             draw.alerts = vec![(RuleName::Exhaustion, after.clone())];
             decided.add(draw, period_start, bounds.map(|(_, end)| end), (&known, after), told, now);
         }
         decided
-    }
-
-    fn policy(&self, (start, end): (Timestamp, Timestamp)) -> AlertPolicy {
-        let length = end.duration_since(start);
-        AlertPolicy {
-            clear_for: SignedDuration::from_secs_f64(length.as_secs_f64() * CLEAR_FOR_SHARE),
-            repeat_interval: self.alerts.repeat_interval,
-            repeat_if_moved_by: length / 10,
-        }
     }
 
     async fn publish(&self, assessment: Arc<AccountAssessment>) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::commands::print_line(format_args!($($words)*)) };
 }
 
+mod backtest;
 mod check;
 mod demo;
 mod estimate;
@@ -101,6 +102,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Poll(flags) => poll::run(flags).await,
         Command::Status(flags) => status::run(flags).await,
         Command::Estimate(flags) => estimate::run(flags).await,
+        Command::Backtest(flags) => backtest::run(&flags),
         Command::Import(flags) => import::run(flags).await,
         Command::SendTestMail { config, recipient } => send_test_mail::run(&config, &recipient).await,
         Command::Mapping(MappingCommand::Test { mapping, endpoint, response }) => {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::rule::Finding;
+use super::rule::{CLEAR_FOR_SHARE, Finding};
 
 /// When an alert ends, and when it is told again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub struct AlertPolicy {
     pub repeat_interval: SignedDuration,
     /// How far the expected run-out date must have moved since the last telling for a repeat to say something new.
     pub repeat_if_moved_by: SignedDuration,
+}
+
+impl AlertPolicy {
+    /// The policy of an alert that lives in a plan period.
+    pub fn of_period((start, end): (Timestamp, Timestamp), repeat_interval: SignedDuration) -> AlertPolicy {
+        let length = end.duration_since(start);
+        AlertPolicy {
+            clear_for: SignedDuration::from_secs_f64(length.as_secs_f64() * CLEAR_FOR_SHARE),
+            repeat_interval,
+            repeat_if_moved_by: length / 10,
+        }
+    }
 }
 
 /// What a rule sees of a draw at one moment.

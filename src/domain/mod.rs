@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod fuel;
 pub mod ledger;
 pub mod reading;
+pub mod replay;
 pub mod retry;
 pub mod rule;
 pub mod suspect;
@@ -34,6 +35,7 @@ pub use forecast::{
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
 pub use reading::{BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState};
+pub use replay::{PastPeriod, PastUse, PeriodReplay, ReplayError, Said, replay};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
 pub use suspect::{SuspectCharge, Suspicion, suspicions};

@@ -12,6 +12,7 @@ pub mod client;
 pub mod fingerprint;
 pub mod http;
 pub mod mapping;
+pub mod periods;
 mod tasks;
 
 pub use client::{Limits, SharedClient, check_base_url};
