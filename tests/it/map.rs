@@ -11,6 +11,7 @@ const KNOWS: &[(&str, &[&str])] = &[
         &[
             "app",
             "assessor",
+            "backtest",
             "cli",
             "clock",
             "config",
@@ -49,6 +50,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("assessor", &["config", "domain", "notify", "poller", "store"]),
     ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
     ("import", &["domain", "provider", "store"]),
+    ("backtest", &["domain", "provider"]),
     ("http", &["clock", "domain", "metrics"]),
     // The edges, which do not know one another.
     ("provider", &["config", "domain"]),
