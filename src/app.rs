@@ -160,6 +160,10 @@ async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Sh
             let (base_url, key) = (source.base_url.as_deref(), source.api_key_file.clone());
             let provider = HttpProvider::new(Arc::new(mapping), base_url, key, salt, shared.client.clone())
                 .with_context(|| format!("account `{}`", config.name))?;
+            let provider = match source.allow_private_addresses {
+                true => provider.with_private_addresses().with_context(|| format!("account `{}`", config.name))?,
+                false => provider,
+            };
             Some(provider.with_time_limit(source.timeout))
         }
     };

@@ -19,6 +19,9 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(6);
 /// How long an unfinished task is looked for again. Platforms keep tasks in their lists for days, not for ever.
 const UNFINISHED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// So many unfinished tasks are handed to a provider; it asks for no more of them than its mapping says.
+const MOST_UNFINISHED: u32 = 10_000;
+
 /// How much longer than its own limit a poll is waited for: the plan and the balance are read even when the walk through
 /// the task lists has used the limit up.
 const BEYOND_LIMIT: Duration = Duration::from_secs(60);
@@ -54,8 +57,8 @@ impl Account {
 
     /// From what its charges are known: as configured, or else from balances where the platform has nothing better.
     pub fn charge_source(&self) -> ChargeSource {
-        let by_platform = || match self.provider.as_ref().map(HttpProvider::collectors) {
-            Some(read) if read.contains(&Collector::Balance) && !read.contains(&Collector::Charges) => {
+        let by_platform = || match &self.provider {
+            Some(provider) if provider.collectors().contains(&Collector::Balance) && !provider.lists_charges() => {
                 ChargeSource::Balance
             }
             _ => ChargeSource::History,
@@ -127,7 +130,11 @@ impl Poller {
     async fn read(&self, account: &Account) -> Result<Option<PollResult>, StoreError> {
         let (Some(provider), Some(source)) = (&account.provider, &account.config.source) else { return Ok(None) };
         let now = self.clock.now();
-        let request = ReadRequest { now, tasks_since: self.tasks_since(account, now).await? };
+        let unfinished = match provider.looks_up() {
+            true => self.store.unfinished(&account.config.name, now - UNFINISHED_FOR, MOST_UNFINISHED).await?,
+            false => Vec::new(),
+        };
+        let request = ReadRequest { now, tasks_since: self.tasks_since(account, now).await?, unfinished };
         // The provider keeps to the limit by itself and hands over what it had read by then; this one is the backstop.
         let backstop = source.timeout + BEYOND_LIMIT;
         let mut result = match tokio::time::timeout(backstop, provider.read(&request)).await {
@@ -146,8 +153,12 @@ impl Poller {
     async fn tasks_since(&self, account: &Account, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let name = &account.config.name;
         let Some(success) = self.store.last_success(name, Collector::Charges).await? else { return Ok(None) };
-        let oldest_unfinished = self.store.oldest_unfinished(name, now - UNFINISHED_FOR).await?;
         let overlapped = success - OVERLAP;
+        if account.provider.as_ref().is_some_and(HttpProvider::looks_up) {
+            // Tasks that were not final are asked for by their ids.
+            return Ok(Some(overlapped));
+        }
+        let oldest_unfinished = self.store.oldest_unfinished(name, now - UNFINISHED_FOR).await?;
         Ok(Some(oldest_unfinished.map_or(overlapped, |oldest| oldest.min(overlapped))))
     }
 

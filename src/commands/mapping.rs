@@ -20,13 +20,18 @@ pub fn test(mapping: &str, endpoint: &str, response: &Path) -> anyhow::Result<An
         None => Mapping::load(path),
     };
     let mapping = mapping.map_err(|error| WrongUsage(error.to_string()))?;
-    let Some(kind) = EndpointKind::parse(endpoint) else {
+    // `charges.2` is the second of several lists of charges.
+    let (word, number) = match endpoint.split_once('.') {
+        Some((word, number)) => (word, number.parse().unwrap_or(0)),
+        None => (endpoint, 1),
+    };
+    let Some(kind) = EndpointKind::parse(word).filter(|_| number > 0) else {
         return Err(
             WrongUsage::no_such("endpoint", endpoint, EndpointKind::ALL.iter().map(|kind| kind.as_str())).into()
         );
     };
     let json = std::fs::read(response).with_context(|| format!("failed to read `{}`", response.display()))?;
-    let records = mapping.records(kind, &json).with_context(|| response.display().to_string())?;
+    let records = mapping.records(kind, number, &json).with_context(|| response.display().to_string())?;
     for record in &records {
         let text = record.to_string();
         say!("{}", if text.is_empty() { "(a record of nothing)" } else { &text });

@@ -20,6 +20,8 @@ section! {
         platform: Text,
         /// Where the platform is. Default: what the mapping says.
         base_url: Text,
+        /// Whether the platform's name may lead into a private network. Default: `false`.
+        allow_private_addresses: Text,
         /// The file that holds the API key. Default: none.
         api_key_file: Text,
         /// When to poll, a cron line. Default: `*/5 * * * *`.
@@ -150,6 +152,10 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
         Some(text) => values::secret_file(text, context).map(Some),
         None => Some(None),
     };
+    let allow_private_addresses = match &file.allow_private_addresses {
+        Some(text) => values::flag(text, context),
+        None => Some(false),
+    };
     let schedule = match &file.schedule {
         Some(text) => check_cron(text, zone, context),
         // The default is a valid line; a mistake about it would be told at the account.
@@ -164,6 +170,7 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
     Some(Some(SourceConfig {
         platform: platform?,
         base_url: base_url?,
+        allow_private_addresses: allow_private_addresses?,
         api_key_file: api_key_file?,
         schedule: schedule?,
         timeout: timeout?,
@@ -172,7 +179,8 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
 
 /// Whether an account that is not polled has no keys that only polling uses.
 fn without_platform(file: &AccountFile, context: &mut Context) -> bool {
-    let only_for_polling = [&file.base_url, &file.api_key_file, &file.schedule, &file.timeout];
+    let only_for_polling =
+        [&file.base_url, &file.allow_private_addresses, &file.api_key_file, &file.schedule, &file.timeout];
     for text in only_for_polling.into_iter().flatten() {
         let hint = format!(
             "hint: write `platform`, such as {}, or remove the key",

@@ -78,6 +78,8 @@ pub struct SourceConfig {
     pub platform: PlatformRef,
     /// Overrides the mapping's base URL. Checked: https, or http to a loopback address.
     pub base_url: Option<String>,
+    /// Whether the platform's name may lead into a private network.
+    pub allow_private_addresses: bool,
     /// The file that holds the API key.
     pub api_key_file: Option<SecretFile>,
     /// When to poll.

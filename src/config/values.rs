@@ -76,6 +76,15 @@ pub(super) fn credits(text: &Text, context: &mut Context) -> Option<Credits> {
     }
 }
 
+/// `true` or `false`.
+pub(super) fn flag(text: &Text, context: &mut Context) -> Option<bool> {
+    match text.text.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        found => context.wrong(&text.place, format!("expected `true` or `false`, found `{}`", shown(found))),
+    }
+}
+
 /// A whole number that fits.
 pub(super) fn whole<T: FromStr>(text: &Text, expected: &str, context: &mut Context) -> Option<T> {
     match text.text.parse() {

@@ -34,7 +34,9 @@ pub use forecast::{
     UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
-pub use reading::{BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState};
+pub use reading::{
+    BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
+};
 pub use replay::{PastPeriod, PastUse, PeriodReplay, ReplayError, Said, replay};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};

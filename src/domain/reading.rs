@@ -204,6 +204,19 @@ impl TaskRecord {
     }
 }
 
+/// A task that was not final when it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfinishedTask {
+    /// The platform's id.
+    pub id: String,
+    /// When it was launched.
+    pub created_at: Timestamp,
+    /// Its kind.
+    pub task_type: String,
+    /// Its state.
+    pub state: TaskState,
+}
+
 /// Tasks waiting and running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueRecord {

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url, redirect, retry};
 
+use super::addresses::{PublicAddresses, is_public};
+use super::pace::{Gate, Gates, Pace, Refused};
 use super::{FailureReason, ProviderError};
 
 /// Limits on one request. The poller limits the whole poll besides.
@@ -51,7 +53,10 @@ pub struct SharedClient(Arc<Inner>);
 struct Inner {
     limits: Limits,
     https: OnceLock<Result<Client, String>>,
+    /// One that may also be led into private networks.
+    private: OnceLock<Result<Client, String>>,
     loopback: OnceLock<Result<Client, String>>,
+    gates: Gates,
 }
 
 /// The answer to one call that could not be used.
@@ -59,18 +64,43 @@ struct Inner {
 pub(super) struct CallError {
     /// The status, if there was an answer.
     pub(super) status: Option<u16>,
+    /// What the platform said beside a status that was refused; its beginning, if it said much.
+    pub(super) body: Vec<u8>,
     pub(super) error: ProviderError,
 }
 
-/// One GET request.
+impl From<ProviderError> for CallError {
+    fn from(error: ProviderError) -> CallError {
+        CallError { status: None, body: Vec::new(), error }
+    }
+}
+
+/// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) url: Url,
+    /// What is posted, as JSON; `None` for a GET.
+    pub(super) body: Option<String>,
+    /// What it has to pass before it is sent.
+    pub(super) gate: Arc<Gate>,
+    /// The platform's limit, if its mapping names one.
+    pub(super) pace: Option<Pace>,
     /// Values that hold a key are marked as sensitive.
     pub(super) headers: HeaderMap,
     /// The present moment, against which a date in `Retry-After` is read where the answer has none of its own.
     pub(super) now: Timestamp,
 }
+
+impl Call {
+    /// `GET` or `POST`, and the path.
+    fn name(&self) -> String {
+        let method = if self.body.is_some() { "POST" } else { "GET" };
+        format!("{method} {}", self.url.path())
+    }
+}
+
+/// So much of the body of a refused answer is looked at.
+const LARGEST_REFUSAL: usize = 64 * 1024;
 
 /// The longest pause that a platform may impose.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -89,6 +119,9 @@ pub fn check_base_url(text: &str) -> Result<(), String> {
         return Err(format!("{expected}, found one with `?` or `#`"));
     }
     match url.scheme() {
+        "https" if is_link(&url) => {
+            Err(format!("{expected}, found an address that belongs to a link, not to a platform"))
+        }
         "https" if url.host().is_some() => Ok(()),
         "http" if is_loopback(&url) => Ok(()),
         "http" => Err(format!(
@@ -106,10 +139,29 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
+/// Whether the host is the address of a link, where clouds keep the secrets of their machines, or of nothing.
+fn is_link(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    address.is_ok_and(|address| {
+        let is_in_private_network = match address {
+            std::net::IpAddr::V4(v4) => v4.is_private() || v4.is_loopback(),
+            std::net::IpAddr::V6(v6) => v6.is_loopback() || v6.segments()[0] & 0xfe00 == 0xfc00,
+        };
+        !is_public(address) && !is_in_private_network
+    })
+}
+
 impl SharedClient {
     /// Connects to nothing yet.
     pub fn new(limits: Limits) -> SharedClient {
-        SharedClient(Arc::new(Inner { limits, https: OnceLock::new(), loopback: OnceLock::new() }))
+        let (https, private, loopback) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        SharedClient(Arc::new(Inner { limits, https, private, loopback, gates: Gates::default() }))
+    }
+
+    /// What requests to a platform with a key have to pass.
+    pub(super) fn gate(&self, base_url: &str, key: &str) -> Arc<Gate> {
+        self.0.gates.gate(base_url, key)
     }
 
     /// The limits.
@@ -117,30 +169,37 @@ impl SharedClient {
         &self.0.limits
     }
 
-    /// The client for a base URL, which is checked.
-    pub(super) fn for_base_url(&self, base_url: &str) -> Result<Client, ProviderError> {
+    /// The client for a base URL, which is checked. A name may lead to public addresses only, unless `may_be_private`.
+    pub(super) fn for_base_url(&self, base_url: &str, may_be_private: bool) -> Result<Client, ProviderError> {
         let wrong = |message| ProviderError { reason: FailureReason::Configuration, message, retry_after: None };
         check_base_url(base_url).map_err(|message| wrong(format!("`base_url`: {message}")))?;
         let limits = &self.0.limits;
-        let client = match base_url.starts_with("https") {
-            true => self.0.https.get_or_init(|| build(limits, true)),
-            false => self.0.loopback.get_or_init(|| build(limits, false)),
+        let client = match (base_url.starts_with("https"), may_be_private) {
+            (true, false) => self.0.https.get_or_init(|| build(limits, true, false)),
+            (true, true) => self.0.private.get_or_init(|| build(limits, true, true)),
+            (false, _) => self.0.loopback.get_or_init(|| build(limits, false, true)),
         };
         client.clone().map_err(|error| wrong(format!("failed to prepare the HTTP client: {error}")))
     }
 
-    /// Gets a body, trying again after passing failures. Each try adds one to `requests`.
-    pub(super) async fn get(&self, client: &Client, call: &Call, requests: &mut u64) -> Result<Vec<u8>, CallError> {
+    /// Sends a request and gets a body, trying again after passing failures. Each try adds one to `requests`.
+    pub(super) async fn send(&self, client: &Client, call: &Call, requests: &mut u64) -> Result<Vec<u8>, CallError> {
         let limits = &self.0.limits;
+        call.gate.check(call.now).map_err(|refused| too_soon(call, refused))?;
         let mut tried = 0;
         loop {
+            if let Some(pace) = call.pace {
+                call.gate.pass(pace, pace.period).await.map_err(|refused| too_soon(call, refused))?;
+            }
             *requests += 1;
-            let failure = match self.get_once(client, call).await {
+            let failure = match self.send_once(client, call).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
             let asked_for = failure.error.retry_after.unwrap_or_default();
             if tried >= limits.retries || !failure.error.reason.is_passing() || asked_for > limits.longest_wait {
+                // The polls to come keep away for as long as the platform asked.
+                call.gate.close_for(asked_for, call.now);
                 return Err(failure);
             }
             let pause = asked_for + limits.backoff.mul_f64(2_f64.powi(tried as i32) * random_share());
@@ -149,19 +208,35 @@ impl SharedClient {
         }
     }
 
-    async fn get_once(&self, client: &Client, call: &Call) -> Result<Vec<u8>, CallError> {
-        let broken = |error| CallError { status: None, error: self.broken(call, error) };
-        let sent = client.get(call.url.clone()).headers(call.headers.clone()).send().await;
-        let mut response = sent.map_err(broken)?;
+    async fn send_once(&self, client: &Client, call: &Call) -> Result<Vec<u8>, CallError> {
+        let broken = |error| CallError::from(self.broken(call, error));
+        let request = match &call.body {
+            None => client.get(call.url.clone()),
+            Some(json) => {
+                let is_json = HeaderValue::from_static("application/json");
+                client.post(call.url.clone()).header(CONTENT_TYPE, is_json).body(json.clone())
+            }
+        };
+        let mut response = request.headers(call.headers.clone()).send().await.map_err(broken)?;
         let status = response.status();
         if !status.is_success() {
             let error = refused(call, status, response.headers());
-            return Err(CallError { status: Some(status.as_u16()), error });
+            let mut body = Vec::new();
+            // What cannot be read any more is not missed.
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = LARGEST_REFUSAL - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() == LARGEST_REFUSAL {
+                    break;
+                }
+            }
+            return Err(CallError { status: Some(status.as_u16()), body, error });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > self.0.limits.largest_body {
-                return Err(CallError { status: Some(status.as_u16()), error: self.too_large(call) });
+                let (status, error) = (Some(status.as_u16()), self.too_large(call));
+                return Err(CallError { status, body: Vec::new(), error });
             }
             body.extend_from_slice(&chunk);
         }
@@ -169,28 +244,28 @@ impl SharedClient {
     }
 
     fn broken(&self, call: &Call, error: reqwest::Error) -> ProviderError {
-        let path = call.url.path();
+        let name = call.name();
         let (reason, message) = if error.is_timeout() {
             let limits = &self.0.limits;
             let hint = "hint: the platform is slow or out of reach; the next poll tries again";
             let (total, read) = (limits.total_timeout, limits.read_timeout);
-            let text = format!("GET {path}: no full answer within {total:?}, or silence of {read:?}\n{hint}");
+            let text = format!("{name}: no full answer within {total:?}, or silence of {read:?}\n{hint}");
             (FailureReason::Timeout, text)
         } else {
-            (FailureReason::Connection, format!("GET {path}: {}", chain(&error.without_url())))
+            (FailureReason::Connection, format!("{name}: {}", chain(&error.without_url())))
         };
         ProviderError { reason, message, retry_after: None }
     }
 
     fn too_large(&self, call: &Call) -> ProviderError {
-        let (path, most) = (call.url.path(), self.0.limits.largest_body);
+        let (name, most) = (call.name(), self.0.limits.largest_body);
         let hint = "hint: ask for smaller pages in the mapping (`paging.size`)";
-        let message = format!("GET {path}: expected an answer of at most {most} bytes, found a larger one\n{hint}");
+        let message = format!("{name}: expected an answer of at most {most} bytes, found a larger one\n{hint}");
         ProviderError { reason: FailureReason::TooLarge, message, retry_after: None }
     }
 }
 
-fn build(limits: &Limits, https: bool) -> Result<Client, String> {
+fn build(limits: &Limits, https: bool, may_be_private: bool) -> Result<Client, String> {
     // Whoever comes first installs the provider; that another did is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -205,6 +280,7 @@ fn build(limits: &Limits, https: bool) -> Result<Client, String> {
     // Plain HTTP needs no authorities, and a client that looks for them does not build where there are none. What is on
     // this machine is not behind a proxy.
     let builder = if https { builder } else { builder.tls_certs_only(std::iter::empty()).no_proxy() };
+    let builder = if may_be_private { builder } else { builder.dns_resolver(Arc::new(PublicAddresses)) };
     builder.build().map_err(|error| chain(&error))
 }
 
@@ -214,7 +290,7 @@ fn reason_of(status: StatusCode) -> FailureReason {
         401 => FailureReason::Unauthorized,
         402 => FailureReason::PaymentRequired,
         403 => FailureReason::Forbidden,
-        404 | 405 => FailureReason::NotFound,
+        404 | 405 | 410 => FailureReason::NotFound,
         429 => FailureReason::RateLimited,
         500..=599 => FailureReason::ServerError,
         _ => FailureReason::UnexpectedStatus,
@@ -227,15 +303,36 @@ fn refused(call: &Call, status: StatusCode, headers: &HeaderMap) -> ProviderErro
         FailureReason::Unauthorized => "the key is missing, wrong or revoked: look at `api_key_file`",
         FailureReason::PaymentRequired => "the platform says that the credits are gone",
         FailureReason::Forbidden => "the key may not do this, often because of the plan",
+        FailureReason::NotFound if status == StatusCode::GONE => {
+            "the platform has switched this off: is there a newer version of its API, and of the mapping?"
+        }
         FailureReason::NotFound => "look at `base_url` and at the mapping's path",
         FailureReason::RateLimited => "poll less often, or find out who else uses this account's limit",
         FailureReason::ServerError => "the platform has trouble; the next poll tries again",
         _ if status.is_redirection() => "redirects are not followed: put the final address into `base_url`",
         _ => "the platform answers otherwise than the mapping expects",
     };
-    let (path, code) = (call.url.path(), status.as_u16());
-    let message = format!("GET {path}: expected a status from 200 to 299, found {code}\nhint: {hint}");
+    let (name, code) = (call.name(), status.as_u16());
+    let message = format!("{name}: expected a status from 200 to 299, found {code}\nhint: {hint}");
     ProviderError { reason, message, retry_after: retry_after(headers, call.now) }
+}
+
+/// A request that was not sent, because the platform would not have it yet.
+fn too_soon(call: &Call, refused: Refused) -> CallError {
+    let name = call.name();
+    let (wait, message) = match refused {
+        Refused::LeftAlone(wait) => {
+            let hint = "hint: nothing is lost; a later poll tries again";
+            (wait, format!("{name}: not sent: the platform asked to be left alone for another {wait:.0?}\n{hint}"))
+        }
+        Refused::UsedUp(wait) => {
+            let hint = "hint: poll less often, or read fewer accounts with this key";
+            let allowed = call.pace.map_or(0, |pace| pace.requests);
+            (wait, format!("{name}: not sent: the limit of {allowed} is used up for another {wait:.0?}\n{hint}"))
+        }
+    };
+    let error = ProviderError { reason: FailureReason::RateLimited, message, retry_after: Some(wait) };
+    CallError::from(error)
 }
 
 /// `Retry-After` as seconds or as a date, at most an hour. A date is read against the answer's own `Date`, so that

@@ -9,19 +9,19 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::client::{Call, CallError, SharedClient};
-use super::mapping::{Endpoint, Mapping, Paging, QueueSource, RecordError, Response, query_context};
+use super::mapping::{Asked, Endpoint, Mapping, PagingBy, RecordError, Response, query_context};
 use super::tasks::TaskSet;
 use super::{CollectorReport, FailureReason, PollResult, ProviderError, ReadRequest};
 use crate::config::SecretFile;
-use crate::domain::{BalanceRecord, Collector, PlanRecord, QueueRecord, Reading};
+use crate::domain::{Collector, Reading};
 
 /// Reads one account of a platform that speaks JSON over HTTP.
 #[derive(Debug)]
 pub struct HttpProvider {
-    mapping: Arc<Mapping>,
+    pub(super) mapping: Arc<Mapping>,
     base_url: String,
     api_key: Option<SecretFile>,
-    salt: [u8; 16],
+    pub(super) salt: [u8; 16],
     shared: SharedClient,
     client: reqwest::Client,
     time_limit: Option<Duration>,
@@ -53,7 +53,7 @@ impl HttpProvider {
             return Err(configuration(format!("the mapping `{}` needs a key\n{hint}", mapping.name)));
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let client = shared.for_base_url(&base_url)?;
+        let client = shared.for_base_url(&base_url, false)?;
         Ok(HttpProvider { mapping, base_url, api_key, salt, shared, client, time_limit: None })
     }
 
@@ -62,6 +62,25 @@ impl HttpProvider {
     /// poll from outside must leave them that time, or loses the whole reading.
     pub fn with_time_limit(self, time_limit: Duration) -> HttpProvider {
         HttpProvider { time_limit: Some(time_limit), ..self }
+    }
+
+    /// Lets the platform's name lead into a private network, where a gateway of the house stands.
+    ///
+    /// # Errors
+    /// This machine has no certificate authorities.
+    pub fn with_private_addresses(self) -> Result<HttpProvider, ProviderError> {
+        let client = self.shared.for_base_url(&self.base_url, true)?;
+        Ok(HttpProvider { client, ..self })
+    }
+
+    /// Whether known tasks are asked for by their ids.
+    pub fn looks_up(&self) -> bool {
+        self.mapping.lookup.is_some()
+    }
+
+    /// Whether the platform says what tasks cost.
+    pub fn lists_charges(&self) -> bool {
+        self.mapping.lists_charges()
     }
 
     /// The platform's name, as its mapping says it.
@@ -87,8 +106,10 @@ impl HttpProvider {
             key: key.as_ref().ok().and_then(Option::as_ref),
             deadline: self.time_limit.map(|limit| Instant::now() + limit),
             requests: 0,
+            asking: String::new(),
             tasks: TaskSet::default(),
             lists: None,
+            looked_up: None,
         };
         let mut reading = Reading::default();
         let mut reports = Vec::new();
@@ -117,190 +138,123 @@ impl HttpProvider {
 }
 
 /// One poll under way.
-struct Poll<'a> {
-    provider: &'a HttpProvider,
-    request: &'a ReadRequest,
+pub(super) struct Poll<'a> {
+    pub(super) provider: &'a HttpProvider,
+    pub(super) request: &'a ReadRequest,
     key: Option<&'a SecretString>,
     /// When walking lists ends.
     deadline: Option<Instant>,
     /// Made by the collector that is running.
     requests: u64,
-    tasks: TaskSet,
+    /// The method and path of the last request.
+    asking: String,
+    pub(super) tasks: TaskSet,
     /// How walking the task lists ended, once it was done: charges and queue share it.
-    lists: Option<Result<(), ProviderError>>,
+    pub(super) lists: Option<Result<(), ProviderError>>,
+    /// How asking for known tasks ended, once it was done: charges and queue share it too.
+    pub(super) looked_up: Option<Result<(), ProviderError>>,
 }
 
 impl Poll<'_> {
-    async fn plan(&mut self) -> Result<Option<PlanRecord>, ProviderError> {
-        let mapping = &self.provider.mapping;
-        let Some(endpoint) = &mapping.plan else { return Ok(None) };
-        let plan = self.single(endpoint, |response| mapping.plan_of(endpoint, response)).await?;
-        let says_something = plan.name.is_some() || plan.allowance.is_some() || plan.resets_at.is_some();
-        Ok(says_something.then_some(plan))
-    }
-
-    async fn balance(&mut self) -> Result<Option<BalanceRecord>, ProviderError> {
-        let mapping = &self.provider.mapping;
-        let Some(endpoint) = &mapping.balance else { return Ok(None) };
-        self.single(endpoint, |response| mapping.balance_of(endpoint, response)).await.map(Some)
-    }
-
-    async fn queue(&mut self) -> Result<Option<QueueRecord>, ProviderError> {
-        let mapping = &self.provider.mapping;
-        match &mapping.queue {
-            None => Ok(None),
-            Some(QueueSource::Endpoint(endpoint)) => {
-                self.single(endpoint, |response| mapping.queue_of(endpoint, response)).await.map(Some)
-            }
-            // A list that is missing would make the count too low: unknown, then.
-            Some(QueueSource::Tasks) => self.task_lists().await.map(|()| Some(self.tasks.queue())),
-        }
-    }
-
-    async fn charges(&mut self) -> Result<(), ProviderError> {
-        let mapping = &self.provider.mapping;
-        let Some(endpoint) = &mapping.charges else { return self.task_lists().await };
-        let Some(path) = endpoint.paths.first() else { return Ok(()) };
-        match self.walk(endpoint, path).await {
-            Ok(()) => Ok(()),
-            Err(failure) if failure.status.is_some_and(|status| endpoint.fallback_on.contains(&status)) => {
-                self.task_lists().await
-            }
-            Err(failure) => Err(failure.error),
-        }
-    }
-
-    /// Walks every task list, once in a poll. A list that fails does not keep the others from being read, unless what
-    /// failed concerns them all.
-    async fn task_lists(&mut self) -> Result<(), ProviderError> {
-        if let Some(known) = &self.lists {
-            return known.clone();
-        }
-        let mapping = &self.provider.mapping;
-        let Some(endpoint) = &mapping.tasks else { return Ok(()) };
-        let mut first_failure = None;
-        for path in &endpoint.paths {
-            let Err(failure) = self.walk(endpoint, path).await else { continue };
-            if failure.status.is_some_and(|status| endpoint.skip_on.contains(&status)) {
-                continue;
-            }
-            let concerns_all = !matches!(
-                failure.error.reason,
-                FailureReason::ServerError
-                    | FailureReason::NotFound
-                    | FailureReason::Forbidden
-                    | FailureReason::TooLarge
-                    | FailureReason::Malformed
-                    | FailureReason::PageLimit
-            );
-            first_failure = first_failure.or(Some(failure.error));
-            if concerns_all {
-                break;
-            }
-        }
-        let outcome = first_failure.map_or(Ok(()), Err);
-        self.lists = Some(outcome.clone());
-        outcome
-    }
-
-    /// Reads a list page by page, newest first, until a short page or one that holds only tasks older than asked for.
-    async fn walk(&mut self, endpoint: &Endpoint, path: &str) -> Result<(), CallError> {
-        let mapping = &self.provider.mapping;
-        let most = endpoint.paging.as_ref().map_or(1, |paging| paging.max_pages);
-        let mut seen = TaskSet::default();
-        let mut pages_without_news = 0;
-        for index in 0..most {
-            let response = self.get_in_time(endpoint, path, index).await?;
-            let page = mapping.task_page(endpoint, &response, &self.provider.salt);
-            let page = page.map_err(|error| malformed(path, error))?;
-            let known_before = seen.len();
-            let is_old = |created_at| self.request.tasks_since.is_some_and(|since| created_at < since);
-            let all_old = !page.tasks.is_empty() && page.tasks.iter().all(|task| is_old(task.created_at));
-            for task in page.tasks {
-                seen.add(task.clone());
-                self.tasks.add(task);
-            }
-            if let Some(error) = page.error {
-                return Err(malformed(path, error));
-            }
-            let Some(paging) = &endpoint.paging else { return Ok(()) };
-            let is_last = match page.more {
-                Some(more) => !more || page.count == 0,
-                None => page.count < paging.size as usize,
-            };
-            if is_last || all_old {
-                return Ok(());
-            }
-            // One such page happens when tasks are launched while we read; two mean that the page number has no effect.
-            pages_without_news = if seen.len() == known_before { pages_without_news + 1 } else { 0 };
-            if pages_without_news == 2 {
-                let param = &paging.page_param;
-                return Err(page_limit(
-                    endpoint,
-                    path,
-                    &format!(
-                        "the last two pages brought nothing new\nhint: does the platform know the parameter `{param}`?"
-                    ),
-                ));
-            }
-        }
-        let hint = "hint: raise `paging.max_pages` in the mapping, or poll more often";
-        Err(page_limit(endpoint, path, &format!("expected the end within {most} pages, found more\n{hint}")))
-    }
-
-    async fn single<T>(
+    /// Asks for a record that stands alone in its answer.
+    pub(super) async fn single<T>(
         &mut self,
         endpoint: &Endpoint,
         read: impl FnOnce(&Response) -> Result<T, RecordError>,
     ) -> Result<T, ProviderError> {
-        let path = endpoint.paths.first().map_or("", String::as_str);
-        let response = self.get(endpoint, path, 0).await.map_err(|failure| failure.error)?;
-        read(&response).map_err(|error| malformed(path, error).error)
+        let page = Page { asked: self.asked(), path: 0, place: Place::First };
+        let (response, name) = self.send(endpoint, &page).await.map_err(|failure| failure.error)?;
+        read(&response).map_err(|error| malformed(&name, error).error)
     }
 
-    async fn get_in_time(&mut self, endpoint: &Endpoint, path: &str, page: u32) -> Result<Response, CallError> {
-        let Some(deadline) = self.deadline else { return self.get(endpoint, path, page).await };
+    /// The same, within the time that walking lists may take.
+    pub(super) async fn send_in_time(
+        &mut self,
+        endpoint: &Endpoint,
+        page: &Page<'_>,
+    ) -> Result<(Response, String), CallError> {
+        let Some(deadline) = self.deadline else { return self.send(endpoint, page).await };
+        if let Ok(answer) = tokio::time::timeout_at(deadline, self.send(endpoint, page)).await {
+            return answer;
+        }
         let limit = self.provider.time_limit.unwrap_or_default();
-        let late = || {
-            let hint = "hint: give the account a longer `timeout`, or poll more often";
-            let kind = endpoint.kind.as_str();
-            let message = format!("`{kind}`: GET {path}: the poll's time limit of {limit:?} is over\n{hint}");
-            let error = ProviderError { reason: FailureReason::Timeout, message, retry_after: None };
-            CallError { status: None, error }
-        };
-        tokio::time::timeout_at(deadline, self.get(endpoint, path, page)).await.unwrap_or_else(|_| Err(late()))
+        let (kind, asking) = (endpoint.kind.as_str(), &self.asking);
+        let hint = "hint: give the account a longer `timeout`, or poll more often";
+        let message = format!("`{kind}`: {asking}: the poll's time limit of {limit:?} is over\n{hint}");
+        Err(CallError::from(ProviderError { reason: FailureReason::Timeout, message, retry_after: None }))
     }
 
-    async fn get(&mut self, endpoint: &Endpoint, path: &str, page: u32) -> Result<Response, CallError> {
-        let call = self.call(endpoint, path, page).map_err(|error| CallError { status: None, error })?;
-        let HttpProvider { shared, client, .. } = self.provider;
-        let body = shared.get(client, &call, &mut self.requests).await.map_err(|mut failure| {
+    /// Sends one request. The answer comes with the method and path by which errors name it.
+    pub(super) async fn send(&mut self, endpoint: &Endpoint, page: &Page<'_>) -> Result<(Response, String), CallError> {
+        let call = self.call(endpoint, page)?;
+        let name = format!("{} {}", if endpoint.is_post { "POST" } else { "GET" }, call.url.path());
+        self.asking.clone_from(&name);
+        let HttpProvider { shared, client, mapping, .. } = self.provider;
+        let body = shared.send(client, &call, &mut self.requests).await.map_err(|mut failure| {
+            self.explain(&mut failure);
             failure.error.message = format!("`{}`: {}", endpoint.kind.as_str(), failure.error.message);
             failure
         })?;
-        Response::parse(&body).map_err(|message| {
-            let error =
-                RecordError { endpoint: endpoint.kind, path: None, record: None, field: None, message, hint: None };
-            malformed(path, error)
-        })
+        let whole = |message| {
+            let (path, hint) = (None, None);
+            let error = RecordError { endpoint: endpoint.kind, path, record: None, field: None, message, hint };
+            malformed(&name, error)
+        };
+        let response = Response::parse(&body).map_err(whole)?;
+        match mapping.failure_of(&response).map_err(whole)? {
+            None => Ok((response, name)),
+            Some(failed) => {
+                let kind = endpoint.kind.as_str();
+                let message = format!("`{kind}`: {name}: the answer says that it failed: {}", failed.said);
+                Err(CallError::from(ProviderError { reason: failed.reason, message, retry_after: None }))
+            }
+        }
     }
 
-    fn call(&self, endpoint: &Endpoint, path: &str, page: u32) -> Result<Call, ProviderError> {
+    /// What the platform itself says about a status that was refused often names the reason better.
+    fn explain(&self, failure: &mut CallError) {
+        let said = Response::parse(&failure.body).ok().and_then(|response| {
+            // A refusal may well lack what the mapping looks for.
+            self.provider.mapping.failure_of(&response).ok().flatten()
+        });
+        if let Some(said) = said {
+            if said.reason != FailureReason::Refused {
+                failure.error.reason = said.reason;
+            }
+            let (what, hint) = failure.error.message.split_once('\n').unwrap_or((&failure.error.message, ""));
+            failure.error.message = format!("{what}; the platform says {}\n{hint}", said.said);
+        }
+    }
+
+    fn call(&self, endpoint: &Endpoint, page: &Page<'_>) -> Result<Call, ProviderError> {
         let wrong = |what: String| configuration(format!("`{}`: {what}", endpoint.kind.as_str()));
+        let context = query_context(&page.asked);
+        let path = match endpoint.paths.get(page.path) {
+            Some(path) => {
+                path.render_with(&context, encoded).map_err(|error| wrong(format!("path: {}", error.kind())))?
+            }
+            None => String::new(),
+        };
         let address = format!("{}{path}", self.provider.base_url);
         let mut url = Url::parse(&address).map_err(|error| wrong(format!("`{path}` makes no address: {error}")))?;
-        let context = query_context(self.request.tasks_since, self.request.now);
         for (name, pattern) in &endpoint.query {
             let value = pattern.render(&context).map_err(|error| wrong(format!("query `{name}`: {}", error.kind())))?;
             if !value.is_empty() {
                 url.query_pairs_mut().append_pair(name, &value);
             }
         }
-        if let Some(Paging { page_param, size_param, size, first, .. }) = &endpoint.paging {
-            url.query_pairs_mut().append_pair(page_param, &(first + page).to_string());
-            size_param.iter().for_each(|param| {
-                url.query_pairs_mut().append_pair(param, &size.to_string());
-            });
+        let rendered = endpoint.body.as_ref().map(|body| body.render(&context)).transpose();
+        let mut body = rendered.map_err(|error| wrong(format!("body: {}", error.kind())))?;
+        for (name, value) in paging_parameters(endpoint, &page.place) {
+            match &mut body {
+                Some(serde_json::Value::Object(object)) if endpoint.pages_in_body() => {
+                    object.insert(name, value);
+                }
+                _ => {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    url.query_pairs_mut().append_pair(&name, &text);
+                }
+            }
         }
         let key = self.key.map_or("", |key| key.expose_secret());
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
@@ -308,7 +262,19 @@ impl Poll<'_> {
             let text = || wrong(format!("the key makes no valid header `{}`: expected one line of ASCII", header.name));
             headers.insert(header.name.clone(), header.value(key).ok_or_else(text)?);
         }
-        Ok(Call { url, headers, now: self.request.now })
+        Ok(Call {
+            url,
+            body: endpoint.is_post.then(|| body.map_or_else(|| "{}".to_owned(), |body| body.to_string())),
+            gate: self.provider.shared.gate(&self.provider.base_url, key),
+            pace: self.provider.mapping.pace,
+            headers,
+            now: self.request.now,
+        })
+    }
+
+    /// What every request of this poll is about.
+    pub(super) fn asked(&self) -> Asked<'static> {
+        Asked { since: self.request.tasks_since, now: self.request.now, window: None, tasks: &[] }
     }
 
     /// A platform that repeats the key in its answer must not bring it into our log.
@@ -344,14 +310,58 @@ fn configuration(message: String) -> ProviderError {
     ProviderError { reason: FailureReason::Configuration, message, retry_after: None }
 }
 
-fn malformed(path: &str, error: RecordError) -> CallError {
-    let message = RecordError { path: Some(path.to_owned()), ..error }.to_string();
-    CallError { status: None, error: ProviderError { reason: FailureReason::Malformed, message, retry_after: None } }
+/// Which page is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Page<'a> {
+    /// What it is about.
+    pub(super) asked: Asked<'a>,
+    /// Which of the endpoint's paths.
+    pub(super) path: usize,
+    /// Which page.
+    pub(super) place: Place,
 }
 
-fn page_limit(endpoint: &Endpoint, path: &str, what: &str) -> CallError {
-    let message = format!("`{}`: GET {path}: {what}", endpoint.kind.as_str());
-    CallError { status: None, error: ProviderError { reason: FailureReason::PageLimit, message, retry_after: None } }
+/// Where a page stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
+    /// The first, or the only one.
+    First,
+    /// So many pages and records after the first.
+    After(u32, usize),
+    /// What the page before named.
+    Cursor(String),
+}
+
+/// The parameters by which a page is named.
+fn paging_parameters(endpoint: &Endpoint, place: &Place) -> Vec<(String, serde_json::Value)> {
+    let Some(paging) = &endpoint.paging else { return Vec::new() };
+    let number = match (paging.by, place) {
+        (PagingBy::Cursor, Place::Cursor(cursor)) => Some(serde_json::Value::from(cursor.as_str())),
+        (PagingBy::Cursor, _) => None,
+        (PagingBy::Page, Place::After(pages, _)) => Some((paging.first + pages).into()),
+        (PagingBy::Page, _) => Some(paging.first.into()),
+        (PagingBy::Offset, Place::After(_, records)) => Some((*records).into()),
+        (PagingBy::Offset, _) => Some(0.into()),
+    };
+    let size = paging.size_param.clone().zip(paging.size).map(|(param, size)| (param, size.into()));
+    number.map(|number| (paging.param.clone(), number)).into_iter().chain(size).collect()
+}
+
+/// A text as one segment of a path.
+fn encoded(text: String) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+pub(super) fn malformed(name: &str, error: RecordError) -> CallError {
+    let message = RecordError { path: Some(name.to_owned()), ..error }.to_string();
+    CallError::from(ProviderError { reason: FailureReason::Malformed, message, retry_after: None })
 }
 
 #[cfg(test)]

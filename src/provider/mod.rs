@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Collector, Reading};
+use crate::domain::{Collector, Reading, UnfinishedTask};
 
+mod addresses;
 pub mod client;
 pub mod fingerprint;
 pub mod http;
 pub mod mapping;
+pub mod pace;
 pub mod periods;
 mod tasks;
+mod walk;
 
 pub use client::{Limits, SharedClient, check_base_url};
 pub use fingerprint::fingerprint;
@@ -27,6 +30,9 @@ pub struct ReadRequest {
     pub now: Timestamp,
     /// Task lists are walked, newest first, until a whole page is older than this. `None` reads everything.
     pub tasks_since: Option<Timestamp>,
+    /// Tasks that the ledger knows and that were not final when they were last seen, oldest first: those that a mapping's
+    /// `lookup` asks for.
+    pub unfinished: Vec<UnfinishedTask>,
 }
 
 /// What a poll brought, and how each collector fared. A collector that failed leaves its part of the reading empty.
@@ -72,7 +78,7 @@ pub enum FailureReason {
     PaymentRequired,
     /// 403: the key may not do this, often because of the plan.
     Forbidden,
-    /// 404 or 405.
+    /// 404, 405 or 410.
     NotFound,
     /// 429.
     RateLimited,
@@ -88,6 +94,8 @@ pub enum FailureReason {
     TooLarge,
     /// Not JSON, or not the JSON the mapping expects; a field that is missing or does not fit.
     Malformed,
+    /// The answer says that it failed, as the mapping's `failure` recognises it.
+    Refused,
     /// More pages than the mapping allows.
     PageLimit,
     /// The key file or another local input cannot be read.
@@ -96,7 +104,7 @@ pub enum FailureReason {
 
 impl FailureReason {
     /// Every reason, so that each series exists before its first failure.
-    pub const ALL: [FailureReason; 13] = [
+    pub const ALL: [FailureReason; 14] = [
         FailureReason::Unauthorized,
         FailureReason::PaymentRequired,
         FailureReason::Forbidden,
@@ -108,6 +116,7 @@ impl FailureReason {
         FailureReason::Connection,
         FailureReason::TooLarge,
         FailureReason::Malformed,
+        FailureReason::Refused,
         FailureReason::PageLimit,
         FailureReason::Configuration,
     ];
@@ -126,6 +135,7 @@ impl FailureReason {
             FailureReason::Connection => "connection",
             FailureReason::TooLarge => "too_large",
             FailureReason::Malformed => "malformed",
+            FailureReason::Refused => "refused",
             FailureReason::PageLimit => "page_limit",
             FailureReason::Configuration => "configuration",
         }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::domain::{Attribution, QueueRecord, TaskRecord, TaskState};
 
 /// Tasks by id, in the order in which they were first seen.
@@ -14,6 +16,10 @@ pub(super) struct TaskSet {
 impl TaskSet {
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&TaskRecord> {
+        self.index.get(id).map(|at| &self.records[*at])
     }
 
     /// Adds a record, or merges it with the one of the same id: the newer state wins, and what only one of the two knows
@@ -38,18 +44,23 @@ impl TaskSet {
 
     /// The queue, counted.
     pub(super) fn queue(&self) -> QueueRecord {
-        let count = |state| self.records.iter().filter(|task| task.state == state).count();
-        let waiting = self.records.iter().filter(|task| task.state == TaskState::Queued);
-        QueueRecord {
-            waiting: u32::try_from(count(TaskState::Queued)).unwrap_or(u32::MAX),
-            running: u32::try_from(count(TaskState::Running)).unwrap_or(u32::MAX),
-            limit: None,
-            oldest_waiting_at: waiting.map(|task| task.created_at).min(),
-        }
+        counted(self.records.iter().map(|task| (task.state, task.created_at)))
     }
 
     pub(super) fn into_records(self) -> Vec<TaskRecord> {
         self.records
+    }
+}
+
+/// The queue of tasks, each by its state and launch.
+pub(super) fn counted(tasks: impl Iterator<Item = (TaskState, Timestamp)> + Clone) -> QueueRecord {
+    let count = |wanted| tasks.clone().filter(|(state, _)| *state == wanted).count();
+    let waiting = tasks.clone().filter(|(state, _)| *state == TaskState::Queued);
+    QueueRecord {
+        waiting: u32::try_from(count(TaskState::Queued)).unwrap_or(u32::MAX),
+        running: u32::try_from(count(TaskState::Running)).unwrap_or(u32::MAX),
+        limit: None,
+        oldest_waiting_at: waiting.map(|(_, created_at)| created_at).min(),
     }
 }
 
@@ -74,6 +85,8 @@ fn fill(into: &mut TaskRecord, from: TaskRecord) {
     into.credits = into.credits.or(from.credits);
     into.refunded = into.refunded.or(from.refunded);
     into.fingerprint = into.fingerprint.or(from.fingerprint);
+    into.asset = into.asset.or(from.asset);
+    into.retry = into.retry.or(from.retry);
     into.is_step |= from.is_step;
     let Attribution { team, project, member, api_key } = from.attribution;
     let who = &mut into.attribution;

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use super::facts::HOUR_MILLIS;
 use super::write::team_column;
 use super::{Store, StoreError, credits, instant, millis};
-use crate::domain::{AccountName, Collector, Credits, RetryKind, RetryRow, TeamName, TotalsRow};
+use crate::domain::{
+    AccountName, Collector, Credits, RetryKind, RetryRow, TaskState, TeamName, TotalsRow, UnfinishedTask,
+};
 
 /// What was added to an account's ledger since an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +96,36 @@ impl Store {
             .await
             .map_err(|error| self.explain(error))?;
         Ok(found.map(instant))
+    }
+
+    /// The tasks that are not final, of those launched at or after `since`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn unfinished(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<UnfinishedTask>, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT id, created_at, task_type, state FROM tasks \
+                      WHERE account_id = $1 AND state IN ('queued', 'running', 'unknown') AND is_sum = 0 \
+                      AND created_at >= $2 ORDER BY created_at, id LIMIT $3";
+        let found: Vec<(String, i64, String, String)> = sqlx::query_as(select)
+            .bind(id)
+            .bind(millis(since))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        let task = |(id, created_at, task_type, state): (String, i64, String, String)| UnfinishedTask {
+            id,
+            created_at: instant(created_at),
+            task_type,
+            state: TaskState::parse(&state),
+        };
+        Ok(found.into_iter().map(task).collect())
     }
 
     /// Credits bought or awarded in `[from, to]`, with when that was seen, oldest first.

@@ -337,9 +337,9 @@ fn the_commands_of_the_readme_answer_what_it_shows() {
     // The plan of the same answer, and that the first, shorter mapping is one.
     let credits = std::fs::read(folder.path().join("credits.json")).unwrap();
     let mapping = |name: &str| Mapping::load(&folder.path().join(name)).unwrap();
-    let plan = mapping("example.yml").records(EndpointKind::Plan, &credits).unwrap();
+    let plan = mapping("example.yml").records(EndpointKind::Plan, 1, &credits).unwrap();
     assert_eq!(plan[0].to_string(), "allowance=4000  resets_at=2026-12-01T00:00:00Z");
-    let balance = mapping("first.yml").records(EndpointKind::Balance, &credits).unwrap();
+    let balance = mapping("first.yml").records(EndpointKind::Balance, 1, &credits).unwrap();
     assert_eq!(balance[0].to_string(), "available=2310.5");
 }
 

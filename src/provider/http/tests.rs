@@ -131,7 +131,8 @@ const LIST: &str = "tasks:
 ";
 
 fn request(since: Option<&str>) -> ReadRequest {
-    ReadRequest { now: NOW.parse().unwrap(), tasks_since: since.map(|since| since.parse().unwrap()) }
+    let tasks_since = since.map(|since| since.parse().unwrap());
+    ReadRequest { now: NOW.parse().unwrap(), tasks_since, unfinished: Vec::new() }
 }
 
 fn outcome(result: &PollResult, collector: Collector) -> &Result<(), ProviderError> {

@@ -1,19 +1,22 @@
 //! From the file as written to a mapping that is ready to use; every mistake is collected on the way.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use minijinja::Value;
 use reqwest::header::HeaderName;
 use serde_saphyr::Spanned;
 
 use super::Mistake;
-use super::expression::{Formula, Pattern, Refusal, Scope, TIME_FILTERS, named};
-use super::file::{EndpointFile, FieldFile, MappingFile, PagingFile};
+use super::expression::{Formula, Refusal, Scope, named};
+use super::file::{EndpointFile, FailureFile, MappingFile, RequestsFile};
 use super::header::Header;
 use super::nearest::nearest;
-use super::record::{FieldKind, FieldRule, fields_of};
+use super::pattern::{Body, Pattern};
 use crate::domain::TaskState;
+use crate::provider::FailureReason;
 use crate::provider::client::check_base_url;
+use crate::provider::pace::Pace;
 
 /// A kind of record that a mapping can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +27,8 @@ pub enum EndpointKind {
     Charges,
     /// Task lists.
     Tasks,
+    /// Tasks by their ids.
+    Lookup,
     /// Tasks waiting and running.
     Queue,
     /// The plan.
@@ -32,8 +37,14 @@ pub enum EndpointKind {
 
 impl EndpointKind {
     /// Every kind.
-    pub const ALL: [EndpointKind; 5] =
-        [EndpointKind::Balance, EndpointKind::Charges, EndpointKind::Tasks, EndpointKind::Queue, EndpointKind::Plan];
+    pub const ALL: [EndpointKind; 6] = [
+        EndpointKind::Balance,
+        EndpointKind::Charges,
+        EndpointKind::Tasks,
+        EndpointKind::Lookup,
+        EndpointKind::Queue,
+        EndpointKind::Plan,
+    ];
 
     /// The key in a mapping file and the argument of `--endpoint`.
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +52,7 @@ impl EndpointKind {
             EndpointKind::Balance => "balance",
             EndpointKind::Charges => "charges",
             EndpointKind::Tasks => "tasks",
+            EndpointKind::Lookup => "lookup",
             EndpointKind::Queue => "queue",
             EndpointKind::Plan => "plan",
         }
@@ -60,32 +72,60 @@ pub struct Mapping {
     /// Where the platform answers, unless the configuration says otherwise; without a trailing slash.
     pub base_url: Option<String>,
     pub(in crate::provider) headers: Vec<Header>,
+    pub(in crate::provider) pace: Option<Pace>,
+    pub(super) failure: Option<Failure>,
     pub(super) tables: Value,
     pub(super) lists: Value,
     pub(in crate::provider) balance: Option<Endpoint>,
-    pub(in crate::provider) charges: Option<Endpoint>,
+    pub(in crate::provider) charges: Vec<Endpoint>,
     pub(in crate::provider) tasks: Option<Endpoint>,
-    pub(in crate::provider) queue: Option<QueueSource>,
+    pub(in crate::provider) lookup: Option<Endpoint>,
+    pub(in crate::provider) queue: Option<Queue>,
     pub(in crate::provider) plan: Option<Endpoint>,
+}
+
+/// How an answer says that it failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) when: Formula,
+    pub(super) code: Option<Formula>,
+    pub(super) message: Option<Formula>,
+    pub(super) reasons: BTreeMap<String, FailureReason>,
 }
 
 /// Where the queue is read.
 #[derive(Debug)]
+pub(in crate::provider) struct Queue {
+    pub(in crate::provider) source: QueueSource,
+    /// What is asked of the platform: all of it, or, where tasks are counted, at most the limit.
+    pub(in crate::provider) endpoint: Option<Endpoint>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider) enum QueueSource {
-    /// Counted from the task lists.
+    /// The task lists.
     Tasks,
-    /// Asked of the platform.
-    Endpoint(Box<Endpoint>),
+    /// The known tasks that are not final.
+    Lookup,
+    /// Nothing: the platform says.
+    Endpoint,
 }
 
 /// How one kind of record is read.
 #[derive(Debug)]
 pub(in crate::provider) struct Endpoint {
     pub(in crate::provider) kind: EndpointKind,
-    pub(in crate::provider) paths: Vec<String>,
+    /// What is sent; `None` for a GET.
+    pub(in crate::provider) body: Option<Body>,
+    pub(in crate::provider) is_post: bool,
+    pub(in crate::provider) paths: Vec<Pattern>,
     pub(in crate::provider) query: Vec<(String, Pattern)>,
     pub(in crate::provider) headers: Vec<Header>,
     pub(in crate::provider) paging: Option<Paging>,
+    pub(in crate::provider) window: Option<Window>,
+    pub(in crate::provider) per_request: Option<usize>,
+    pub(in crate::provider) most: usize,
     pub(in crate::provider) fallback_on: Vec<u16>,
     pub(in crate::provider) skip_on: Vec<u16>,
     pub(super) records: Option<Formula>,
@@ -99,27 +139,62 @@ pub(super) struct Field {
     pub(super) optional: bool,
 }
 
-/// Pages by number.
+/// Time in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::provider) struct Window {
+    pub(in crate::provider) days: u32,
+    pub(in crate::provider) first: u32,
+}
+
+/// How the next page is asked for.
 #[derive(Debug)]
 pub(in crate::provider) struct Paging {
-    pub(in crate::provider) page_param: String,
+    pub(in crate::provider) by: PagingBy,
+    /// The parameter that takes the page, the offset or the cursor.
+    pub(in crate::provider) param: String,
     pub(in crate::provider) size_param: Option<String>,
-    pub(in crate::provider) size: u32,
+    pub(in crate::provider) is_in_body: bool,
+    pub(in crate::provider) size: Option<u32>,
     pub(in crate::provider) first: u32,
     pub(in crate::provider) max_pages: u32,
     pub(super) more: Option<Formula>,
+    pub(super) next: Option<Formula>,
+}
+
+/// What names a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::provider) enum PagingBy {
+    /// Its number.
+    Page,
+    /// How many records stand before it.
+    Offset,
+    /// What the page before said.
+    Cursor,
+}
+
+impl Endpoint {
+    /// Whether pages are named in the body.
+    pub(in crate::provider) fn pages_in_body(&self) -> bool {
+        self.paging.as_ref().is_some_and(|paging| paging.is_in_body)
+    }
 }
 
 impl Mapping {
     /// Whether any header holds the key.
     pub fn needs_key(&self) -> bool {
-        let queue = match &self.queue {
-            Some(QueueSource::Endpoint(endpoint)) => Some(endpoint.as_ref()),
-            _ => None,
-        };
-        let endpoints = [self.balance.as_ref(), self.charges.as_ref(), self.tasks.as_ref(), queue, self.plan.as_ref()];
-        let of_endpoints = endpoints.into_iter().flatten().flat_map(|endpoint| &endpoint.headers);
-        self.headers.iter().chain(of_endpoints).any(Header::needs_key)
+        self.endpoints().flat_map(|endpoint| &endpoint.headers).chain(&self.headers).any(Header::needs_key)
+    }
+
+    /// Whether the platform says what tasks cost, one by one or in sums.
+    pub fn lists_charges(&self) -> bool {
+        let lists = self.charges.iter().chain(&self.tasks).chain(&self.lookup);
+        lists.into_iter().any(|endpoint| endpoint.fields.contains_key("credits"))
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        let queue = self.queue.as_ref().and_then(|queue| queue.endpoint.as_ref());
+        let single = [self.balance.as_ref(), self.tasks.as_ref(), self.lookup.as_ref(), queue, self.plan.as_ref()];
+        single.into_iter().flatten().chain(&self.charges)
     }
 }
 
@@ -146,17 +221,29 @@ pub(super) fn compile(file: MappingFile) -> Result<Mapping, Vec<Mistake>> {
     });
     let headers = compiler.headers("", &file.headers);
     let has_tasks = file.tasks.is_some();
-    if file.charges.as_ref().is_some_and(|charges| !charges.fallback_on.is_empty()) && !has_tasks {
+    let falls_back = file.charges.0.iter().any(|charges| !charges.fallback_on.is_empty());
+    if falls_back && !has_tasks {
         compiler.mistake::<()>(None, "charges.fallback_on", "expected `tasks` to fall back on, found none", None);
     }
-    let mut endpoint = |kind, written: &Option<EndpointFile>| written.as_ref().map(|e| compiler.endpoint(kind, e));
+    let pace = file.requests.as_ref().and_then(|requests| compiler.pace(requests));
+    let failure = file.failure.as_ref().and_then(|failure| compiler.failure(failure));
+    let many = file.charges.0.len() > 1;
+    let charges = file.charges.0.iter().enumerate().map(|(index, written)| {
+        let place = if many { format!("charges.{}", index + 1) } else { "charges".to_owned() };
+        compiler.endpoint(EndpointKind::Charges, &place, written)
+    });
+    let charges: Vec<Endpoint> = charges.collect();
+    let mut endpoint = |kind: EndpointKind, written: &Option<EndpointFile>| {
+        written.as_ref().map(|written| compiler.endpoint(kind, kind.as_str(), written))
+    };
     let balance = endpoint(EndpointKind::Balance, &file.balance);
-    let charges = endpoint(EndpointKind::Charges, &file.charges);
     let tasks = endpoint(EndpointKind::Tasks, &file.tasks);
+    let lookup = endpoint(EndpointKind::Lookup, &file.lookup);
     let plan = endpoint(EndpointKind::Plan, &file.plan);
-    let queue = file.queue.as_ref().map(|queue| compiler.queue(queue, has_tasks));
-    if balance.is_none() && charges.is_none() && tasks.is_none() && plan.is_none() && queue.is_none() {
-        let message = "expected at least one of `balance`, `charges`, `tasks`, `queue`, `plan`";
+    let queue = file.queue.as_ref().map(|queue| compiler.queue(queue, has_tasks, lookup.is_some()));
+    let has_none = balance.is_none() && tasks.is_none() && lookup.is_none() && plan.is_none() && queue.is_none();
+    if has_none && charges.is_empty() {
+        let message = "expected at least one of `balance`, `charges`, `tasks`, `lookup`, `queue`, `plan`";
         compiler.mistake::<()>(None, "", message, None);
     }
     if !compiler.mistakes.is_empty() {
@@ -166,17 +253,24 @@ pub(super) fn compile(file: MappingFile) -> Result<Mapping, Vec<Mistake>> {
     let lists = file.lists.iter().map(|(name, list)| (name.clone(), Value::from(list.clone()))).collect();
     let name = file.name.value.clone();
     let (tables, lists) = (named(&tables), named::<Value>(&lists));
-    Ok(Mapping { name, base_url, headers, tables, lists, balance, charges, tasks, queue, plan })
+    Ok(Mapping { name, base_url, headers, pace, failure, tables, lists, balance, charges, tasks, lookup, queue, plan })
 }
 
-struct Compiler<'a> {
-    mistakes: Vec<Mistake>,
+/// What collects mistakes while a file is compiled.
+pub(super) struct Compiler<'a> {
+    pub(super) mistakes: Vec<Mistake>,
     tables: Vec<&'a str>,
     lists: Vec<&'a str>,
 }
 
 impl<'f> Compiler<'f> {
-    fn mistake<T>(&mut self, at: Option<&Spanned<T>>, place: &str, message: impl Into<String>, hint: Option<String>) {
+    pub(super) fn mistake<T>(
+        &mut self,
+        at: Option<&Spanned<T>>,
+        place: &str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         let line = at.map(|at| at.referenced.line()).filter(|line| *line > 0);
         self.mistakes.push(Mistake { line, place: place.to_owned(), message: message.into(), hint });
     }
@@ -193,7 +287,53 @@ impl<'f> Compiler<'f> {
         }
     }
 
-    fn headers(&mut self, prefix: &str, written: &BTreeMap<String, Spanned<String>>) -> Vec<Header> {
+    fn pace(&mut self, written: &Spanned<RequestsFile>) -> Option<Pace> {
+        let RequestsFile { per_minute, per_second } = written.value;
+        let (requests, period) = match (per_minute, per_second) {
+            (Some(requests), None) => (requests, Duration::from_secs(60)),
+            (None, Some(requests)) => (requests, Duration::from_secs(1)),
+            _ => {
+                self.mistake(Some(written), "requests", "expected `per_minute` or `per_second`, and not both", None);
+                return None;
+            }
+        };
+        if !(1..=10_000).contains(&requests) {
+            let message = format!("expected a number from 1 to 10000, found {requests}");
+            self.mistake(Some(written), "requests", message, None);
+        }
+        Some(Pace { requests, period })
+    }
+
+    fn failure(&mut self, written: &FailureFile) -> Option<Failure> {
+        let scope = self.scope(&["response", "tables", "lists"]);
+        let when = self.formula("failure.when", &written.when, &written.when.value, &scope);
+        let mut optional = |key: &str, text: &Option<Spanned<String>>| {
+            text.as_ref().and_then(|text| self.formula(&format!("failure.{key}"), text, &text.value, &scope))
+        };
+        let code = optional("code", &written.code);
+        let message = optional("message", &written.message);
+        if let (Some((_, first)), None) = (written.reasons.first_key_value(), &written.code) {
+            self.mistake(Some(first), "failure.reasons", "expected `code`, by which reasons are chosen", None);
+        }
+        let known: Vec<&str> = FailureReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let mut reasons = BTreeMap::new();
+        for (word, reason) in &written.reasons {
+            match FailureReason::ALL.into_iter().find(|known| known.as_str() == reason.value) {
+                Some(found) => drop(reasons.insert(word.clone(), found)),
+                None => {
+                    let hint = match nearest(&reason.value, &known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("reasons are {}", quoted(&known)),
+                    };
+                    let message = format!("unknown reason `{}`", reason.value);
+                    self.mistake(Some(reason), &format!("failure.reasons.{word}"), message, Some(hint));
+                }
+            }
+        }
+        Some(Failure { when: when?, code, message, reasons })
+    }
+
+    pub(super) fn headers(&mut self, prefix: &str, written: &BTreeMap<String, Spanned<String>>) -> Vec<Header> {
         let mut headers = Vec::new();
         for (name, value) in written {
             let place = format!("{prefix}headers.{name}");
@@ -211,178 +351,13 @@ impl<'f> Compiler<'f> {
         headers
     }
 
-    fn queue(&mut self, written: &EndpointFile, has_tasks: bool) -> QueueSource {
-        let Some(from) = &written.from else {
-            return QueueSource::Endpoint(Box::new(self.endpoint(EndpointKind::Queue, written)));
-        };
-        if from.value != "tasks" {
-            self.mistake(Some(from), "queue.from", format!("expected `tasks`, found `{}`", from.value), None);
-        } else if !has_tasks {
-            self.mistake(Some(from), "queue.from", "expected `tasks` to be mapped, found no such key", None);
-        }
-        if written.path.is_some() || !written.fields.is_empty() || !written.query.is_empty() {
-            self.mistake(Some(from), "queue", "`from: tasks` takes no `path`, `query` or `fields`", None);
-        }
-        QueueSource::Tasks
-    }
-
-    fn endpoint(&mut self, kind: EndpointKind, written: &EndpointFile) -> Endpoint {
-        let at = |key: &str| format!("{}.{key}", kind.as_str());
-        let is_list = matches!(kind, EndpointKind::Charges | EndpointKind::Tasks);
-        if let Some(method) = written.method.as_ref().filter(|method| method.value != "GET") {
-            self.mistake(Some(method), &at("method"), format!("expected `GET`, found `{}`", method.value), None);
-        }
-        if let (Some(from), true) = (&written.from, kind != EndpointKind::Queue) {
-            self.mistake(Some(from), &at("from"), "only `queue` takes `from`", None);
-        }
-        if let (Some(first), true) = (written.fallback_on.first(), kind != EndpointKind::Charges) {
-            self.mistake(Some(first), &at("fallback_on"), "only `charges` takes `fallback_on`", None);
-        }
-        if let (Some(first), true) = (written.skip_on.first(), kind != EndpointKind::Tasks) {
-            self.mistake(Some(first), &at("skip_on"), "only `tasks` takes `skip_on`", None);
-        }
-        if let (Some(paging), false) = (&written.paging, is_list) {
-            self.mistake(Some(&paging.by), &at("paging"), "only `charges` and `tasks` come in pages", None);
-        }
-        for status in written.fallback_on.iter().chain(&written.skip_on) {
-            if !(400..500).contains(&status.value) {
-                let message = format!("expected statuses from 400 to 499, found {}", status.value);
-                self.mistake(Some(status), kind.as_str(), message, None);
-            }
-        }
-        let records = written.records.as_ref().and_then(|text| {
-            let scope = self.scope(&["response", "tables", "lists"]);
-            self.formula(&at("records"), text, &text.value, &scope)
-        });
-        Endpoint {
-            kind,
-            paths: self.paths(kind, written),
-            query: self.query(kind, written),
-            headers: self.headers(&at(""), &written.headers),
-            paging: written.paging.as_ref().and_then(|paging| self.paging(kind, paging)),
-            fallback_on: written.fallback_on.iter().map(|status| status.value).collect(),
-            skip_on: written.skip_on.iter().map(|status| status.value).collect(),
-            records,
-            fields: self.fields(kind, written),
-        }
-    }
-
-    fn paths(&mut self, kind: EndpointKind, written: &EndpointFile) -> Vec<String> {
-        let at = |key: &str| format!("{}.{key}", kind.as_str());
-        let many = kind == EndpointKind::Tasks;
-        match (&written.path, written.paths.first()) {
-            (None, None) => self.mistake::<()>(None, &at("path"), "expected a path, found none", None),
-            (Some(path), Some(_)) => {
-                self.mistake(Some(path), &at("path"), "expected `path` or `paths`, found both", None);
-            }
-            (None, Some(first)) if !many => self.mistake(Some(first), &at("paths"), "only `tasks` takes `paths`", None),
-            _ => {}
-        }
-        let mut paths: Vec<String> = Vec::new();
-        for path in written.path.iter().chain(&written.paths) {
-            let text = path.value.as_str();
-            let plain = text.starts_with('/') && !text.starts_with("//") && !text.contains(['?', '#', '\\', '{', ' ']);
-            if !plain || text.split('/').any(|part| part == "." || part == "..") {
-                let message = format!("expected a path such as `/v1/balance`, found `{text}`");
-                self.mistake(Some(path), &at("path"), message, None);
-            } else if paths.iter().any(|known| known == text) {
-                self.mistake(Some(path), &at("paths"), format!("`{text}` stands here twice"), None);
-            }
-            paths.push(text.to_owned());
-        }
-        paths
-    }
-
-    fn query(&mut self, kind: EndpointKind, written: &EndpointFile) -> Vec<(String, Pattern)> {
-        let mut query = Vec::new();
-        for (name, text) in &written.query {
-            let place = format!("{}.query.{name}", kind.as_str());
-            match Pattern::compile(&text.value, &self.scope(&["since", "now"])) {
-                Ok(pattern) => query.push((name.clone(), pattern)),
-                Err(refusal) => self.refuse(&place, text, refusal),
-            }
-        }
-        query
-    }
-
-    fn paging(&mut self, kind: EndpointKind, written: &PagingFile) -> Option<Paging> {
-        let at = |key: &str| format!("{}.paging.{key}", kind.as_str());
-        if written.by.value != "page" {
-            let message = format!("expected `page`, found `{}`", written.by.value);
-            self.mistake(Some(&written.by), &at("by"), message, None);
-        }
-        for (key, number, most) in [("size", &written.size, 10_000), ("max_pages", &written.max_pages, 100_000)] {
-            if !(1..=most).contains(&number.value) {
-                let message = format!("expected a number from 1 to {most}, found {}", number.value);
-                self.mistake(Some(number), &at(key), message, None);
-            }
-        }
-        let scope = self.scope(&["response", "tables", "lists"]);
-        let more = written.more.as_ref().and_then(|text| self.formula(&at("more"), text, &text.value, &scope));
-        Some(Paging {
-            page_param: written.page_param.value.clone(),
-            size_param: written.size_param.as_ref().map(|param| param.value.clone()),
-            size: written.size.value,
-            first: written.first,
-            max_pages: written.max_pages.value,
-            more,
-        })
-    }
-
-    fn fields(&mut self, kind: EndpointKind, written: &EndpointFile) -> BTreeMap<&'static str, Field> {
-        let rules = fields_of(kind);
-        let names: Vec<&str> = rules.iter().map(|rule| rule.name).collect();
-        let mut fields = BTreeMap::new();
-        for optional in &written.optional {
-            if !written.fields.contains_key(&optional.value) {
-                let message = format!("`{}` stands in `optional` and not in `fields`", optional.value);
-                self.mistake(Some(optional), &format!("{}.optional", kind.as_str()), message, None);
-            }
-        }
-        for (name, text) in &written.fields {
-            let place = format!("{}.fields.{name}", kind.as_str());
-            let Some(rule) = rules.iter().find(|rule| rule.name == name) else {
-                let hint = match nearest(name, &names) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("fields of `{}` are {}", kind.as_str(), quoted(&names)),
-                };
-                self.mistake(Some(text), &place, format!("unknown field `{name}`"), Some(hint));
-                continue;
-            };
-            let listed = written.optional.iter().any(|optional| optional.value == *name);
-            let optional = text.value.optional || listed;
-            if let Some(field) = self.field(rule, &place, text, optional) {
-                fields.insert(rule.name, field);
-            }
-        }
-        for rule in rules.iter().filter(|rule| rule.required && !written.fields.contains_key(rule.name)) {
-            let message = format!("expected the field `{}`, found none", rule.name);
-            self.mistake::<()>(None, &format!("{}.fields", kind.as_str()), message, None);
-        }
-        if written.fields.is_empty() && kind == EndpointKind::Plan {
-            let message = format!("expected at least one of {}, found none", quoted(&names));
-            self.mistake::<()>(None, "plan.fields", message, None);
-        }
-        fields
-    }
-
-    fn field(&mut self, rule: &FieldRule, place: &str, text: &Spanned<FieldFile>, optional: bool) -> Option<Field> {
-        if rule.required && optional {
-            let hint = "without it there is no record".to_owned();
-            self.mistake(Some(text), place, format!("`{}` cannot be optional", rule.name), Some(hint));
-        }
-        let expression = text.value.value.as_str();
-        let has_time_filter = ["epoch_", "rfc3339"].iter().any(|filter| expression.contains(filter));
-        if rule.kind == FieldKind::Time && !has_time_filter {
-            let hint = format!("say how the platform writes times: {TIME_FILTERS}");
-            self.mistake(Some(text), place, format!("`{expression}` is no time"), Some(hint));
-        }
-        let scope = self.scope(&["item", "response", "tables", "lists"]);
-        let formula = self.formula(place, text, expression, &scope)?;
-        Some(Field { formula, optional })
-    }
-
-    fn formula<T>(&mut self, place: &str, at: &Spanned<T>, text: &str, scope: &Scope<'_>) -> Option<Formula> {
+    pub(super) fn formula<T>(
+        &mut self,
+        place: &str,
+        at: &Spanned<T>,
+        text: &str,
+        scope: &Scope<'_>,
+    ) -> Option<Formula> {
         match Formula::compile(text, scope) {
             Ok(formula) => Some(formula),
             Err(refusal) => {
@@ -392,11 +367,11 @@ impl<'f> Compiler<'f> {
         }
     }
 
-    fn refuse<T>(&mut self, place: &str, at: &Spanned<T>, refusal: Refusal) {
+    pub(super) fn refuse<T>(&mut self, place: &str, at: &Spanned<T>, refusal: Refusal) {
         self.mistake(Some(at), place, refusal.message, refusal.hint);
     }
 
-    fn scope<'v>(&self, variables: &'v [&'v str]) -> Scope<'v>
+    pub(super) fn scope<'v>(&self, variables: &'v [&'v str]) -> Scope<'v>
     where
         'f: 'v,
     {
@@ -404,6 +379,6 @@ impl<'f> Compiler<'f> {
     }
 }
 
-fn quoted(names: &[&str]) -> String {
+pub(super) fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

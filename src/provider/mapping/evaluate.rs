@@ -6,23 +6,26 @@ use jiff::Timestamp;
 use minijinja::value::ValueKind;
 use minijinja::{ErrorKind, Value};
 
-use super::compile::{Endpoint, EndpointKind, Field, Mapping, QueueSource};
-use super::expression::{Moment, TIME_FILTERS, moment};
-use super::record::{FieldKind, Record, fields_of};
-use super::words::{MISSING_HINT, describe, expected, say};
-use crate::domain::account::is_unprintable;
-use crate::domain::{Attribution, BalanceRecord, Basis, Credits, PlanRecord, QueueRecord, TaskRecord, TaskState};
+use super::compile::{Endpoint, EndpointKind, Mapping};
+use super::filters::moment;
+use super::reader::{Item, RecordReader};
+use super::record::Record;
+use super::words::{describe, say, shorten_to};
+use crate::domain::{
+    Attribution, BalanceRecord, Basis, PlanRecord, QueueRecord, RetryKind, TaskRecord, TaskState, UnfinishedTask,
+};
+use crate::provider::FailureReason;
 use crate::provider::fingerprint::fingerprint;
 
-/// Longest text taken from a platform, in characters.
-const LONGEST_TEXT: usize = 256;
+/// Longest part of a platform's own words about a failure that is shown, in characters.
+const LONGEST_WORDS: usize = 200;
 
 /// Why a response does not fit the mapping. Names endpoint, record, field, what was found and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct RecordError {
     /// The endpoint.
     pub endpoint: EndpointKind,
-    /// The path that was asked, if one was.
+    /// The method and path that were asked, if any were.
     pub path: Option<String>,
     /// The record's number in the response, counted from 1; `None` for the response as a whole.
     pub record: Option<usize>,
@@ -37,7 +40,7 @@ pub struct RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.endpoint.as_str())?;
-        self.path.iter().try_for_each(|path| write!(f, " (GET {path})"))?;
+        self.path.iter().try_for_each(|path| write!(f, " ({path})"))?;
         self.record.iter().try_for_each(|number| write!(f, ", record {number}"))?;
         self.field.iter().try_for_each(|field| write!(f, ", field `{field}`"))?;
         write!(f, ": {}", self.message)?;
@@ -75,51 +78,130 @@ pub(in crate::provider) struct TaskPage {
     pub(in crate::provider) count: usize,
     /// Whether the response says that there are more.
     pub(in crate::provider) more: Option<bool>,
+    /// The next page's cursor, if the response names one.
+    pub(in crate::provider) next: Option<String>,
     /// The first record that did not fit.
     pub(in crate::provider) error: Option<RecordError>,
 }
 
-/// What a query pattern sees.
-pub(in crate::provider) fn query_context(since: Option<Timestamp>, now: Timestamp) -> Value {
-    Value::from_pairs([("since", since.map_or(Value::from(()), moment)), ("now", moment(now))])
+/// An answer that says that it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::provider) struct FailedAnswer {
+    /// What it means to us.
+    pub(in crate::provider) reason: FailureReason,
+    /// The platform's code and words, short and printable.
+    pub(in crate::provider) said: String,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::provider) struct Asked<'a> {
+    /// From where on lists are read again.
+    pub(in crate::provider) since: Option<Timestamp>,
+    /// The moment of the poll.
+    pub(in crate::provider) now: Timestamp,
+    /// The piece of time asked for.
+    pub(in crate::provider) window: Option<(Timestamp, Timestamp)>,
+    /// Of a lookup: the tasks asked for.
+    pub(in crate::provider) tasks: &'a [UnfinishedTask],
+}
+
+/// What the patterns of a path, a query and a body see.
+pub(in crate::provider) fn query_context(asked: &Asked<'_>) -> Value {
+    let mut names = vec![
+        ("since", asked.since.map_or(Value::from(()), moment)),
+        ("now", moment(asked.now)),
+        ("ids", asked.tasks.iter().map(|task| Value::from(task.id.as_str())).collect()),
+    ];
+    if let Some((start, end)) = asked.window {
+        names.extend([("window_start", moment(start)), ("window_end", moment(end))]);
+    }
+    if let [task] = asked.tasks {
+        names.extend([("id", Value::from(task.id.as_str())), ("known", known_value(task))]);
+    }
+    Value::from_pairs(names)
+}
+
+fn known_value(task: &UnfinishedTask) -> Value {
+    Value::from_pairs([
+        ("id", Value::from(task.id.as_str())),
+        ("created_at", moment(task.created_at)),
+        ("task_type", Value::from(task.task_type.as_str())),
+        ("state", Value::from(task.state.as_str())),
+    ])
 }
 
 impl Mapping {
-    /// The records in one response, as a poll would read them; for `mapping test`. Inputs are hashed without a salt.
+    /// The records in one response, as a poll would read them; for `mapping test`. `number` counts the endpoints of a kind
+    /// from 1. Inputs are hashed without a salt.
     ///
     /// # Errors
-    /// The mapping has no such endpoint, the text is not JSON, or a record does not fit.
-    pub fn records(&self, kind: EndpointKind, json: &[u8]) -> Result<Vec<Record>, RecordError> {
+    /// The mapping has no such endpoint, the text is not JSON, the answer says that it failed, or a record does not fit.
+    pub fn records(&self, kind: EndpointKind, number: usize, json: &[u8]) -> Result<Vec<Record>, RecordError> {
         let whole =
             |message, hint| RecordError { endpoint: kind, path: None, record: None, field: None, message, hint };
         let endpoint = match kind {
             EndpointKind::Balance => self.balance.as_ref(),
-            EndpointKind::Charges => self.charges.as_ref(),
+            EndpointKind::Charges => self.charges.get(number.saturating_sub(1)),
             EndpointKind::Tasks => self.tasks.as_ref(),
+            EndpointKind::Lookup => self.lookup.as_ref(),
             EndpointKind::Plan => self.plan.as_ref(),
             EndpointKind::Queue => match &self.queue {
-                Some(QueueSource::Endpoint(endpoint)) => Some(endpoint.as_ref()),
-                Some(QueueSource::Tasks) => {
-                    let hint = Some("test `tasks` instead".to_owned());
-                    return Err(whole("the queue is counted from the task lists".to_owned(), hint));
+                Some(queue) if queue.endpoint.is_none() => {
+                    let hint = Some("test `tasks` or `lookup` instead".to_owned());
+                    return Err(whole("the queue is counted from the tasks".to_owned(), hint));
                 }
-                None => None,
+                queue => queue.as_ref().and_then(|queue| queue.endpoint.as_ref()),
             },
         };
         let Some(endpoint) = endpoint else {
-            return Err(whole(format!("the mapping `{}` has no such endpoint", self.name), None));
+            let message = match (kind, self.charges.len()) {
+                (EndpointKind::Charges, many @ 1..) => format!("the mapping `{}` has {many} of them", self.name),
+                _ => format!("the mapping `{}` has no such endpoint", self.name),
+            };
+            return Err(whole(message, None));
         };
         let response = Response::parse(json).map_err(|message| whole(message, None))?;
+        if let Some(failed) = self.failure_of(&response).map_err(|message| whole(message, None))? {
+            let message = format!("the answer says that it failed (`{}`): {}", failed.reason.as_str(), failed.said);
+            return Err(whole(message, None));
+        }
         match kind {
             EndpointKind::Balance => self.balance_of(endpoint, &response).map(|record| vec![Record::Balance(record)]),
             EndpointKind::Queue => self.queue_of(endpoint, &response).map(|record| vec![Record::Queue(record)]),
             EndpointKind::Plan => self.plan_of(endpoint, &response).map(|record| vec![Record::Plan(record)]),
-            EndpointKind::Charges | EndpointKind::Tasks => {
-                let page = self.task_page(endpoint, &response, &[0; 16])?;
+            EndpointKind::Charges | EndpointKind::Tasks | EndpointKind::Lookup => {
+                let page = self.task_page(endpoint, &response, &[0; 16], None)?;
                 let tasks = page.tasks.into_iter().map(|task| Record::Task(Box::new(task))).collect();
                 page.error.map_or(Ok(tasks), Err)
             }
         }
+    }
+
+    /// Whether an answer says that it failed, and why.
+    ///
+    /// # Errors
+    /// What the mapping asks for is not there, or is neither true nor false.
+    pub(in crate::provider) fn failure_of(&self, response: &Response) -> Result<Option<FailedAnswer>, String> {
+        let Some(failure) = &self.failure else { return Ok(None) };
+        let context = || self.context(response, None);
+        match failure.when.evaluate(context()) {
+            Ok(value) if value.kind() == ValueKind::Bool && !value.is_true() => return Ok(None),
+            Ok(value) if value.kind() == ValueKind::Bool => {}
+            Ok(value) => return Err(format!("`failure.when`: found {}, expected true or false", describe(&value))),
+            Err(error) => return Err(format!("`failure.when`: {}", say(&error))),
+        }
+        // What the platform leaves out of a failure is not another failure.
+        let said = |formula: &Option<super::expression::Formula>| {
+            let value = formula.as_ref().and_then(|formula| formula.evaluate(context()).ok());
+            let value = value.filter(|value| !value.is_undefined() && !value.is_none());
+            value.map(|value| shorten_to(&value.to_string(), LONGEST_WORDS))
+        };
+        let (code, message) = (said(&failure.code), said(&failure.message));
+        let reason = code.as_ref().and_then(|code| failure.reasons.get(code));
+        let words: Vec<String> = code.map(|code| format!("code {code}")).into_iter().chain(message).collect();
+        let said = if words.is_empty() { "without a word why".to_owned() } else { words.join(": ") };
+        Ok(Some(FailedAnswer { reason: reason.copied().unwrap_or(FailureReason::Refused), said }))
     }
 
     pub(in crate::provider) fn balance_of(
@@ -128,7 +210,7 @@ impl Mapping {
         r: &Response,
     ) -> Result<BalanceRecord, RecordError> {
         let item = self.item(endpoint, r)?;
-        let record = item.record();
+        let record = item.record(None);
         Ok(BalanceRecord {
             available: record.needed("available", record.credits("available")?)?,
             plan: record.credits("plan")?,
@@ -139,7 +221,7 @@ impl Mapping {
 
     pub(in crate::provider) fn queue_of(&self, endpoint: &Endpoint, r: &Response) -> Result<QueueRecord, RecordError> {
         let item = self.item(endpoint, r)?;
-        let record = item.record();
+        let record = item.record(None);
         Ok(QueueRecord {
             waiting: record.needed("waiting", record.count("waiting")?)?,
             running: record.needed("running", record.count("running")?)?,
@@ -148,9 +230,18 @@ impl Mapping {
         })
     }
 
+    /// The limit alone, where tasks are counted.
+    pub(in crate::provider) fn queue_limit_of(
+        &self,
+        endpoint: &Endpoint,
+        r: &Response,
+    ) -> Result<Option<u32>, RecordError> {
+        self.item(endpoint, r)?.record(None).count("limit")
+    }
+
     pub(in crate::provider) fn plan_of(&self, endpoint: &Endpoint, r: &Response) -> Result<PlanRecord, RecordError> {
         let item = self.item(endpoint, r)?;
-        let record = item.record();
+        let record = item.record(None);
         Ok(PlanRecord {
             name: record.text("name")?,
             allowance: record.credits("allowance")?,
@@ -158,25 +249,33 @@ impl Mapping {
         })
     }
 
-    /// The tasks on one page. A record that does not fit does not hide the others.
+    /// The tasks on one page. A record that does not fit does not hide the others. `asked` are the tasks of a lookup;
+    /// `None`, in a test of a mapping, stands for any.
     pub(in crate::provider) fn task_page(
         &self,
         endpoint: &Endpoint,
         response: &Response,
         salt: &[u8; 16],
+        asked: Option<&[UnfinishedTask]>,
     ) -> Result<TaskPage, RecordError> {
         let list = self.item(endpoint, response)?;
         let found = &list.item;
-        if found.kind() != ValueKind::Seq {
-            let hint = "`records` must lead to the list of records".to_owned();
-            return Err(list.whole(format!("found {}, expected a list of records", describe(found)), Some(hint)));
-        }
+        let is_lookup = endpoint.kind == EndpointKind::Lookup;
+        let items: Vec<Value> = match found.kind() {
+            ValueKind::Seq => found.try_iter().map_err(|error| list.whole(say(&error), None))?.collect(),
+            _ if is_lookup && endpoint.per_request.is_none() => vec![found.clone()],
+            _ => {
+                let hint = "`records` must lead to the list of records".to_owned();
+                return Err(list.whole(format!("found {}, expected a list of records", describe(found)), Some(hint)));
+            }
+        };
         let more = self.more(endpoint, response).map_err(|message| list.whole(message, None))?;
-        let mut page = TaskPage { tasks: Vec::new(), count: 0, more, error: None };
-        for item in found.try_iter().map_err(|error| list.whole(say(&error), None))? {
-            page.count += 1;
-            let item = Item { mapping: self, endpoint, response, item, number: Some(page.count) };
-            match task_of(&item.record(), salt) {
+        let next = self.next(endpoint, response).map_err(|message| list.whole(message, None))?;
+        let mut page = TaskPage { tasks: Vec::new(), count: items.len(), more, next, error: None };
+        for (item, number) in items.into_iter().zip(1..) {
+            let item = Item { mapping: self, endpoint, response, item, number: Some(number) };
+            let task = if is_lookup { looked_up(&item, asked, salt) } else { task_of(&item.record(None), salt, None) };
+            match task {
                 Ok(task) => page.tasks.push(task),
                 Err(error) => page.error = page.error.or(Some(error)),
             }
@@ -196,6 +295,17 @@ impl Mapping {
         Ok(item)
     }
 
+    fn next(&self, endpoint: &Endpoint, response: &Response) -> Result<Option<String>, String> {
+        let Some(formula) = endpoint.paging.as_ref().and_then(|paging| paging.next.as_ref()) else { return Ok(None) };
+        match formula.evaluate(self.context(response, None)) {
+            Ok(value) if value.is_undefined() || value.is_none() || value.as_str() == Some("") => Ok(None),
+            Ok(value) if value.as_str().is_some() || value.is_integer() => Ok(Some(value.to_string())),
+            Ok(value) => Err(format!("`paging.next`: found {}, expected a text or a number", describe(&value))),
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(None),
+            Err(error) => Err(format!("`paging.next`: {}", say(&error))),
+        }
+    }
+
     fn more(&self, endpoint: &Endpoint, response: &Response) -> Result<Option<bool>, String> {
         let Some(formula) = endpoint.paging.as_ref().and_then(|paging| paging.more.as_ref()) else { return Ok(None) };
         match formula.evaluate(self.context(response, None)) {
@@ -207,26 +317,69 @@ impl Mapping {
         }
     }
 
-    fn context(&self, response: &Response, item: Option<&Value>) -> Value {
+    pub(super) fn context(&self, response: &Response, item: Option<&Value>) -> Value {
+        self.context_with(response, item, None)
+    }
+
+    pub(super) fn context_with(&self, response: &Response, item: Option<&Value>, known: Option<&Value>) -> Value {
         let shared = [("response", &response.0), ("tables", &self.tables), ("lists", &self.lists)];
-        Value::from_pairs(shared.into_iter().chain(item.map(|item| ("item", item))).map(|(n, v)| (n, v.clone())))
+        let more = item.map(|item| ("item", item)).into_iter().chain(known.map(|known| ("known", known)));
+        Value::from_pairs(shared.into_iter().chain(more).map(|(name, value)| (name, value.clone())))
     }
 }
 
-fn task_of(record: &RecordReader<'_>, salt: &[u8; 16]) -> Result<TaskRecord, RecordError> {
-    let task_type = record.needed("task_type", record.text("task_type")?)?;
+/// A task that was asked for by its id. Answers to such requests are thinner than lists, so that what is known of the task
+/// stands in for what the answer leaves out.
+fn looked_up(item: &Item<'_>, asked: Option<&[UnfinishedTask]>, salt: &[u8; 16]) -> Result<TaskRecord, RecordError> {
+    // In a test of a mapping any task was asked for.
+    let anyone = |id: Option<String>| UnfinishedTask {
+        id: id.unwrap_or_else(|| "(asked for)".to_owned()),
+        created_at: Timestamp::UNIX_EPOCH,
+        task_type: "(as known)".to_owned(),
+        state: TaskState::Running,
+    };
+    let known = match asked {
+        Some([only]) => only.clone(),
+        asked => {
+            let id = item.record(None).text("id")?;
+            let is_it = |task: &&UnfinishedTask| Some(&task.id) == id.as_ref();
+            match asked.map(|asked| asked.iter().find(is_it)) {
+                None => anyone(id),
+                Some(Some(task)) => task.clone(),
+                Some(None) => {
+                    let id = id.unwrap_or_default();
+                    return Err(item.whole(format!("the answer is about `{id}`, which was not asked for"), None));
+                }
+            }
+        }
+    };
+    let value = known_value(&known);
+    task_of(&item.record(Some(&value)), salt, Some(&known))
+}
+
+fn task_of(
+    record: &RecordReader<'_>,
+    salt: &[u8; 16],
+    known: Option<&UnfinishedTask>,
+) -> Result<TaskRecord, RecordError> {
+    let told_or =
+        |name, told: Option<String>, known: Option<&String>| record.needed(name, told.or_else(|| known.cloned()));
+    let task_type = told_or("task_type", record.text("task_type")?, known.map(|known| &known.task_type))?;
     let state = record.needed("state", record.text("state")?)?;
-    let input = record.input()?;
+    let created_at = record.time("created_at")?.or(known.map(|known| known.created_at));
+    let (input, asset) = (record.input("input")?, record.input("asset")?);
+    let is_sum = record.flag("is_sum")?.unwrap_or(false);
+    let is_estimated = record.flag("is_estimated")?.unwrap_or(false);
     Ok(TaskRecord {
-        id: record.needed("id", record.text("id")?)?,
-        created_at: record.needed("created_at", record.time("created_at")?)?,
+        id: told_or("id", record.id()?, known.map(|known| &known.id))?,
+        created_at: record.needed("created_at", created_at)?,
         started_at: record.time("started_at")?,
         finished_at: record.time("finished_at")?,
         state: TaskState::parse(&state),
         quality: record.text("quality")?.unwrap_or_default(),
         variants: record.count("variants")?,
-        credits: record.credits("credits")?,
-        refunded: record.credits("refunded")?,
+        credits: if is_sum { record.credits("credits")? } else { record.amount("credits")? },
+        refunded: record.amount("refunded")?,
         attribution: Attribution {
             team: record.text("team")?,
             project: record.text("project")?,
@@ -234,137 +387,11 @@ fn task_of(record: &RecordReader<'_>, salt: &[u8; 16]) -> Result<TaskRecord, Rec
             api_key: record.text("api_key")?,
         },
         fingerprint: input.and_then(|input| fingerprint(salt, &task_type, &input)),
-        asset: None,
+        asset: asset.and_then(|asset| fingerprint(salt, &task_type, &asset)),
         is_step: record.flag("is_step")?.unwrap_or(false),
-        retry: None,
-        is_sum: false,
-        basis: Basis::Reported,
+        retry: record.word("retry", "`rerun` or `resubmission`", RetryKind::parse)?,
+        is_sum,
+        basis: if is_estimated { Basis::Estimated } else { Basis::Reported },
         task_type,
     })
-}
-
-/// What an expression looks at.
-struct Item<'a> {
-    mapping: &'a Mapping,
-    endpoint: &'a Endpoint,
-    response: &'a Response,
-    item: Value,
-    number: Option<usize>,
-}
-
-/// An item with the context of its expressions built once.
-struct RecordReader<'a> {
-    item: &'a Item<'a>,
-    context: Value,
-}
-
-impl<'a> Item<'a> {
-    fn record(&'a self) -> RecordReader<'a> {
-        RecordReader { item: self, context: self.mapping.context(self.response, Some(&self.item)) }
-    }
-
-    fn whole(&self, message: String, hint: Option<String>) -> RecordError {
-        RecordError { endpoint: self.endpoint.kind, path: None, record: self.number, field: None, message, hint }
-    }
-}
-
-impl RecordReader<'_> {
-    fn wrong(&self, field: &'static str, message: String, hint: Option<&str>) -> RecordError {
-        RecordError { field: Some(field), ..self.item.whole(message, hint.map(str::to_owned)) }
-    }
-
-    fn needed<T>(&self, field: &'static str, value: Option<T>) -> Result<T, RecordError> {
-        value.ok_or_else(|| self.wrong(field, format!("found null, expected {}", expected(self.kind(field))), None))
-    }
-
-    /// The value of a field's expression; `None` if the mapping has no such field, or if there is nothing and the field
-    /// may be empty.
-    fn value(&self, name: &'static str) -> Result<Option<Value>, RecordError> {
-        let Some(Field { formula, optional }) = self.item.endpoint.fields.get(name) else { return Ok(None) };
-        let missing = || self.wrong(name, "missing in the response".to_owned(), Some(MISSING_HINT));
-        match formula.evaluate(self.context.clone()) {
-            Ok(value) if value.is_none() => Ok(None),
-            Ok(value) if !value.is_undefined() => Ok(Some(value)),
-            Ok(_) if *optional => Ok(None),
-            Ok(_) => Err(missing()),
-            Err(error) if error.kind() == ErrorKind::UndefinedError && *optional => Ok(None),
-            Err(error) if error.kind() == ErrorKind::UndefinedError => Err(missing()),
-            // An error about a confidential text could quote it.
-            Err(error) if self.kind(name) == FieldKind::Input => Err(self.wrong(name, error.kind().to_string(), None)),
-            Err(error) => Err(self.wrong(name, say(&error), None)),
-        }
-    }
-
-    fn kind(&self, name: &'static str) -> FieldKind {
-        let rules = fields_of(self.item.endpoint.kind);
-        rules.iter().find(|rule| rule.name == name).map_or(FieldKind::Text, |rule| rule.kind)
-    }
-
-    fn unfit(&self, name: &'static str, found: &Value) -> RecordError {
-        let kind = self.kind(name);
-        let found = if kind == FieldKind::Input { found.kind().to_string() } else { describe(found) };
-        let hint = (kind == FieldKind::Time).then(|| format!("end the expression with {TIME_FILTERS}"));
-        self.wrong(name, format!("found {found}, expected {}", expected(kind)), hint.as_deref())
-    }
-
-    fn text(&self, name: &'static str) -> Result<Option<String>, RecordError> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
-        let text = match value.as_str() {
-            Some(text) => text.trim().to_owned(),
-            None if value.is_integer() => value.to_string(),
-            None => return Err(self.unfit(name, &value)),
-        };
-        if text.chars().count() > LONGEST_TEXT {
-            return Err(self.unfit(name, &value));
-        }
-        let clean: String =
-            text.chars().map(|c| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
-        match self.item.endpoint.fields.get(name) {
-            _ if !clean.is_empty() => Ok(Some(clean)),
-            _ if self.is_required(name) => Err(self.unfit(name, &value)),
-            _ => Ok(None),
-        }
-    }
-
-    fn is_required(&self, name: &'static str) -> bool {
-        fields_of(self.item.endpoint.kind).iter().any(|rule| rule.name == name && rule.required)
-    }
-
-    fn input(&self) -> Result<Option<String>, RecordError> {
-        let Some(value) = self.value("input")? else { return Ok(None) };
-        let text = value.as_str().ok_or_else(|| self.unfit("input", &value))?;
-        Ok(Some(text.to_owned()))
-    }
-
-    fn time(&self, name: &'static str) -> Result<Option<Timestamp>, RecordError> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
-        let at = value.downcast_object_ref::<Moment>().map(|moment| moment.0);
-        at.map(Some).ok_or_else(|| self.unfit(name, &value))
-    }
-
-    fn credits(&self, name: &'static str) -> Result<Option<Credits>, RecordError> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
-        if !value.is_number() && value.as_str().is_none() {
-            return Err(self.unfit(name, &value));
-        }
-        let credits = Credits::parse(&value.to_string()).map_err(|error| self.wrong(name, error.to_string(), None))?;
-        if credits.is_negative() && self.kind(name) == FieldKind::Amount {
-            return Err(self.unfit(name, &value));
-        }
-        Ok(Some(credits))
-    }
-
-    fn count(&self, name: &'static str) -> Result<Option<u32>, RecordError> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
-        let count = value.as_i64().filter(|_| value.is_integer()).and_then(|count| u32::try_from(count).ok());
-        count.map(Some).ok_or_else(|| self.unfit(name, &value))
-    }
-
-    fn flag(&self, name: &'static str) -> Result<Option<bool>, RecordError> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
-        match value.kind() {
-            ValueKind::Bool => Ok(Some(value.is_true())),
-            _ => Err(self.unfit(name, &value)),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde_saphyr::Spanned;
 
 use super::nearest::nearest;
@@ -27,24 +27,68 @@ pub(super) struct MappingFile {
     /// Lists for `in`.
     #[serde(default)]
     pub(super) lists: BTreeMap<String, Vec<String>>,
+    /// How many requests the platform allows, for all accounts with one key together.
+    pub(super) requests: Option<Spanned<RequestsFile>>,
+    /// What an answer with a good status looks like that is none.
+    pub(super) failure: Option<FailureFile>,
     /// How much is left.
     pub(super) balance: Option<EndpointFile>,
-    /// The charge history.
-    pub(super) charges: Option<EndpointFile>,
+    /// The charge history: one endpoint, or several that are all read.
+    #[serde(default)]
+    pub(super) charges: OneOrMany,
     /// Task lists, from which charges are taken where there is no history.
     pub(super) tasks: Option<EndpointFile>,
+    /// Tasks that were not final, asked for by their ids.
+    pub(super) lookup: Option<EndpointFile>,
     /// Tasks waiting and running.
     pub(super) queue: Option<EndpointFile>,
     /// The plan.
     pub(super) plan: Option<EndpointFile>,
 }
 
+/// The platform's limit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestsFile {
+    /// Requests in any minute.
+    pub(super) per_minute: Option<u32>,
+    /// Requests in any second.
+    pub(super) per_second: Option<u32>,
+}
+
+/// An answer that says that it failed, whatever its status.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FailureFile {
+    /// Whether an answer is one: an expression on `response`.
+    pub(super) when: Spanned<String>,
+    /// The platform's code for what went wrong.
+    pub(super) code: Option<Spanned<String>>,
+    /// The platform's words for it.
+    pub(super) message: Option<Spanned<String>>,
+    /// Reasons of ours, by the platform's code.
+    #[serde(default)]
+    pub(super) reasons: BTreeMap<String, Spanned<String>>,
+}
+
+/// An endpoint, or a list of them.
+#[derive(Debug, Default)]
+pub(super) struct OneOrMany(pub(super) Vec<EndpointFile>);
+
 /// How one kind of record is read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointFile {
-    /// `GET`, the default.
+    /// `GET`, the default, or `POST`.
     pub(super) method: Option<Spanned<String>>,
+    /// Of `POST`: what is sent, as JSON.
+    pub(super) body: Option<Spanned<serde_json::Value>>,
+    /// Of `charges`: the time is asked for in pieces.
+    pub(super) window: Option<WindowFile>,
+    /// Of `lookup`: how many ids one request takes. Without it each task is asked for by itself.
+    pub(super) per_request: Option<Spanned<u32>>,
+    /// Of `lookup`: how many tasks are asked for in one poll.
+    pub(super) most: Option<Spanned<u32>>,
     /// Path below the base URL.
     pub(super) path: Option<Spanned<String>>,
     /// Several paths that answer alike.
@@ -72,7 +116,7 @@ pub(super) struct EndpointFile {
     /// With `paths`: statuses at which one path counts as not there.
     #[serde(default)]
     pub(super) skip_on: Vec<Spanned<u16>>,
-    /// Of `queue`: `tasks`, to count the task lists.
+    /// Of `queue`: `tasks`, to count the task lists; `lookup`, to count the known tasks that are not final.
     pub(super) from: Option<Spanned<String>>,
 }
 
@@ -83,18 +127,37 @@ pub(super) struct FieldFile {
     pub(super) optional: bool,
 }
 
+/// Pieces of time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WindowFile {
+    /// How many days one piece has at most.
+    pub(super) days: Spanned<u32>,
+    /// How many days back the first poll begins.
+    pub(super) first: Spanned<u32>,
+}
+
 /// How to get the next page.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PagingFile {
-    /// `page`: by page number.
+    /// `page`: by page number; `offset`: by the number of records before; `cursor`: by what the page before said.
     pub(super) by: Spanned<String>,
-    /// The query parameter that takes the page number.
-    pub(super) page_param: Spanned<String>,
-    /// The query parameter that takes the page's size.
+    /// The parameter that takes the page's number.
+    pub(super) page_param: Option<Spanned<String>>,
+    /// The parameter that takes the number of records before the page.
+    pub(super) offset_param: Option<Spanned<String>>,
+    /// The parameter that takes the cursor; the first page is asked for without it.
+    pub(super) cursor_param: Option<Spanned<String>>,
+    /// The parameter that takes the page's size.
     pub(super) size_param: Option<Spanned<String>>,
+    /// Where the parameters go: `query`, the default, or `body`.
+    #[serde(rename = "in")]
+    pub(super) place: Option<Spanned<String>>,
     /// Records on a full page; a shorter page is the last.
-    pub(super) size: Spanned<u32>,
+    pub(super) size: Option<Spanned<u32>>,
+    /// The next page's cursor: an expression on `response`. Null, an empty text or nothing is the end.
+    pub(super) next: Option<Spanned<String>>,
     /// The first page's number.
     #[serde(default = "one")]
     pub(super) first: u32,
@@ -154,6 +217,34 @@ fn nearest_key(message: &str) -> Option<String> {
     let known = tail.trim_start_matches(", expected ").trim_start_matches("one of ");
     let known: Vec<&str> = known.split([',', ' ', '`']).filter(|word| !word.is_empty()).collect();
     nearest(found, &known).map(|near| format!("did you mean `{near}`?"))
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<OneOrMany, D::Error> {
+        deserializer.deserialize_any(EndpointsVisitor)
+    }
+}
+
+struct EndpointsVisitor;
+
+impl<'de> Visitor<'de> for EndpointsVisitor {
+    type Value = OneOrMany;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an endpoint, or a list of endpoints")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMany, A::Error> {
+        EndpointFile::deserialize(MapAccessDeserializer::new(map)).map(|endpoint| OneOrMany(vec![endpoint]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+        let mut endpoints = Vec::new();
+        while let Some(endpoint) = list.next_element()? {
+            endpoints.push(endpoint);
+        }
+        Ok(OneOrMany(endpoints))
+    }
 }
 
 impl<'de> Deserialize<'de> for FieldFile {

@@ -19,18 +19,23 @@ use std::path::Path;
 use crate::domain::Collector;
 
 mod compile;
+mod endpoint;
 mod evaluate;
+mod exact;
 mod expression;
 mod file;
+mod filters;
 mod header;
 mod lexicon;
 mod nearest;
+mod pattern;
+mod reader;
 mod record;
 mod words;
 
-pub(super) use compile::{Endpoint, Paging, QueueSource};
+pub(super) use compile::{Endpoint, PagingBy, QueueSource};
 pub use compile::{EndpointKind, Mapping};
-pub(super) use evaluate::query_context;
+pub(super) use evaluate::{Asked, query_context};
 pub use evaluate::{RecordError, Response};
 pub use nearest::nearest;
 pub use record::Record;
@@ -113,7 +118,7 @@ impl Mapping {
     pub fn collectors(&self) -> Vec<Collector> {
         let has = |collector: &Collector| match collector {
             Collector::Balance => self.balance.is_some(),
-            Collector::Charges => self.charges.is_some() || self.tasks.is_some(),
+            Collector::Charges => !self.charges.is_empty() || self.tasks.is_some() || self.lookup.is_some(),
             Collector::Queue => self.queue.is_some(),
             Collector::Plan => self.plan.is_some(),
         };

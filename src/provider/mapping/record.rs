@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::compile::EndpointKind;
-use crate::domain::{BalanceRecord, PlanRecord, QueueRecord, TaskRecord};
+use crate::domain::{BalanceRecord, Basis, PlanRecord, QueueRecord, RetryKind, TaskRecord};
 
 /// What a field holds, and so what its expression must come out as.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +63,34 @@ const TASK: &[FieldRule] = &[
     free("member", FieldKind::Text),
     free("api_key", FieldKind::Text),
     free("input", FieldKind::Input),
+    free("asset", FieldKind::Input),
     free("is_step", FieldKind::Flag),
+    free("retry", FieldKind::Text),
+    free("is_sum", FieldKind::Flag),
+    free("is_estimated", FieldKind::Flag),
+];
+
+/// As [`TASK`], but what the answer leaves out is known already.
+const LOOKUP: &[FieldRule] = &[
+    required("state", FieldKind::Text),
+    free("id", FieldKind::Text),
+    free("created_at", FieldKind::Time),
+    free("task_type", FieldKind::Text),
+    free("started_at", FieldKind::Time),
+    free("finished_at", FieldKind::Time),
+    free("quality", FieldKind::Text),
+    free("variants", FieldKind::Count),
+    free("credits", FieldKind::Amount),
+    free("refunded", FieldKind::Amount),
+    free("project", FieldKind::Text),
+    free("member", FieldKind::Text),
+    free("api_key", FieldKind::Text),
+    free("input", FieldKind::Input),
+    free("asset", FieldKind::Input),
+    free("is_step", FieldKind::Flag),
+    free("retry", FieldKind::Text),
+    free("is_sum", FieldKind::Flag),
+    free("is_estimated", FieldKind::Flag),
 ];
 
 const QUEUE: &[FieldRule] = &[
@@ -81,6 +108,7 @@ pub(super) fn fields_of(kind: EndpointKind) -> &'static [FieldRule] {
     match kind {
         EndpointKind::Balance => BALANCE,
         EndpointKind::Charges | EndpointKind::Tasks => TASK,
+        EndpointKind::Lookup => LOOKUP,
         EndpointKind::Queue => QUEUE,
         EndpointKind::Plan => PLAN,
     }
@@ -154,6 +182,10 @@ impl Line<'_, '_> {
         self.field("member", task.attribution.member.as_ref())?;
         self.field("api_key", task.attribution.api_key.as_ref())?;
         self.field("input", task.fingerprint.map(|_| "(fingerprint only)"))?;
-        self.field("is_step", Some("true").filter(|_| task.is_step))
+        self.field("asset", task.asset.map(|_| "(fingerprint only)"))?;
+        self.field("is_step", Some("true").filter(|_| task.is_step))?;
+        self.field("retry", task.retry.map(RetryKind::as_str))?;
+        self.field("is_sum", Some("true").filter(|_| task.is_sum))?;
+        self.field("is_estimated", Some("true").filter(|_| task.basis == Basis::Estimated))
     }
 }

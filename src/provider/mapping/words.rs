@@ -19,7 +19,7 @@ pub(super) fn expected(kind: FieldKind) -> &'static str {
         FieldKind::Amount => "a number of credits, zero or more",
         FieldKind::Count => "a whole number, zero or more",
         FieldKind::Flag => "true or false",
-        FieldKind::Input => "a text",
+        FieldKind::Input => "a text or an object",
     }
 }
 
@@ -51,7 +51,8 @@ fn shorten(text: &str) -> String {
     shorten_to(text, 40)
 }
 
-fn shorten_to(text: &str, longest: usize) -> String {
+/// The beginning of a text, printable.
+pub(super) fn shorten_to(text: &str, longest: usize) -> String {
     let mut clean: String = text.chars().filter(|c| !is_unprintable(*c)).take(longest).collect();
     if text.chars().count() > longest {
         clean.push('…');
