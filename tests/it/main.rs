@@ -7,6 +7,7 @@ mod daemon;
 mod dashboards;
 mod docs;
 mod map;
+mod platforms;
 mod secrets;
 mod story;
 mod support;
