@@ -75,7 +75,7 @@ const STALE_AFTER_WITHOUT_PLATFORM: Duration = Duration::from_secs(2 * 86_400);
 
 /// The mappings that are compiled in and complete.
 fn built_in_platforms() -> &'static [&'static str] {
-    &["meshy"]
+    &["meshy", "tripo", "rodin", "3daistudio", "stability", "runway"]
 }
 
 /// Checks one account. `None` if something in it is wrong, which has been noted then.
@@ -182,10 +182,7 @@ fn without_platform(file: &AccountFile, context: &mut Context) -> bool {
     let only_for_polling =
         [&file.base_url, &file.allow_private_addresses, &file.api_key_file, &file.schedule, &file.timeout];
     for text in only_for_polling.into_iter().flatten() {
-        let hint = format!(
-            "hint: write `platform`, such as {}, or remove the key",
-            any_of(built_in_platforms().iter().copied())
-        );
+        let hint = "hint: write `platform`, such as `meshy`, or remove the key";
         context.mistakes.add(&text.place, format!("has no effect without `platform`\n{hint}"));
     }
     only_for_polling.into_iter().all(Option::is_none)
@@ -212,11 +209,14 @@ fn check_platform(text: &Text, context: &mut Context) -> Option<PlatformRef> {
              leave `platform` out and use import"
                 .to_owned()
         }
-        None => "write the path of a mapping file, or leave `platform` out and use import".to_owned(),
+        None => format!(
+            "built in are {}; for another platform write the path of a mapping file, or leave `platform` out and use import",
+            built_in_platforms().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
     };
-    let known = any_of(built_in_platforms().iter().copied());
+    let found = shown(found);
     let message =
-        format!("unknown platform `{}`; expected {known} or the path of a mapping file\nhint: {hint}", shown(found));
+        format!("unknown platform `{found}`; expected a built-in mapping or the path of a mapping file\nhint: {hint}");
     context.wrong(&text.place, message)
 }
 

@@ -240,8 +240,7 @@ fn each_mistake_is_explained() {
         ),
         (
             "template_platform",
-            "3:15: accounts.studio.platform: unknown platform `keter`; expected `meshy` or the path of a \
-             mapping file\n\
+            "3:15: accounts.studio.platform: unknown platform `keter`; expected a built-in mapping or the path of a mapping file\n\
              hint: Keter Labs publishes no wire format: fill in a copy of `config/platforms/keter.yml` and \
              write its path, or leave `platform` out and use import",
         ),
@@ -290,8 +289,7 @@ fn each_mistake_is_explained() {
         ),
         (
             "unknown_platform",
-            "3:15: accounts.studio.platform: unknown platform `mesy`; expected `meshy` or the path of a \
-             mapping file\n\
+            "3:15: accounts.studio.platform: unknown platform `mesy`; expected a built-in mapping or the path of a mapping file\n\
              hint: did you mean `meshy`?",
         ),
         (

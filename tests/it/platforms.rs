@@ -7,13 +7,19 @@
 //! A new platform is a file in `platforms/` with its tables, a line in [`PLATFORMS`], and its pairs in [`TRAPS`].
 
 mod meshy;
+mod rodin;
+mod runway;
+mod stability;
+mod studio3d;
+mod tripo;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fuelgauge::config::SecretFile;
+use fuelgauge::config::{Config, SecretFile};
+use fuelgauge::domain::{TaskState, UnfinishedTask};
 use fuelgauge::provider::mapping::{BUILT_IN, Record};
 use fuelgauge::provider::{EndpointKind, HttpProvider, Limits, Mapping, PollResult, ReadRequest, SharedClient};
 
@@ -129,21 +135,30 @@ impl Exchange {
     }
 }
 
-const PLATFORMS: &[Platform] = &[meshy::PLATFORM];
+const PLATFORMS: &[Platform] =
+    &[meshy::PLATFORM, rodin::PLATFORM, runway::PLATFORM, stability::PLATFORM, studio3d::PLATFORM, tripo::PLATFORM];
 
 /// What is known to go wrong with these platforms, and on which. Each pair needs a shape or a story that names it.
 const TRAPS: &[(&str, &[&str])] = &[
     ("0 and null both mean not yet", &["meshy"]),
-    ("rows shift between pages", &["meshy"]),
+    ("rows shift between pages", &["meshy", "tripo"]),
     ("plan-gated endpoint", &["meshy"]),
+    ("decimal as a string", &["3daistudio"]),
+    ("negative usage", &["runway"]),
+    ("HTTP 201 on a GET", &["rodin"]),
+    ("POST for reading", &["runway", "tripo"]),
+    ("success text in a field called error", &["rodin"]),
+    ("error envelope without HTTP meaning", &["tripo"]),
+    ("wallet exhausted although another wallet shows credits", &["tripo"]),
+    ("API version switched off", &["tripo"]),
 ];
 
 #[test]
 fn every_answer_becomes_the_records_it_says() {
     for (platform, shape) in all(|platform| platform.shapes) {
         let place = format!("{} {} {}", platform.name, shape.endpoint, shape.answer);
-        let kind = EndpointKind::parse(shape.endpoint).unwrap_or_else(|| panic!("{place}: no such endpoint"));
-        let read = built_in(platform.name, &[]).records(kind, &content(platform, shape.answer));
+        let (kind, number) = endpoint(shape.endpoint);
+        let read = built_in(platform.name, &[]).records(kind, number, &content(platform, shape.answer));
         match (read, shape.records) {
             (Ok(records), expected) => {
                 let lines: Vec<String> = records.iter().map(Record::to_string).collect();
@@ -161,13 +176,14 @@ fn every_answer_becomes_the_records_it_says() {
 #[test]
 fn what_a_platform_adds_to_its_answers_does_no_harm() {
     for (platform, shape) in all(|platform| platform.shapes) {
-        let kind = EndpointKind::parse(shape.endpoint).unwrap();
+        let (kind, number) = endpoint(shape.endpoint);
         let mapping = built_in(platform.name, &[]);
         let answer = content(platform, shape.answer);
         let Ok(serde_json::Value::Object(mut object)) = serde_json::from_slice(&answer) else { continue };
         object.insert("a_new_field".to_owned(), serde_json::json!({"of": ["any", 1, null]}));
         let more = serde_json::to_vec(&object).unwrap();
-        assert_eq!(mapping.records(kind, &more), mapping.records(kind, &answer), "{} {}", platform.name, shape.answer);
+        let read = |json: &[u8]| mapping.records(kind, number, json);
+        assert_eq!(read(&more), read(&answer), "{} {}", platform.name, shape.answer);
     }
 }
 
@@ -212,7 +228,8 @@ fn every_mapping_has_its_tables_and_every_fixture_its_reader() {
 #[test]
 fn every_mapping_says_what_it_gives_and_where_that_is_known_from() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/platforms");
-    let files: BTreeSet<PathBuf> = files_below(&folder).into_iter().collect();
+    let files = files_below(&folder).into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "yml"));
+    let files: BTreeSet<PathBuf> = files.collect();
     let shipped: BTreeSet<PathBuf> = BUILT_IN.iter().map(|(name, _)| folder.join(format!("{name}.yml"))).collect();
     assert_eq!(files, shipped);
     for (name, text) in BUILT_IN.iter().filter(|(name, _)| *name != "keter") {
@@ -222,6 +239,22 @@ fn every_mapping_says_what_it_gives_and_where_that_is_known_from() {
             assert!(header.contains(part), "{name}: the comment at the top lacks `{part}`");
         }
         assert_eq!(Mapping::parse(name, text).unwrap().name, *name);
+    }
+}
+
+#[test]
+fn every_mapping_can_be_named_in_the_configuration() {
+    for (name, _) in BUILT_IN.iter().filter(|(name, _)| *name != "keter") {
+        let folder = tempfile::tempdir().unwrap();
+        write_secret(&folder.path().join("key"), KEY);
+        let file = folder.path().join("fuelgauge.yml");
+        let text = format!(
+            "storage: sqlite:{}\naccounts: [{{name: a, platform: {name}, api_key_file: key}}]\n\
+             teams: [{{name: t, account: a, roles: {{lead: [lead@studio.example]}}}}]\n",
+            folder.path().join("ledger.db").display()
+        );
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
@@ -284,9 +317,25 @@ async fn play(platform: &'static Platform, story: &'static Story) {
     assert_eq!(lines(&result), story.reading, "{place}");
 }
 
+/// `charges.2` is the second of several lists of charges.
+fn endpoint(word: &str) -> (EndpointKind, usize) {
+    let (word, number) = word.split_once('.').unwrap_or((word, "1"));
+    (EndpointKind::parse(word).unwrap_or_else(|| panic!("no endpoint `{word}`")), number.parse().unwrap())
+}
+
 /// The one place that knows what a poll asks for.
 fn request(story: &Story) -> ReadRequest {
-    ReadRequest { now: NOW.parse().unwrap(), tasks_since: story.since.map(|since| since.parse().unwrap()) }
+    let known = |id: &&str| UnfinishedTask {
+        id: (*id).to_owned(),
+        created_at: "2026-11-20T08:00:00Z".parse().unwrap(),
+        task_type: "known".to_owned(),
+        state: TaskState::Running,
+    };
+    ReadRequest {
+        now: NOW.parse().unwrap(),
+        tasks_since: story.since.map(|since| since.parse().unwrap()),
+        unfinished: story.unfinished.iter().map(known).collect(),
+    }
 }
 
 fn fared(result: &PollResult) -> Vec<String> {

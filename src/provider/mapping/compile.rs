@@ -191,6 +191,11 @@ impl Mapping {
         lists.into_iter().any(|endpoint| endpoint.fields.contains_key("credits"))
     }
 
+    /// Whether the queue is counted, and at most its limit asked for.
+    pub(super) fn counts_tasks(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.source != QueueSource::Endpoint)
+    }
+
     fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         let queue = self.queue.as_ref().and_then(|queue| queue.endpoint.as_ref());
         let single = [self.balance.as_ref(), self.tasks.as_ref(), self.lookup.as_ref(), queue, self.plan.as_ref()];

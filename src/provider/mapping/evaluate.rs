@@ -168,6 +168,9 @@ impl Mapping {
         }
         match kind {
             EndpointKind::Balance => self.balance_of(endpoint, &response).map(|record| vec![Record::Balance(record)]),
+            EndpointKind::Queue if self.counts_tasks() => {
+                self.queue_limit_of(endpoint, &response).map(|limit| vec![Record::QueueLimit(limit)])
+            }
             EndpointKind::Queue => self.queue_of(endpoint, &response).map(|record| vec![Record::Queue(record)]),
             EndpointKind::Plan => self.plan_of(endpoint, &response).map(|record| vec![Record::Plan(record)]),
             EndpointKind::Charges | EndpointKind::Tasks | EndpointKind::Lookup => {

@@ -42,8 +42,13 @@ pub use record::Record;
 
 /// The mappings that are compiled in, by name. `keter` is a template: loading it says what is to be filled in.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("3daistudio", include_str!("../../../config/platforms/3daistudio.yml")),
     ("keter", include_str!("../../../config/platforms/keter.yml")),
     ("meshy", include_str!("../../../config/platforms/meshy.yml")),
+    ("rodin", include_str!("../../../config/platforms/rodin.yml")),
+    ("runway", include_str!("../../../config/platforms/runway.yml")),
+    ("stability", include_str!("../../../config/platforms/stability.yml")),
+    ("tripo", include_str!("../../../config/platforms/tripo.yml")),
 ];
 
 /// What stands in a template where a person has to write something.

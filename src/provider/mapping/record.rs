@@ -123,6 +123,8 @@ pub enum Record {
     Task(Box<TaskRecord>),
     /// The queue.
     Queue(QueueRecord),
+    /// How many tasks may wait or run at once, where the tasks themselves are counted.
+    QueueLimit(Option<u32>),
     /// The plan.
     Plan(PlanRecord),
 }
@@ -144,6 +146,7 @@ impl fmt::Display for Record {
                 line.field("limit", queue.limit)?;
                 line.field("oldest_waiting_at", queue.oldest_waiting_at)
             }
+            Record::QueueLimit(limit) => line.field("limit", *limit),
             Record::Plan(plan) => {
                 line.field("name", plan.name.as_ref())?;
                 line.field("allowance", plan.allowance)?;
