@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assessor::{Alerts, Assessor};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig};
+use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig, TokenConfig};
 use crate::domain::{CronSchedule, Snapshot};
+use crate::http::readings::Door;
+use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::notify::Mailer;
@@ -21,6 +23,7 @@ use crate::outbox::{self, Outbox};
 use crate::poller::{Account, Poller};
 use crate::provider::FailureReason;
 use crate::provider::client::{Limits, SharedClient};
+use crate::provider::history::ColumnMap;
 use crate::provider::http::HttpProvider;
 use crate::provider::mapping::Mapping;
 use crate::schedule::{fixed_jitter, next_tick};
@@ -46,6 +49,8 @@ pub struct Shared {
     pub client: SharedClient,
     /// Wakes the outbox.
     pub outbox_filled: Arc<Notify>,
+    /// Where pushes come in; nowhere before the first configuration is loaded.
+    pub door: watch::Sender<Option<Arc<dyn Door>>>,
 }
 
 impl Shared {
@@ -59,7 +64,8 @@ impl Shared {
         let metrics = Arc::new(Metrics::new(published.subscribe())?);
         let client = SharedClient::new(Limits::default());
         let ready = watch::Sender::new(false);
-        Ok(Shared { store, clock, metrics, published, ready, client, outbox_filled: Arc::default() })
+        let door = watch::Sender::new(None);
+        Ok(Shared { store, clock, metrics, published, ready, client, outbox_filled: Arc::default(), door })
     }
 }
 
@@ -73,6 +79,9 @@ pub struct Agent {
     pub assessor: Arc<Assessor>,
     /// Delivers; `None` without a relay.
     pub outbox: Option<Outbox>,
+    /// What people and scripts bring.
+    pub intake: Intake,
+    tokens: Vec<TokenConfig>,
     shared: Shared,
 }
 
@@ -108,7 +117,18 @@ impl Agent {
             let published = shared.published.clone();
             Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, published, filled)
         });
-        Ok(Agent { accounts, poller, assessor: Arc::new(assessor), outbox, shared: shared.clone() })
+        let assessor = Arc::new(assessor);
+        let (store, clock, metrics) = (shared.store.clone(), Arc::clone(&shared.clock), Arc::clone(&shared.metrics));
+        let intake = Intake::new(store, clock, metrics, Arc::clone(&assessor));
+        let tokens = config.web.tokens.clone();
+        intake.initialize_metrics(&accounts, &tokens);
+        Ok(Agent { accounts, poller, assessor, outbox, intake, tokens, shared: shared.clone() })
+    }
+
+    /// Lets pushes in, by this configuration's tokens.
+    pub fn open_door(&self) {
+        let door = TokenDoor::new(self.intake.clone(), self.accounts.clone(), self.tokens.clone());
+        self.shared.door.send_replace(Some(Arc::new(door)));
     }
 
     /// Publishes what the ledger already knows. Nothing is decided and nothing is sent because of a start alone.
@@ -141,6 +161,15 @@ impl Agent {
                 }
             });
         }
+        for folder in self.accounts.iter().filter_map(|account| Folder::of(self.intake.clone(), account)) {
+            let (shared, stop) = (self.shared.clone(), tasks.stop_token().clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = run_folder(folder, &shared) => {}
+                }
+            });
+        }
         if let Some(outbox) = &self.outbox {
             tasks.spawn(outbox.clone().run(tasks.stop_token().clone()));
         }
@@ -167,7 +196,18 @@ async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Sh
             Some(provider.with_time_limit(source.timeout))
         }
     };
-    Ok(Account { config: config.clone(), draws, provider, salt })
+    Ok(Account { config: config.clone(), draws, provider, columns: load_columns(config)?, salt })
+}
+
+/// What the columns of an account's imports are called.
+///
+/// # Errors
+/// The columns file cannot be read, or says what cannot be right.
+pub fn load_columns(config: &AccountConfig) -> anyhow::Result<ColumnMap> {
+    match &config.import.columns {
+        Some(path) => Ok(ColumnMap::load(path, &config.zone)?),
+        None => Ok(ColumnMap::plain()),
+    }
 }
 
 /// The mapping that an account names.
@@ -228,6 +268,18 @@ async fn run_account(poller: &Poller, assessor: &Assessor, shared: &Shared, acco
     }
 }
 
+async fn run_folder(mut folder: Folder, shared: &Shared) {
+    let Ok(schedule) = CronSchedule::parse(WATCH_SCHEDULE, jiff::tz::TimeZone::UTC) else {
+        tracing::error!("the schedule of watched folders cannot be read");
+        return;
+    };
+    let mut last = None;
+    while let Some(tick) = next_tick(&*shared.clock, &schedule, last, Duration::ZERO).await {
+        last = Some(tick.scheduled);
+        folder.look().await;
+    }
+}
+
 fn missed_since(schedule: &CronSchedule, last: Timestamp, now: Timestamp) -> u64 {
     use crate::schedule::{Decision, decide};
     match decide(schedule, Some(last), Duration::ZERO, now) {
@@ -271,6 +323,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let mut agent = Agent::build(&config, external_url.clone(), shared).await?;
     agent.first_look().await?;
+    agent.open_door();
     mark_reload(shared, true);
     loop {
         let tasks = Tasks::under(&stop);
@@ -299,6 +352,7 @@ pub async fn run(
             Some(((next_config, next_agent), answer)) => {
                 (config, agent) = (next_config, next_agent);
                 agent.first_look().await?;
+                agent.open_door();
                 tracing::info!(file = %config.path.display(), "configuration reloaded");
                 let _ = answer.send(Ok(()));
             }

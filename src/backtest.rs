@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::domain::{
     Credits, ExhaustionPolicy, Forecast, PastPeriod, PastUse, PeriodReplay, ReplayError, Said, TaskRecord, replay,
 };
-use crate::provider::file::{ChargeFile, FileError};
+use crate::provider::history::{ChargeFile, ColumnMap, FileError};
 use crate::provider::periods::{PeriodsError, read_periods};
 
 /// One team's past.
@@ -72,7 +72,7 @@ pub fn read_histories(charges: &Path, periods: &Path) -> Result<Vec<TeamHistory>
     for (team, periods) in read_periods(periods)? {
         teams.insert(team.clone(), TeamHistory { team, uses: Vec::new(), periods });
     }
-    let mut file = ChargeFile::open(charges, None)?;
+    let mut file = ChargeFile::open(charges, &ColumnMap::plain(), None)?;
     while let Some(batch) = file.next_batch(BATCH_ROWS)? {
         if let Some(rejected) = batch.rejected.into_iter().next() {
             let path = charges.display().to_string();

@@ -90,8 +90,8 @@ pub enum Command {
     /// Replay a charge history against plan periods: which alerts would have come, and when.
     #[command(after_help = "Example: fuelgauge backtest --charges charges.csv.gz --periods periods.csv --summary")]
     Backtest(BacktestFlags),
-    /// Read a charge history (CSV, also gzipped) into the ledger. Repeating it changes nothing.
-    #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio")]
+    /// Read a charge history (CSV or JSON lines, also gzipped) into the ledger. Repeating it changes nothing.
+    #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio --map columns.yml")]
     Import(ImportFlags),
     /// Send one mail through the configured relay.
     #[command(name = "send-test-mail", after_help = "Example: fuelgauge send-test-mail lead@studio.example")]
@@ -262,6 +262,13 @@ pub struct ImportFlags {
     /// The account that the charges belong to.
     #[arg(long)]
     pub account: String,
+    /// A columns file: what the columns are called and how they are written. Default: the account's `import.columns`, or
+    /// else the names of fuelgauge's own.
+    #[arg(long, value_name = "COLUMNS.yml")]
+    pub map: Option<PathBuf>,
+    /// Where rows that cannot be read go, each with its line and the reason. Default: beside FILE, with `.rejected` added.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
     /// How the answer is printed.
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,

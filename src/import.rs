@@ -1,13 +1,14 @@
 //! A charge history from a file into the ledger: repeatable, because a charge that is there already is not added again.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::{AccountName, Collector, Draw, Reading, TaskRecord, team_of};
-use crate::provider::file::{ChargeFile, FileBatch, FileError, Fingerprinter, RejectedRow};
+use crate::provider::history::rejects::{self, RejectsFile};
+use crate::provider::history::{ChargeFile, ColumnMap, FileBatch, FileError, RejectedRow};
 use crate::store::{CollectorOutcome, Incoming, Store, StoreError};
 
 /// Rows in one transaction. Enough that the flush at its end is a small part; few enough that an agent that serves from
@@ -19,6 +20,25 @@ const KEPT_REJECTIONS: usize = 100;
 
 /// Names of unknown teams that are kept for the report.
 const KEPT_TEAMS: usize = 10;
+
+/// What is imported, and into which account.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportJob<'a> {
+    /// An account that the ledger knows.
+    pub account: &'a AccountName,
+    /// Which team a charge belongs to where the file does not say.
+    pub draws: &'a [Draw],
+    /// The file.
+    pub path: &'a Path,
+    /// What its columns are called.
+    pub columns: &'a ColumnMap,
+    /// The account's salt, by which attempts at the same asset are recognised as retries.
+    pub salt: [u8; 16],
+    /// Where rejected rows go; `None`: beside the file.
+    pub rejects: Option<&'a Path>,
+    /// The moment of the import.
+    pub now: Timestamp,
+}
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +53,10 @@ pub struct ImportSummary {
     pub rejected: u64,
     /// The first of those, at most a hundred, in the order of the file.
     pub rejections: Vec<RejectedRow>,
+    /// The file that all of them went to, if there were any.
+    pub rejects_file: Option<PathBuf>,
+    /// Why they could not be written there.
+    pub rejects_failure: Option<String>,
     /// Rows that were kept and belong to no team of the account: they count for the account alone.
     pub without_team: u64,
     /// Teams that such rows name, at most ten: misspelt, perhaps.
@@ -61,37 +85,34 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// Imports a charge history into an account that the ledger knows. `draws` say which team a charge belongs to where the
-/// file does not; `fingerprint` lets attempts at the same asset be recognised as retries. `progress` is called after each
-/// batch.
+/// Imports a charge history. `progress` is called after each batch.
 ///
 /// # Errors
-/// The file cannot be read or its header is not understood, or the ledger cannot be written.
+/// The file cannot be read or its header is not understood, or the ledger cannot be written. Rows that cannot be read are
+/// no error: they are counted, and written to a file of their own.
 pub async fn import_file(
     store: &Store,
-    account: &AccountName,
-    draws: &[Draw],
-    path: &Path,
-    fingerprint: Option<Box<Fingerprinter>>,
-    now: Timestamp,
+    job: ImportJob<'_>,
     progress: impl FnMut(ImportProgress) + Send,
 ) -> Result<ImportSummary, ImportError> {
-    let file = ChargeFile::open(path, fingerprint)?;
+    let file = ChargeFile::open(job.path, job.columns, Some(job.salt))?;
     store.begin_bulk().await?;
-    let summary = import_all(store, account, draws, file, now, progress).await;
+    let summary = import_all(store, job, file, progress).await;
     store.end_bulk().await?;
     summary
 }
 
 async fn import_all(
     store: &Store,
-    account: &AccountName,
-    draws: &[Draw],
+    job: ImportJob<'_>,
     mut file: ChargeFile,
-    now: Timestamp,
     mut progress: impl FnMut(ImportProgress) + Send,
 ) -> Result<ImportSummary, ImportError> {
+    let ImportJob { account, draws, now, .. } = job;
     let total_bytes = file.length();
+    let rejects_path =
+        job.rejects.map_or_else(|| rejects::default_path(job.path, file.header().is_some()), Path::to_path_buf);
+    let mut rejects = RejectsFile::new(rejects_path, file.header());
     // Unpacking and parsing run on a thread of their own, two batches ahead of the writer at most.
     let (sender, mut batches) = mpsc::channel::<Result<FileBatch, FileError>>(2);
     let reading = tokio::task::spawn_blocking(move || {
@@ -112,9 +133,7 @@ async fn import_all(
         summary.read += (reading.tasks.len() + rejected.len()) as u64;
         summary.new += appended.new_tasks;
         summary.known += appended.known_tasks;
-        summary.rejected += rejected.len() as u64;
-        let room = KEPT_REJECTIONS.saturating_sub(summary.rejections.len());
-        summary.rejections.extend(rejected.into_iter().take(room));
+        summary.note_rejected(&mut rejects, rejected);
         progress(ImportProgress { rows: summary.read, bytes, total_bytes });
     }
     // The account's charges have been read: that is a fact like that of a poll.
@@ -128,6 +147,7 @@ async fn import_all(
     {
         std::panic::resume_unwind(error.into_panic());
     }
+    summary.end_rejects(rejects);
     Ok(summary)
 }
 
@@ -141,6 +161,30 @@ impl ImportSummary {
             }
         }
     }
+
+    /// A file of rejected rows that cannot be written is no reason to lose the good ones.
+    fn note_rejected(&mut self, file: &mut RejectsFile, rejected: Vec<RejectedRow>) {
+        self.rejected += rejected.len() as u64;
+        if self.rejects_failure.is_none()
+            && let Err(error) = file.add(&rejected)
+        {
+            self.rejects_failure = Some(cannot_write(file.path(), &error));
+        }
+        let room = KEPT_REJECTIONS.saturating_sub(self.rejections.len());
+        self.rejections.extend(rejected.into_iter().take(room));
+    }
+
+    fn end_rejects(&mut self, file: RejectsFile) {
+        let path = file.path().to_path_buf();
+        match file.finish() {
+            Ok(written) => self.rejects_file = written.filter(|_| self.rejects_failure.is_none()),
+            Err(error) => self.rejects_failure = Some(cannot_write(&path, &error)),
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> String {
+    format!("failed to write rejected rows to `{}`: {error}\nhint: --rejects names another file", path.display())
 }
 
 #[cfg(test)]
@@ -156,14 +200,16 @@ mod tests {
     }
 
     async fn import(store: &Store, path: &Path) -> (ImportSummary, Vec<ImportProgress>) {
-        let fingerprint = |parts: &[&str]| Some(crate::domain::Fingerprint(parts[0].len() as u128));
         let mut seen = Vec::new();
-        let draws = draws();
-        let account = &draws[0].key.account;
-        let now = Timestamp::from_second(1_790_000_000).unwrap();
-        let imported =
-            import_file(store, account, &draws, path, Some(Box::new(fingerprint)), now, |progress| seen.push(progress));
+        let (draws, columns) = (draws(), ColumnMap::plain());
+        let imported = import_file(store, job(&draws, path, &columns), |progress| seen.push(progress));
         (imported.await.unwrap(), seen)
+    }
+
+    fn job<'a>(draws: &'a [Draw], path: &'a Path, columns: &'a ColumnMap) -> ImportJob<'a> {
+        let now = Timestamp::from_second(1_790_000_000).unwrap();
+        let account = &draws[0].key.account;
+        ImportJob { account, draws, path, columns, salt: [7; 16], rejects: None, now }
     }
 
     #[tokio::test]
@@ -187,6 +233,7 @@ mod tests {
         let rows = rows as u64;
         assert_eq!((first.read, first.new, first.known, first.rejected), (rows + 1, rows, 0, 1));
         assert_eq!(first.rejections[0].line, rows + 2);
+        assert_eq!(first.rejects_file, Some(folder.path().join("history.csv.rejected.csv")));
         assert_eq!(seen.len(), 2);
         assert_eq!((seen[1].rows, seen[1].bytes), (rows + 1, seen[1].total_bytes));
         let now = Timestamp::from_second(1_790_000_000).unwrap();
@@ -224,9 +271,26 @@ mod tests {
         bytes.truncate(bytes.len() * 9 / 10);
         let path = folder.path().join("history.csv.gz");
         std::fs::write(&path, bytes).unwrap();
-        let now = Timestamp::UNIX_EPOCH;
-        let error = import_file(&store, &account, &draws(), &path, None, now, |_| ()).await.unwrap_err();
+        let (draws, columns) = (draws(), ColumnMap::plain());
+        let error = import_file(&store, job(&draws, &path, &columns), |_| ()).await.unwrap_err();
         assert!(matches!(error, ImportError::File(FileError::Read { .. })), "{error}");
         assert!(!store.entries(&account, 0, 1).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn rejected_rows_that_cannot_be_written_do_not_cost_the_good_ones() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("ledger.db")).await.unwrap();
+        let draws = draws();
+        store.open_account(&draws[0].key.account, [0; 16]).await.unwrap();
+        let path = folder.path().join("history.csv");
+        let rows = "env,a,2026-01-01T00:00:00Z,2,rig,high,failed,\nenv,b,soon,2,rig,high,failed,\n";
+        std::fs::write(&path, format!("{HEADER}{rows}")).unwrap();
+        let (nowhere, columns) = (folder.path().join("no/such/folder.csv"), ColumnMap::plain());
+        let job = ImportJob { rejects: Some(&nowhere), ..job(&draws, &path, &columns) };
+        let summary = import_file(&store, job, |_| ()).await.unwrap();
+        assert_eq!((summary.new, summary.rejected, summary.rejects_file), (1, 1, None));
+        let failure = summary.rejects_failure.unwrap();
+        assert!(failure.contains("no/such/folder.csv") && failure.contains("hint: --rejects"), "{failure}");
     }
 }

@@ -55,6 +55,7 @@ pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod import;
+pub mod intake;
 pub mod lifecycle;
 pub mod logging;
 pub mod metrics;

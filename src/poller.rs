@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::AccountConfig;
 use crate::domain::{ChargeSource, Collector, Draw, Reading};
 use crate::metrics::agent::AgentMetrics;
+use crate::provider::history::ColumnMap;
 use crate::provider::http::HttpProvider;
 use crate::provider::{CollectorReport, FailureReason, PollResult, ProviderError, ReadRequest};
 use crate::store::{Appended, CollectorOutcome, Incoming, Store, StoreError};
@@ -35,6 +36,8 @@ pub struct Account {
     pub draws: Vec<Draw>,
     /// How it is read; `None` for import and push alone.
     pub provider: Option<HttpProvider>,
+    /// What the columns of its imports are called.
+    pub columns: ColumnMap,
     /// The ledger's salt for fingerprints of this account's inputs.
     pub salt: [u8; 16],
 }
@@ -53,6 +56,25 @@ impl Account {
             collectors.push(Collector::Charges);
         }
         collectors
+    }
+
+    /// What was read of it, with what the configuration says of its plan and charges.
+    pub fn incoming<'a>(
+        &'a self,
+        reading: &'a Reading,
+        outcomes: &'a [CollectorOutcome],
+        scheduled: Option<(&'a str, Timestamp)>,
+        now: Timestamp,
+    ) -> Incoming<'a> {
+        Incoming {
+            reading,
+            outcomes,
+            reset: self.config.plan.reset.as_ref(),
+            allowance: self.config.plan.credits,
+            charges: self.charge_source(),
+            scheduled,
+            now,
+        }
     }
 
     /// From what its charges are known: as configured, or else from balances where the platform has nothing better.
@@ -105,15 +127,8 @@ impl Poller {
         let Some(result) = self.read(account).await? else { return Ok(None) };
         let job = account.job_name();
         let outcomes: Vec<CollectorOutcome> = result.reports.iter().map(outcome).collect();
-        let incoming = Incoming {
-            reading: &result.reading,
-            outcomes: &outcomes,
-            reset: account.config.plan.reset.as_ref(),
-            allowance: account.config.plan.credits,
-            charges: account.charge_source(),
-            scheduled: scheduled.map(|at| (job.as_str(), at)),
-            now: self.clock.now(),
-        };
+        let scheduled = scheduled.map(|at| (job.as_str(), at));
+        let incoming = account.incoming(&result.reading, &outcomes, scheduled, self.clock.now());
         let appended = self.store.append(&account.config.name, &account.draws, incoming).await?;
         Ok(Some(Polled { reading: result.reading, reports: result.reports, appended: Some(appended) }))
     }

@@ -12,13 +12,12 @@ use fuelgauge::config::Config;
 use fuelgauge::domain::{
     Alert, AlertState, Attribution, Collector, Credits, DrawAssessment, Reading, RuleName, Stage, TaskRecord, TaskState,
 };
-use fuelgauge::import::import_file;
 use fuelgauge::poller::Account;
 use fuelgauge::store::{AlertChange, CollectorOutcome, Incoming};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::Bench;
-use crate::history::{History, Imported, configure};
+use crate::history::{History, Imported, configure, import_into};
 use crate::report::{Row, Samples, time};
 
 /// What it takes at most, at the median.
@@ -95,7 +94,7 @@ impl Bed {
         let csv = folder.join("history.csv");
         history.write(&csv)?;
         let account = &agent.accounts[0];
-        import_file(&shared.store, &account.config.name, &account.draws, &csv, None, now, |_| ()).await?;
+        import_into(&shared, account, &csv, now).await?;
         agent.first_look().await?;
         Ok(Bed { shared, agent, clock, polls: 0 })
     }

@@ -4,6 +4,9 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fuelgauge::app::Shared;
+use fuelgauge::import::{ImportJob, import_file};
+use fuelgauge::poller::Account;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -109,4 +112,19 @@ pub fn import_by_command(config: &Path, account: &str, csv: &Path) -> anyhow::Re
     let mut command = Command::new(process::FUELGAUGE);
     command.arg("import").arg("--config.file").arg(config).arg("--account").arg(account).arg(csv);
     Ok(process::run(&mut command, "")?.0)
+}
+
+/// Imports a history into an account of an agent in this process.
+pub async fn import_into(shared: &Shared, account: &Account, csv: &Path, now: Timestamp) -> anyhow::Result<()> {
+    let job = ImportJob {
+        account: &account.config.name,
+        draws: &account.draws,
+        path: csv,
+        columns: &account.columns,
+        salt: account.salt,
+        rejects: None,
+        now,
+    };
+    import_file(&shared.store, job, |_| ()).await?;
+    Ok(())
 }

@@ -11,12 +11,11 @@ use fuelgauge::config::Config;
 use fuelgauge::demo::platform::{Platform, World};
 use fuelgauge::domain::{AccountAssessment, AccountName, Snapshot};
 use fuelgauge::http::{self, HttpState};
-use fuelgauge::import::import_file;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::Bench;
-use crate::history::{History, Imported, configure};
+use crate::history::{History, Imported, configure, import_into};
 use crate::memory::polled;
 use crate::process::Client;
 use crate::report::{Row, Samples, time, timed};
@@ -88,7 +87,7 @@ impl Bed {
         let from = now - SignedDuration::from_hours(60 * 24);
         History { seed: 7, charges: 1000, from, to: now, teams: 3, has_ordered_ids: true }.write(&csv)?;
         for account in &agent.accounts[1..] {
-            import_file(&shared.store, &account.config.name, &account.draws, &csv, None, now, |_| ()).await?;
+            import_into(&shared, account, &csv, now).await?;
         }
         for account in &agent.accounts {
             agent.step(account, None).await;

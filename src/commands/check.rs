@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::table::moment;
 use super::{Answer, WrongUsage};
-use crate::app::load_mapping;
+use crate::app::{load_columns, load_mapping};
 use crate::cli::ConfigFlags;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccountConfig, Config};
@@ -35,6 +35,9 @@ pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
 }
 
 fn mistake_in(account: &AccountConfig, now: Timestamp) -> Option<String> {
+    if let Err(error) = load_columns(account) {
+        return Some(format!("account `{}`: {error:#}", account.name));
+    }
     let source = account.source.as_ref()?;
     if let Err(error) = load_mapping(&source.platform) {
         return Some(format!("account `{}`: {error:#}", account.name));
@@ -56,6 +59,9 @@ fn describe_account(account: &AccountConfig, now: Timestamp) {
                 say!("  {}", local(run, zone));
             }
         }
+    }
+    if let Some(folder) = &account.import.folder {
+        say!("  imports what comes to {}", folder.display());
     }
     match account.plan.reset.as_ref().map(|rule| rule.next_after(now)) {
         Some(Some(reset)) => say!("  next reset of the plan: {}", local(reset, zone)),

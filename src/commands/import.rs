@@ -1,22 +1,26 @@
 //! `import`: a charge history into the ledger.
 
-use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
+use super::progress::Progress;
 use super::{Answer, WrongUsage};
 use crate::app::{Agent, Shared};
 use crate::cli::{ImportFlags, OutputFormat};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::import::{ImportProgress, ImportSummary, import_file};
-use crate::provider::fingerprint::fingerprint;
+use crate::import::{ImportJob, ImportSummary, import_file};
+use crate::provider::history::ColumnMap;
 
 /// How many rejected rows are shown.
 const REJECTIONS_SHOWN: usize = 10;
 
 pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
+    if flags.rejects.is_some() && flags.files.len() > 1 {
+        return Err(WrongUsage("--rejects: expected one FILE to import, found several".to_owned()).into());
+    }
     let config = Config::load(&flags.config.config_file)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
@@ -24,42 +28,32 @@ pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
         let known = agent.accounts.iter().map(|account| account.config.name.as_str());
         return Err(WrongUsage::no_such("account", &flags.account, known).into());
     };
+    let columns = match &flags.map {
+        Some(path) => ColumnMap::load(path, &account.config.zone).map_err(|error| WrongUsage(error.to_string()))?,
+        None => account.columns.clone(),
+    };
     let mut total = ImportSummary::default();
     for path in &flags.files {
-        let salt = account.salt;
-        // Attempts at one asset are told by all that names it; a unit separator keeps the parts apart.
-        let by_asset = move |parts: &[&str]| fingerprint(&salt, "", &parts.join("\u{1f}"));
-        let summary = import_file(
-            &shared.store,
-            &account.config.name,
-            &account.draws,
+        let job = ImportJob {
+            account: &account.config.name,
+            draws: &account.draws,
             path,
-            Some(Box::new(by_asset)),
-            shared.clock.now(),
-            show_progress,
-        )
-        .await?;
-        end_progress();
+            columns: &columns,
+            salt: account.salt,
+            rejects: flags.rejects.as_deref(),
+            now: shared.clock.now(),
+        };
+        let progress = Progress::of_bytes(path);
+        let imported = import_file(&shared.store, job, |now| progress.show(now.bytes, now.total_bytes, now.rows)).await;
+        progress.end();
+        let summary = imported?;
+        tell(path, &summary);
         total.read += summary.read;
         total.new += summary.new;
         total.known += summary.known;
         total.rejected += summary.rejected;
         total.without_team += summary.without_team;
-        for rejected in summary.rejections.iter().take(REJECTIONS_SHOWN) {
-            eprintln!("{}:{}: {}", path.display(), rejected.line, rejected.reason);
-        }
-        if summary.rejected > REJECTIONS_SHOWN as u64 {
-            eprintln!("{}: {} rows were rejected in all", path.display(), summary.rejected);
-        }
-        if summary.without_team > 0 {
-            let rows = summary.without_team;
-            eprint!("{}: {rows} rows belong to no team and count for the account alone", path.display());
-            let named: Vec<String> = summary.unknown_teams.iter().map(|team| format!("`{team}`")).collect();
-            match named.is_empty() {
-                true => eprintln!("\nhint: a team's `match`, or a team without one, decides where a row names no team"),
-                false => eprintln!("; not in the configuration: {}", named.join(", ")),
-            }
-        }
+        total.rejects_failure = total.rejects_failure.or(summary.rejects_failure);
     }
     let ImportSummary { read, new, known, rejected, without_team, .. } = total;
     match flags.format {
@@ -70,21 +64,29 @@ pub async fn run(flags: ImportFlags) -> anyhow::Result<Answer> {
         ),
     }
     shared.store.close().await;
-    Ok(Answer::Fine)
-}
-
-fn show_progress(progress: ImportProgress) {
-    let mut out = std::io::stderr();
-    if out.is_terminal() {
-        let share = progress.bytes as f64 / progress.total_bytes.max(1) as f64;
-        // Progress that cannot be shown is no reason to stop.
-        let _ = write!(out, "\r{:3.0} %  {} rows", share * 100.0, progress.rows);
+    match total.rejects_failure {
+        Some(failure) => Err(anyhow::anyhow!(failure)),
+        None => Ok(Answer::Fine),
     }
 }
 
-fn end_progress() {
-    let mut out = std::io::stderr();
-    if out.is_terminal() {
-        let _ = write!(out, "\r\u{1b}[K");
+/// What a person should hear of one file.
+fn tell(path: &Path, summary: &ImportSummary) {
+    for rejected in summary.rejections.iter().take(REJECTIONS_SHOWN) {
+        eprintln!("{}:{}: {}", path.display(), rejected.line, rejected.reason);
+    }
+    if let Some(rejects) = &summary.rejects_file {
+        let rows = summary.rejected;
+        eprintln!("{}: {rows} rejected rows are in {}", path.display(), rejects.display());
+        eprintln!("hint: mend them there and import that file");
+    }
+    if summary.without_team > 0 {
+        let rows = summary.without_team;
+        eprint!("{}: {rows} rows belong to no team and count for the account alone", path.display());
+        let named: Vec<String> = summary.unknown_teams.iter().map(|team| format!("`{team}`")).collect();
+        match named.is_empty() {
+            true => eprintln!("\nhint: a team's `match`, or a team without one, decides where a row names no team"),
+            false => eprintln!("; not in the configuration: {}", named.join(", ")),
+        }
     }
 }

@@ -21,6 +21,7 @@ mod healthcheck;
 mod import;
 mod mapping;
 mod poll;
+mod progress;
 mod send_test_mail;
 mod serve;
 mod status;

@@ -1,5 +1,6 @@
 //! The section `accounts`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::civil::{Time, date};
@@ -8,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::mistakes::{any_of, nearest, shown};
 use super::section::{Text, section};
 use super::values::{self, Context};
-use super::{AccountConfig, PlatformRef, SourceConfig};
+use super::{AccountConfig, ImportConfig, PlatformRef, SourceConfig};
 use crate::domain::{AccountName, AnchorDay, ChargeSource, CronSchedule, DeclaredPlan, ResetRule};
 
 section! {
@@ -38,6 +39,18 @@ section! {
         charges_from: Text,
         /// What the platform does not report. Default: nothing; a plan that the platform reports wins.
         plan: PlanFile,
+        /// Charge histories that people and scripts bring.
+        import: ImportFile,
+    }
+}
+
+section! {
+    /// How charge histories are imported.
+    struct ImportFile {
+        /// A columns file: what their columns are called. Default: as fuelgauge calls them.
+        columns: Text,
+        /// A folder whose files the agent imports as they come. Default: none.
+        folder: Text,
     }
 }
 
@@ -91,6 +104,10 @@ pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<Account
         Some(text) => values::duration(text, Duration::from_secs(1), context),
         None => source.as_ref().map(|source| stale_after(source.as_ref(), context)),
     };
+    let import = match &file.import {
+        Some(import) => check_import(import, context),
+        None => Some(ImportConfig::default()),
+    };
     let charges_from = match &file.charges_from {
         Some(text) => check_charges_from(text, context).map(Some),
         None => Some(None),
@@ -101,8 +118,21 @@ pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<Account
         zone,
         plan: plan?,
         charges_from: charges_from?,
+        import: import?,
         stale_after: stale_after?,
     })
+}
+
+fn check_import(file: &ImportFile, context: &mut Context) -> Option<ImportConfig> {
+    let columns = match &file.columns {
+        Some(text) => values::existing(text, Path::is_file, "there is no columns file", context).map(Some),
+        None => Some(None),
+    };
+    let folder = match &file.folder {
+        Some(text) => values::existing(text, Path::is_dir, "there is no folder", context).map(Some),
+        None => Some(None),
+    };
+    Some(ImportConfig { columns: columns?, folder: folder? })
 }
 
 fn check_charges_from(text: &Text, context: &mut Context) -> Option<ChargeSource> {

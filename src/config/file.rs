@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use super::WebConfig;
 use super::account::AccountFile;
 use super::alerts::AlertsFile;
 use super::email::EmailFile;
 use super::mistakes::Place;
-use super::section::{NotYet, Text, section};
+use super::section::{Text, section};
 use super::team::TeamFile;
-use super::values::{self, Context};
+use super::values::Context;
+use super::web::WebFile;
 
 section! {
     /// The whole file.
@@ -27,16 +27,6 @@ section! {
         email: EmailFile,
         /// What is served.
         web: WebFile,
-    }
-}
-
-section! {
-    /// What is served.
-    struct WebFile {
-        /// Where people reach the page, for links in mails. Default: mails carry no links.
-        external_url: Text,
-        /// Not supported yet.
-        tokens: NotYet,
     }
 }
 
@@ -58,12 +48,6 @@ pub(super) fn check_storage(text: Option<&Text>, context: &mut Context) -> PathB
     };
     context.mistakes.add(&text.place, message);
     STORAGE.into()
-}
-
-/// What is wrong has been noted.
-pub(super) fn check_web(file: Option<&WebFile>, context: &mut Context) -> WebConfig {
-    let external_url = file.and_then(|file| file.external_url.as_ref());
-    WebConfig { external_url: external_url.and_then(|text| values::page_url(text, context)) }
 }
 
 /// Notes a list that is missing or empty.

@@ -2,7 +2,7 @@
 //!
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
-//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`, `alerts`, `email`.
+//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`, `alerts`, `email`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -31,6 +31,7 @@ mod team;
 mod tests;
 mod tree;
 mod values;
+mod web;
 
 pub use mistakes::{ConfigError, ConfigErrors, Position};
 pub use secret::SecretFile;
@@ -67,8 +68,19 @@ pub struct AccountConfig {
     pub plan: DeclaredPlan,
     /// From what charges are known; `None` leaves it to what the platform lists.
     pub charges_from: Option<ChargeSource>,
+    /// Charge histories that people and scripts bring.
+    pub import: ImportConfig,
     /// After how long without success what was read counts as stale.
     pub stale_after: Duration,
+}
+
+/// How charge histories are imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// What their columns are called; `None`: as the fields are.
+    pub columns: Option<PathBuf>,
+    /// A folder whose files the agent imports as they come.
+    pub folder: Option<PathBuf>,
 }
 
 /// How an account is polled.
@@ -172,6 +184,28 @@ pub enum Security {
 pub struct WebConfig {
     /// Where people reach the page, for links in mails, without a trailing slash.
     pub external_url: Option<String>,
+    /// Who may do what through the API.
+    pub tokens: Vec<TokenConfig>,
+}
+
+/// A token of the API.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    /// Its name, for logs and answers; never the token.
+    pub name: String,
+    /// The file that holds it, read at each use.
+    pub file: SecretFile,
+    /// What it may do; at least one.
+    pub can: Vec<Scope>,
+    /// The teams that it is for; `None`: all.
+    pub teams: Option<Vec<TeamName>>,
+}
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Push readings.
+    Push,
 }
 
 impl Config {
@@ -244,7 +278,7 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         teams,
         alerts,
         email,
-        web: file::check_web(file.web.as_ref(), context),
+        web: web::check(file.web.as_ref(), team_files, context),
     }
 }
 

@@ -246,8 +246,23 @@ fn each_mistake_is_explained() {
         ),
         (
             "tokens",
-            "8:11: web.tokens: not supported yet\n\
-             hint: remove the key",
+            "3:23: accounts.studio.import.columns: there is no columns file `absent.yml`\n\
+             hint: relative paths begin at the configuration's folder\n\
+             3:43: accounts.studio.import.folder: there is no folder `absent`\n\
+             hint: relative paths begin at the configuration's folder\n\
+             10:33: web.tokens.short.token_file: the token in `secrets/key` has 6 characters; expected at least 16\n\
+             hint: openssl rand -hex 32 makes a good one\n\
+             11:14: web.tokens.short.name: another token is called `short` too\n\
+             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`\n\
+             12:57: web.tokens.other.can[0]: expected `push`, found `pull`\n\
+             12:72: web.tokens.other.teams[0]: there is no team `arts`\n\
+             hint: did you mean `art`?\n\
+             13:7: web.tokens.none: `can` is empty\n\
+             hint: write `can: [push]`\n\
+             14:7: web.tokens[4]: the key `name` is missing\n\
+             hint: write what the token is for, such as `pipeline`\n\
+             14:7: web.tokens[4]: the key `can` is missing\n\
+             hint: write `can: [push]`",
         ),
         ("two_accounts_of_one_name", "3:11: accounts.studio.name: there is another account called `studio`, on line 2"),
         (
@@ -449,6 +464,10 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(email.relay.username.as_deref(), Some("fuelgauge"));
     assert_eq!(email.from.to_string(), "fuelgauge <fuelgauge@studio.example>");
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
+    assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
+    let token = &config.web.tokens[0];
+    assert_eq!((token.name.as_str(), &token.can[..]), ("pipeline", &[Scope::Push][..]));
+    assert_eq!(token.teams.as_ref().unwrap()[0].as_str(), "environment-art");
     let source = config.accounts[1].source.as_ref().unwrap();
     assert_eq!(source.api_key_file.as_ref().unwrap().path(), folder.path().join("secrets/meshy"));
     assert_eq!(source.base_url.as_deref(), Some("https://api.meshy.ai"));
@@ -493,6 +512,7 @@ fn folder() -> tempfile::TempDir {
         ("key", "s3cret", 0o600),
         ("meshy", "s3cret", 0o640),
         ("smtp", "s3cret\n", 0o600),
+        ("pipeline", "s3cret-of-sixteen", 0o600),
         ("open", "s3cret", 0o644),
         ("empty", "\n", 0o600),
         ("authorities.pem", "-----BEGIN CERTIFICATE-----\n", 0o644),
@@ -501,6 +521,8 @@ fn folder() -> tempfile::TempDir {
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
+    std::fs::create_dir(folder.path().join("histories")).unwrap();
+    std::fs::write(folder.path().join("columns.yml"), "columns: {}\n").unwrap();
     folder
 }
 

@@ -115,6 +115,21 @@ pub(super) fn secret_file(text: &Text, context: &mut Context) -> Option<SecretFi
     }
 }
 
+/// A path at which there is what is expected.
+pub(super) fn existing(
+    text: &Text,
+    is_there: impl Fn(&Path) -> bool,
+    otherwise: &str,
+    context: &mut Context,
+) -> Option<PathBuf> {
+    let path = context.resolve(&text.text);
+    if is_there(&path) {
+        return Some(path);
+    }
+    let hint = hint_if_relative(&text.text);
+    context.wrong(&text.place, format!("{otherwise} `{}`{hint}", shown(&path.display().to_string())))
+}
+
 /// Where a file was looked for, should somebody wonder.
 pub(super) fn hint_if_relative(path: &str) -> &'static str {
     if Path::new(path).is_relative() { "\nhint: relative paths begin at the configuration's folder" } else { "" }

@@ -236,9 +236,10 @@ pub fn reconcile_task(
 /// What is known of a single task after a record of it.
 fn task_after(before: &KnownTask, record: &TaskRecord, is_late: bool) -> KnownTask {
     let charged = before.charged.max(record.credits.unwrap_or(Credits::ZERO));
-    let said_refunded = record.refunded.unwrap_or(Credits::ZERO).max(Credits::ZERO).min(charged);
+    // A refund may be told before its charge: what was said then comes back once there is something to give back.
+    let said_refunded = before.said_refunded.max(record.refunded.unwrap_or(Credits::ZERO));
     let mut settled = before.settled;
-    let mut refunded = before.refunded.max(said_refunded);
+    let mut refunded = before.refunded.max(said_refunded.min(charged));
     match (record.credits, settled) {
         (Some(said), _) if record.state.is_final() => {
             let cost = (said - record.refunded.unwrap_or(Credits::ZERO)).max(Credits::ZERO);
@@ -265,7 +266,7 @@ fn task_after(before: &KnownTask, record: &TaskRecord, is_late: bool) -> KnownTa
         refunded,
         settled,
         charged_again: before.charged_again + if is_charged_again { more } else { Credits::ZERO },
-        said_refunded: before.said_refunded.max(record.refunded.unwrap_or(Credits::ZERO)),
+        said_refunded,
     }
 }
 

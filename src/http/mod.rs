@@ -32,6 +32,7 @@ use crate::metrics::{self, Metrics};
 mod chart;
 mod gauge;
 mod pages;
+pub mod readings;
 pub mod reload;
 mod status;
 mod verdict;

@@ -7,7 +7,7 @@ use crate::domain::Collector;
 
 /// The values of `operation` in `fuelgauge_store_failures_total`: exported as 0 before the first failure, so that a rate
 /// sees it.
-pub const STORE_OPERATIONS: [&str; 3] = ["append", "assess", "outbox"];
+pub const STORE_OPERATIONS: [&str; 4] = ["append", "assess", "import", "outbox"];
 
 /// Counters that this process bumps.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct AgentMetrics {
     pub source_requests: IntCounterVec,
     /// `fuelgauge_source_request_failures_total{account,collector,reason}`.
     pub source_request_failures: IntCounterVec,
+    /// `fuelgauge_received_records_total{account,channel,outcome}`.
+    pub received_records: IntCounterVec,
+    /// `fuelgauge_received_failures_total{channel,reason}`.
+    pub received_failures: IntCounterVec,
     /// `fuelgauge_notifications_total{channel}`: tries, failed ones among them.
     pub notifications: IntCounterVec,
     /// `fuelgauge_notification_failures_total{channel,reason}`.
@@ -65,6 +69,8 @@ impl AgentMetrics {
         Ok(AgentMetrics {
             source_requests: counter(Agent::SourceRequests)?,
             source_request_failures: counter(Agent::SourceRequestFailures)?,
+            received_records: counter(Agent::ReceivedRecords)?,
+            received_failures: counter(Agent::ReceivedFailures)?,
             notifications: counter(Agent::Notifications)?,
             notification_failures: counter(Agent::NotificationFailures)?,
             scheduler_runs: counter(Agent::SchedulerRuns)?,
@@ -75,6 +81,19 @@ impl AgentMetrics {
             config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,
             web_failures,
         })
+    }
+
+    /// Exports the series of a way in as 0 before something comes that way. `accounts` have it; `reasons` are the values of
+    /// the `reason` label.
+    pub fn initialize_channel<'a>(&self, channel: &str, accounts: impl Iterator<Item = &'a str>, reasons: &[&str]) {
+        for account in accounts {
+            for outcome in ["new", "known", "rejected"] {
+                let _ = self.received_records.get_metric_with_label_values(&[account, channel, outcome]);
+            }
+        }
+        for reason in reasons {
+            let _ = self.received_failures.get_metric_with_label_values(&[channel, reason]);
+        }
     }
 
     /// Exports the series of an account as 0 before its first poll, so that a rate sees the first event. `reasons` are the

@@ -1,6 +1,6 @@
 //! The platforms: how an account is read. Foreign JSON is known here and in the mapping files, nowhere else.
 
-pub mod file;
+pub mod history;
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ pub mod client;
 pub mod fingerprint;
 pub mod http;
 pub mod mapping;
+mod names;
 pub mod pace;
 pub mod periods;
 mod tasks;

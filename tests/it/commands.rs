@@ -257,11 +257,42 @@ async fn an_import_that_cannot_be_says_why() {
         "rows.csv:4: `credits`",
         "rows.csv:5: `outcome`",
         "`refunded`",
+        "rows.csv: 3 rejected rows are in rows.csv.rejected.csv",
+        "hint: mend them there",
+    ]);
+    let rejects = std::fs::read_to_string(studio.path().join("rows.csv.rejected.csv")).unwrap();
+    assert!(rejects.starts_with("team,charge_id,at,credits,task_type,quality,outcome,rejected_line,rejected_reason\n"));
+    let mended =
+        rejects.replace("yesterday", "2026-11-19T00:00:00Z").replace(",five,", ",5,").replace(",done,", ",failed,");
+    studio.write("mended.csv", mended);
+    let again = studio.run(&["import", "mended.csv", "--account=studio", "--format=json"]).await.expect(0).json();
+    assert_eq!(again, serde_json::json!({"read": 3, "new": 3, "known": 0, "rejected": 0, "without_team": 0}));
+
+    studio.write(
+        "columns.yml",
+        "columns:\n  charge_id: Id\n  at: {column: Day, format: \"%d.%m.%Y\"}\n  credits: Cost\n  task_type: Tool\n  \
+         outcome: {column: Status, values: {Done: succeeded}}\n",
+    );
+    studio.write("theirs.csv", "Id,Day,Cost,Tool,Status\nx5,19.11.2026,5,rig,Done\nx6,19.11.2026,5,rig,Lost\n");
+    let mapped = ["import", "theirs.csv", "--account=studio", "--map=columns.yml", "--rejects=lost.csv"];
+    let mapped = studio.run(&mapped).await.expect(0).says(&["theirs.csv:3: `Status` (outcome): expected", "`Lost`"]);
+    assert_eq!(mapped.out, "2 rows read: 1 new, 0 known, 1 rejected\n");
+    assert!(studio.path().join("lost.csv").exists() && !studio.path().join("theirs.csv.rejected.csv").exists());
+    studio.write("columns.yml", "columns: {charge_id: Id, att: Day}\n");
+    studio.run(&["import", "theirs.csv", "--account=studio", "--map=columns.yml"]).await.expect(2).says(&[
+        "columns.yml:1: columns: unknown field `att`",
+        "hint: did you mean `at`?",
+        "nothing is said of `at`",
     ]);
 
     studio.write("header.csv", "when,what\n2026-11-19T00:00:00Z,rig\n");
     let header = studio.run(&["import", "header.csv", "--account=studio"]).await.expect(1);
-    header.says(&["header.csv", "`charge_id`, `at`, `credits`", "found `when`, `what`", "hint: "]);
+    header.says(&[
+        "header.csv",
+        "found no `charge_id`, `at`, `credits`, `task_type`, `outcome`; the columns are `when`, `what`",
+        "hint: needed are charge_id, at",
+        "--map columns.yml",
+    ]);
     let absent = studio.run(&["import", "absent.csv", "--account=studio"]).await.expect(1).says(&["`absent.csv`"]);
     assert_eq!(absent.err.matches("No such file").count(), 1, "{}", absent.err);
     studio

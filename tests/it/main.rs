@@ -8,6 +8,7 @@ mod dashboards;
 mod docs;
 mod map;
 mod platforms;
+mod received;
 mod secrets;
 mod story;
 mod support;

@@ -35,6 +35,8 @@ const KNOWS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "domain",
+            "http",
+            "intake",
             "lifecycle",
             "metrics",
             "notify",
@@ -50,6 +52,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("assessor", &["config", "domain", "notify", "poller", "store"]),
     ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
     ("import", &["domain", "provider", "store"]),
+    ("intake", &["assessor", "clock", "config", "domain", "http", "import", "metrics", "poller", "provider", "store"]),
     ("backtest", &["domain", "provider"]),
     ("http", &["clock", "domain", "metrics"]),
     // The edges, which do not know one another.

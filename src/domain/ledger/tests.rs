@@ -37,7 +37,7 @@ fn records_become_entries() {
     use TaskState::{Expired, Failed, Queued, Running, Succeeded, Unknown};
     type Record = (TaskState, Option<i64>, Option<i64>);
     type Case<'a> = (&'a str, &'a [Record], &'a [&'a str], TaskState);
-    let cases: [Case; 16] = [
+    let cases: [Case; 18] = [
         ("charged at the launch", &[(Queued, Some(20), None)], &["charge/t/20 20 0s"], Queued),
         ("nothing said, nothing charged", &[(Running, None, None)], &[], Running),
         ("nothing said at the end", &[(Running, Some(20), None), (Failed, None, None)], &["charge/t/20 20 0s"], Failed),
@@ -84,6 +84,18 @@ fn records_become_entries() {
             &["charge/t/5 5 0s", "refund/t/5 5 600s"],
             Expired,
         ),
+        (
+            "a row for the charge and one for what came back",
+            &[(Succeeded, Some(20), None), (Failed, None, Some(20))],
+            &["charge/t/20 20 0s", "refund/t/20 20 1001s"],
+            Failed,
+        ),
+        (
+            "the same two, the refund first",
+            &[(Failed, None, Some(20)), (Succeeded, Some(20), None)],
+            &["charge/t/20 20 0s", "refund/t/20 20 1001s"],
+            Failed,
+        ),
         ("failed and free", &[(Failed, Some(0), None)], &[], Failed),
         ("failed and charged for", &[(Failed, Some(20), None)], &["charge/t/20 20 0s"], Failed),
         (
@@ -122,6 +134,14 @@ fn hours_are_floored_on_both_sides_of_the_epoch() {
     }
 }
 
+/// How a history tells what came back: beside the charge, in a row of its own, or by a smaller charge.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Beside,
+    Alone,
+    Less,
+}
+
 /// What a platform says of one task from launch to end: amounts grow while it runs, and what it cost in the end only
 /// falls (refunds).
 fn history(id: usize) -> impl Strategy<Value = Vec<TaskRecord>> {
@@ -130,7 +150,7 @@ fn history(id: usize) -> impl Strategy<Value = Vec<TaskRecord>> {
         prop::sample::select(vec![TaskState::Succeeded, TaskState::Failed, TaskState::Cancelled]),
         1..40_i64,
         prop::option::of(0..40_i64),
-        any::<bool>(),
+        prop::sample::select(vec![Said::Beside, Said::Alone, Said::Less]),
     );
     (running, prop::option::of(ending)).prop_map(move |(mut amounts, ending)| {
         let id = format!("t{id}");
@@ -138,11 +158,16 @@ fn history(id: usize) -> impl Strategy<Value = Vec<TaskRecord>> {
         let mut records: Vec<_> =
             amounts.into_iter().map(|credits| task(&id, TaskState::Running, credits, None)).collect();
         if let Some((state, cost, back, says_refunded)) = ending {
+            // Who tells refunds in rows of their own tells them all there, and no charge that shrinks.
+            let most = records.iter().filter_map(|record| record.credits).max().unwrap_or(Credits::ZERO);
+            let least = if matches!(says_refunded, Said::Alone) { most.micros() / 1_000_000 } else { 0 };
+            let cost = cost.max(least);
             records.push(task(&id, state, Some(cost), None));
             if let Some(back) = back.map(|back| back.min(cost)) {
                 records.push(match says_refunded {
-                    true => task(&id, state, Some(cost), Some(back)),
-                    false => task(&id, state, Some(cost - back), None),
+                    Said::Beside => task(&id, state, Some(cost), Some(back)),
+                    Said::Alone => task(&id, state, None, Some(back)),
+                    Said::Less => task(&id, state, Some(cost - back), None),
                 });
             }
         }

@@ -11,10 +11,7 @@ use super::filters::{Moment, TIME_FILTERS};
 use super::record::{FieldKind, fields_of};
 use super::words::{MISSING_HINT, describe, expected, say};
 use crate::domain::Credits;
-use crate::domain::account::is_unprintable;
-
-/// Longest text taken from a platform, in characters. A longer name is cut; a longer id is refused.
-const LONGEST_TEXT: usize = 256;
+use crate::provider::names::{LONGEST_TEXT, clipped, printable};
 
 /// What an expression looks at.
 pub(super) struct Item<'a> {
@@ -94,8 +91,7 @@ impl RecordReader<'_> {
         if text.chars().count() > LONGEST_TEXT {
             return Err(self.unfit(name, &value));
         }
-        let clean: String =
-            text.chars().map(|c| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+        let clean = printable(&text);
         match clean.is_empty() {
             false => Ok(Some(clean)),
             true if self.is_required(name) => Err(self.unfit(name, &value)),
@@ -178,12 +174,5 @@ impl RecordReader<'_> {
             ValueKind::Bool => Ok(Some(value.is_true())),
             _ => Err(self.unfit(name, &value)),
         }
-    }
-}
-
-fn clipped(text: String) -> String {
-    match text.char_indices().nth(LONGEST_TEXT) {
-        None => text,
-        Some(_) => text.chars().take(LONGEST_TEXT - 1).chain(['…']).collect(),
     }
 }

@@ -205,6 +205,12 @@ async fn open(config: &Config, clock: &Arc<ManualClock>) -> (Shared, Agent, Stri
     });
     let agent = Agent::build(config, None, &shared).await.unwrap();
     agent.first_look().await.unwrap();
+    let (url, server) = serve_pages(&shared);
+    (shared, agent, url, server)
+}
+
+/// Pages, metrics and the door for pushes on a free port, as `serve` has them.
+pub fn serve_pages(shared: &Shared) -> (String, DropGuard) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
@@ -216,9 +222,10 @@ async fn open(config: &Config, clock: &Arc<ManualClock>) -> (Shared, Agent, Stri
         external_url: None,
         version: "test",
     };
-    let router = http::router(state, "/metrics").unwrap();
+    let pushes = http::readings::router(shared.door.subscribe(), shared.metrics.agent.clone());
+    let router = http::router(state, "/metrics").unwrap().merge(pushes);
     tokio::spawn(http::serve(listener, router, stop.clone()));
-    (shared, agent, url, stop.drop_guard())
+    (url, stop.drop_guard())
 }
 
 fn manual_clock(now: Timestamp) -> Arc<ManualClock> {

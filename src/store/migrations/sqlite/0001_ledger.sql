@@ -201,6 +201,18 @@ CREATE TABLE collector_states (
     PRIMARY KEY (account_id, collector)
 ) WITHOUT ROWID;
 
+-- Files of watched folders that were imported, as they looked then: one that looks the same is not read again.
+CREATE TABLE imported_files (
+    account_id  BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    name        TEXT   NOT NULL,
+    bytes       BIGINT NOT NULL,
+    modified_at BIGINT NOT NULL,
+    imported_at BIGINT NOT NULL,
+    -- Why it could not be read; NULL if it was.
+    failure     TEXT,
+    PRIMARY KEY (account_id, name)
+) WITHOUT ROWID;
+
 -- The last scheduled (not actual) time of each job, so that a restart neither repeats nor forgets a run.
 CREATE TABLE schedules (
     job          TEXT PRIMARY KEY,

@@ -1,0 +1,116 @@
+//! The section `web`.
+
+use std::collections::HashSet;
+
+use secrecy::ExposeSecret;
+
+use super::mistakes::{any_of, nearest, shown};
+use super::section::{Text, section};
+use super::team::TeamFile;
+use super::values::{self, Context};
+use super::{Scope, SecretFile, TokenConfig, WebConfig};
+use crate::domain::TeamName;
+
+section! {
+    /// What is served.
+    struct WebFile {
+        /// Where people reach the page, for links in mails. Default: mails carry no links.
+        external_url: Text,
+        /// Who may do what through the API. Default: nobody.
+        tokens: Vec<TokenFile>,
+    }
+}
+
+section! {
+    /// A token of the API.
+    struct TokenFile {
+        /// Its name, for logs. Required; unique.
+        name: Text,
+        /// The file that holds it, at least 16 characters. Required.
+        token_file: Text,
+        /// What it may do: `push`. Required.
+        can: Vec<Text>,
+        /// The teams that it is for. Default: all.
+        teams: Vec<Text>,
+    }
+}
+
+/// Shorter tokens can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+/// What is wrong has been noted.
+pub(super) fn check(file: Option<&WebFile>, teams: &[TeamFile], context: &mut Context) -> WebConfig {
+    let external_url = file.and_then(|file| file.external_url.as_ref());
+    let external_url = external_url.and_then(|text| values::page_url(text, context));
+    let known: Vec<&str> = teams.iter().filter_map(|team| Some(team.name.as_ref()?.text.as_str())).collect();
+    let files = file.and_then(|file| file.tokens.as_deref()).unwrap_or_default();
+    let mut names = HashSet::new();
+    for name in files.iter().filter_map(|token| token.name.as_ref()) {
+        if !names.insert(name.text.as_str()) {
+            context.mistakes.add(&name.place, format!("another token is called `{}` too", shown(&name.text)));
+        }
+    }
+    let tokens = files.iter().filter_map(|token| check_token(token, &known, context)).collect();
+    WebConfig { external_url, tokens }
+}
+
+fn check_token(file: &TokenFile, teams: &[&str], context: &mut Context) -> Option<TokenConfig> {
+    let name = match &file.name {
+        Some(name) => Some(name.text.clone()),
+        None => {
+            file.head.missing("name", "write what the token is for, such as `pipeline`", &mut context.mistakes);
+            None
+        }
+    };
+    let secret = match &file.token_file {
+        Some(text) => check_secret(text, context),
+        None => {
+            file.head.missing("token_file", "write the path of the file that holds it", &mut context.mistakes);
+            None
+        }
+    };
+    let can = match &file.can {
+        Some(words) if !words.is_empty() => words.iter().map(|word| check_scope(word, context)).collect(),
+        _ => {
+            file.head.missing("can", "write `can: [push]`", &mut context.mistakes);
+            file.can.as_ref().and_then(|_| context.wrong(&file.head.place, "`can` is empty\nhint: write `can: [push]`"))
+        }
+    };
+    let teams = match &file.teams {
+        Some(names) => names.iter().map(|name| check_team(name, teams, context)).collect::<Option<Vec<_>>>().map(Some),
+        None => Some(None),
+    };
+    Some(TokenConfig { name: name?, file: secret?, can: can?, teams: teams? })
+}
+
+fn check_secret(text: &Text, context: &mut Context) -> Option<SecretFile> {
+    let file = values::secret_file(text, context)?;
+    let length = file.read().map_or(0, |secret| secret.expose_secret().chars().count());
+    if length < SHORTEST_TOKEN {
+        let message = format!(
+            "the token in `{}` has {length} characters; expected at least {SHORTEST_TOKEN}\n\
+             hint: openssl rand -hex 32 makes a good one",
+            file.path().display()
+        );
+        return context.wrong(&text.place, message);
+    }
+    Some(file)
+}
+
+fn check_scope(text: &Text, context: &mut Context) -> Option<Scope> {
+    if matches!(text.text.as_str(), "read" | "estimate") {
+        return context.wrong(&text.place, format!("`{}` is not supported yet; expected `push`", text.text));
+    }
+    values::word(text, &[("push", Scope::Push)], context)
+}
+
+fn check_team(text: &Text, teams: &[&str], context: &mut Context) -> Option<TeamName> {
+    if teams.contains(&text.text.as_str()) {
+        return TeamName::parse(&text.text).ok();
+    }
+    let hint = match nearest(&text.text, teams.iter().copied()) {
+        Some(team) => format!("did you mean `{team}`?"),
+        None => format!("the teams are {}", any_of(teams.iter().copied())),
+    };
+    context.wrong(&text.place, format!("there is no team `{}`\nhint: {hint}", shown(&text.text)))
+}

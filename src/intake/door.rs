@@ -1,0 +1,138 @@
+//! Pushes: who may, for which teams, and into the ledger.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use ring::hmac;
+use secrecy::ExposeSecret;
+
+use super::{Intake, PUSH};
+use crate::config::{Scope, TokenConfig};
+use crate::domain::{Collector, TeamName, team_of};
+use crate::http::readings::{Door, Guest, Refusal, Taken};
+use crate::poller::Account;
+use crate::provider::history::{Pushed, read_push};
+use crate::store::CollectorOutcome;
+
+/// Lets in who has a token of the configuration.
+pub struct TokenDoor {
+    intake: Intake,
+    accounts: Vec<Arc<Account>>,
+    tokens: Vec<TokenConfig>,
+}
+
+impl TokenDoor {
+    /// The door to these accounts.
+    pub fn new(intake: Intake, accounts: Vec<Arc<Account>>, tokens: Vec<TokenConfig>) -> TokenDoor {
+        TokenDoor { intake, accounts, tokens }
+    }
+
+    /// The token of the configuration that this is. Its file is read now, so that a new token holds at once.
+    fn token(&self, presented: &str) -> Option<&TokenConfig> {
+        let mut found = None;
+        // Every token is compared, whichever fits: how long it takes says nothing of them.
+        for token in &self.tokens {
+            match token.file.read() {
+                Ok(secret) if is_same(secret.expose_secret(), presented) => found = Some(token),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(token = token.name, %error, "the token `{}` cannot be read", token.name),
+            }
+        }
+        found
+    }
+}
+
+impl Door for TokenDoor {
+    fn admit(&self, token: Option<&str>) -> Result<Arc<dyn Guest>, Refusal> {
+        let token = token.and_then(|token| self.token(token)).ok_or(Refusal::Unauthorized)?;
+        if !token.can.contains(&Scope::Push) {
+            return Err(Refusal::Forbidden(format!("the token `{}` may not push", token.name)));
+        }
+        let (intake, accounts) = (self.intake.clone(), self.accounts.clone());
+        Ok(Arc::new(TokenGuest { intake, accounts, name: token.name.clone(), teams: token.teams.clone() }))
+    }
+}
+
+/// Somebody with a token that may push.
+struct TokenGuest {
+    intake: Intake,
+    accounts: Vec<Arc<Account>>,
+    name: String,
+    teams: Option<Vec<TeamName>>,
+}
+
+impl Guest for TokenGuest {
+    fn push(self: Arc<Self>, account: String, body: Vec<u8>) -> BoxFuture<'static, Result<Taken, Refusal>> {
+        Box::pin(async move {
+            let known = self.accounts.iter().find(|known| known.config.name.as_str() == account);
+            let account = Arc::clone(known.ok_or(Refusal::NoSuchAccount(account))?);
+            let salt = account.salt;
+            // Ten thousand records take a while: others should not wait for it.
+            let read = tokio::task::spawn_blocking(move || read_push(&body, &salt)).await;
+            let pushed = read.map_err(|_| Refusal::Unavailable)?.map_err(|error| {
+                let mistake =
+                    |mistake: crate::provider::history::PushMistake| (mistake.at, mistake.message, mistake.hint);
+                Refusal::Malformed(error.count, error.mistakes.into_iter().map(mistake).collect())
+            })?;
+            self.check_teams(&account, &pushed)?;
+            self.keep(&account, &pushed).await
+        })
+    }
+}
+
+impl TokenGuest {
+    /// A token of a few teams brings charges of theirs, and nothing that all teams of the account share.
+    fn check_teams(&self, account: &Account, pushed: &Pushed) -> Result<(), Refusal> {
+        let Some(teams) = &self.teams else { return Ok(()) };
+        let name = &self.name;
+        if let Some(shared) = pushed.told.iter().find(|part| **part != Collector::Charges) {
+            let part = shared.as_str();
+            let why = format!("the token `{name}` is for some teams; `{part}` is of the whole account");
+            return Err(Refusal::Forbidden(why));
+        }
+        for (number, task) in pushed.reading.tasks.iter().enumerate() {
+            let team = team_of(&account.draws, &task.attribution);
+            if !team.is_some_and(|team| teams.contains(team)) {
+                let whose = team.map_or("no team".to_owned(), |team| format!("team `{team}`"));
+                let why =
+                    format!("the token `{name}` is not for the team of charges[{number}], which belongs to {whose}");
+                return Err(Refusal::Forbidden(why));
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, account: &Account, pushed: &Pushed) -> Result<Taken, Refusal> {
+        let intake = &self.intake;
+        let outcome =
+            |collector: &Collector| CollectorOutcome { collector: *collector, duration_seconds: 0.0, failure: None };
+        let outcomes: Vec<CollectorOutcome> = pushed.told.iter().map(outcome).collect();
+        let incoming = account.incoming(&pushed.reading, &outcomes, None, intake.clock.now());
+        let appended = intake.store.append(&account.config.name, &account.draws, incoming).await;
+        let appended = appended.map_err(|error| {
+            intake.store_failed(account, "append", &error);
+            Refusal::Unavailable
+        })?;
+        intake.count(account, PUSH, appended.new_tasks, appended.known_tasks, 0);
+        tracing::debug!(
+            account = %account.config.name, token = self.name, new = appended.new_tasks,
+            "took a push for account `{}`", account.config.name
+        );
+        intake.assess(account).await;
+        let tasks = &pushed.reading.tasks;
+        let is_nobodys = |task: &&crate::domain::TaskRecord| team_of(&account.draws, &task.attribution).is_none();
+        Ok(Taken {
+            read: tasks.len() as u64,
+            new: appended.new_tasks,
+            known: appended.known_tasks,
+            without_team: tasks.iter().filter(is_nobodys).count() as u64,
+        })
+    }
+}
+
+/// Whether two texts are the same, in a time that depends on neither.
+fn is_same(secret: &str, presented: &str) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"compare");
+    let expected = hmac::sign(&key, secret.as_bytes());
+    hmac::verify(&key, presented.as_bytes(), expected.as_ref()).is_ok()
+}
