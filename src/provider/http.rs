@@ -107,6 +107,7 @@ impl HttpProvider {
             deadline: self.time_limit.map(|limit| Instant::now() + limit),
             requests: 0,
             asking: String::new(),
+            account: None,
             tasks: TaskSet::default(),
             lists: None,
             looked_up: None,
@@ -148,6 +149,8 @@ pub(super) struct Poll<'a> {
     requests: u64,
     /// The method and path of the last request.
     asking: String,
+    /// What the platform calls this account, once it was asked.
+    account: Option<Result<String, ProviderError>>,
     pub(super) tasks: TaskSet,
     /// How walking the task lists ended, once it was done: charges and queue share it.
     pub(super) lists: Option<Result<(), ProviderError>>,
@@ -184,8 +187,35 @@ impl Poll<'_> {
         Err(CallError::from(ProviderError { reason: FailureReason::Timeout, message, retry_after: None }))
     }
 
-    /// Sends one request. The answer comes with the method and path by which errors name it.
+    /// Sends one request, after the one for the account's id where it holds that. The answer comes with the method and path
+    /// by which errors name it.
     pub(super) async fn send(&mut self, endpoint: &Endpoint, page: &Page<'_>) -> Result<(Response, String), CallError> {
+        if endpoint.names_account {
+            self.know_account().await?;
+        }
+        self.ask(endpoint, page).await
+    }
+
+    /// Asks what the platform calls this account, once in a poll.
+    async fn know_account(&mut self) -> Result<(), ProviderError> {
+        let mapping = &self.provider.mapping;
+        if let (None, Some(endpoint)) = (&self.account, &mapping.account) {
+            let page = Page { asked: self.asked(), path: 0, place: Place::First };
+            let answered = match self.ask(endpoint, &page).await {
+                Ok((response, name)) => {
+                    mapping.account_of(endpoint, &response).map_err(|error| malformed(&name, error).error)
+                }
+                Err(failure) => Err(failure.error),
+            };
+            self.account = Some(answered);
+        }
+        match &self.account {
+            Some(Err(error)) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask(&mut self, endpoint: &Endpoint, page: &Page<'_>) -> Result<(Response, String), CallError> {
         let call = self.call(endpoint, page)?;
         let name = format!("{} {}", if endpoint.is_post { "POST" } else { "GET" }, call.url.path());
         self.asking.clone_from(&name);
@@ -228,7 +258,7 @@ impl Poll<'_> {
 
     fn call(&self, endpoint: &Endpoint, page: &Page<'_>) -> Result<Call, ProviderError> {
         let wrong = |what: String| configuration(format!("`{}`: {what}", endpoint.kind.as_str()));
-        let context = query_context(&page.asked);
+        let context = query_context(&page.asked, self.account.as_ref().and_then(|id| id.as_deref().ok()));
         let path = match endpoint.paths.get(page.path) {
             Some(path) => {
                 path.render_with(&context, encoded).map_err(|error| wrong(format!("path: {}", error.kind())))?

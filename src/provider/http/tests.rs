@@ -514,6 +514,44 @@ async fn a_poll_that_runs_out_of_time_keeps_what_it_has() {
     assert_eq!((&result.reading.queue, result.reading.balance.is_some()), (&None, true));
 }
 
+#[tokio::test]
+async fn the_accounts_id_is_asked_for_once_by_the_first_that_names_it() {
+    let sections = "account: {path: /me, fields: {id: response.id}}
+balance: {path: /balance, fields: {available: response.left}}
+charges:
+  - path: /of/{{ account_id }}/charges
+    records: response.list
+    fields: &fields {id: item.id, created_at: item.at | epoch_seconds, state: item.state, task_type: \"'t'\"}
+  - path: /charges
+    query: {owner: \"{{ account_id }}\"}
+    records: response.list
+    fields: *fields
+";
+    let key = key_file();
+    let platform = Platform::start(|path, _, _| match path {
+        "/me" => ok(br#"{"id": "a/../b?c"}"#),
+        "/balance" => ok(br#"{"left": 1}"#),
+        _ => ok(br#"{"list": []}"#),
+    });
+    let platform = platform.await;
+    let result = platform.provider(mapping(sections), &key).read(&request(None)).await;
+    assert_eq!((outcome(&result, Collector::Charges), result.reports[0].requests), (&Ok(()), 3));
+    let asked = ["/me", "/of/a%2F..%2Fb%3Fc/charges", "/charges?owner=a%2F..%2Fb%3Fc", "/balance"];
+    assert_eq!(platform.targets(), asked);
+
+    // Without it what names it is not asked, and what does not is.
+    let platform = Platform::start(|path, _, _| match path {
+        "/me" => answer(404, "", b""),
+        _ => ok(br#"{"left": 1}"#),
+    });
+    let platform = platform.await;
+    let result = platform.provider(mapping(sections), &key).read(&request(None)).await;
+    let error = outcome(&result, Collector::Charges).clone().unwrap_err();
+    assert!(error.message.starts_with("`account`: GET /me: expected a status from 200 to 299, found 404"), "{error}");
+    assert_eq!(outcome(&result, Collector::Balance), &Ok(()));
+    assert_eq!(platform.targets(), ["/me", "/balance"]);
+}
+
 #[test]
 fn a_key_is_taken_out_even_when_it_was_cut_short() {
     for (text, expected) in [

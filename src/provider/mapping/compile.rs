@@ -21,6 +21,8 @@ use crate::provider::pace::Pace;
 /// A kind of record that a mapping can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndpointKind {
+    /// What the platform calls the account.
+    Account,
     /// How much is left.
     Balance,
     /// The charge history.
@@ -37,7 +39,8 @@ pub enum EndpointKind {
 
 impl EndpointKind {
     /// Every kind.
-    pub const ALL: [EndpointKind; 6] = [
+    pub const ALL: [EndpointKind; 7] = [
+        EndpointKind::Account,
         EndpointKind::Balance,
         EndpointKind::Charges,
         EndpointKind::Tasks,
@@ -49,6 +52,7 @@ impl EndpointKind {
     /// The key in a mapping file and the argument of `--endpoint`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            EndpointKind::Account => "account",
             EndpointKind::Balance => "balance",
             EndpointKind::Charges => "charges",
             EndpointKind::Tasks => "tasks",
@@ -76,6 +80,7 @@ pub struct Mapping {
     pub(super) failure: Option<Failure>,
     pub(super) tables: Value,
     pub(super) lists: Value,
+    pub(in crate::provider) account: Option<Endpoint>,
     pub(in crate::provider) balance: Option<Endpoint>,
     pub(in crate::provider) charges: Vec<Endpoint>,
     pub(in crate::provider) tasks: Option<Endpoint>,
@@ -119,6 +124,8 @@ pub(in crate::provider) struct Endpoint {
     /// What is sent; `None` for a GET.
     pub(in crate::provider) body: Option<Body>,
     pub(in crate::provider) is_post: bool,
+    /// Whether its path, query or body holds the account's id, which is asked for first.
+    pub(in crate::provider) names_account: bool,
     pub(in crate::provider) paths: Vec<Pattern>,
     pub(in crate::provider) query: Vec<(String, Pattern)>,
     pub(in crate::provider) headers: Vec<Header>,
@@ -199,7 +206,7 @@ impl Mapping {
     fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         let queue = self.queue.as_ref().and_then(|queue| queue.endpoint.as_ref());
         let single = [self.balance.as_ref(), self.tasks.as_ref(), self.lookup.as_ref(), queue, self.plan.as_ref()];
-        single.into_iter().flatten().chain(&self.charges)
+        single.into_iter().flatten().chain(&self.charges).chain(&self.account)
     }
 }
 
@@ -211,6 +218,7 @@ pub(super) fn compile(file: MappingFile) -> Result<Mapping, Vec<Mistake>> {
     let tables: BTreeMap<String, Value> = tables.collect();
     let mut compiler = Compiler {
         mistakes: Vec::new(),
+        has_account: file.account.is_some(),
         tables: file.tables.keys().map(String::as_str).collect(),
         lists: file.lists.keys().map(String::as_str).collect(),
     };
@@ -241,6 +249,7 @@ pub(super) fn compile(file: MappingFile) -> Result<Mapping, Vec<Mistake>> {
     let mut endpoint = |kind: EndpointKind, written: &Option<EndpointFile>| {
         written.as_ref().map(|written| compiler.endpoint(kind, kind.as_str(), written))
     };
+    let account = endpoint(EndpointKind::Account, &file.account);
     let balance = endpoint(EndpointKind::Balance, &file.balance);
     let tasks = endpoint(EndpointKind::Tasks, &file.tasks);
     let lookup = endpoint(EndpointKind::Lookup, &file.lookup);
@@ -258,12 +267,34 @@ pub(super) fn compile(file: MappingFile) -> Result<Mapping, Vec<Mistake>> {
     let lists = file.lists.iter().map(|(name, list)| (name.clone(), Value::from(list.clone()))).collect();
     let name = file.name.value.clone();
     let (tables, lists) = (named(&tables), named::<Value>(&lists));
-    Ok(Mapping { name, base_url, headers, pace, failure, tables, lists, balance, charges, tasks, lookup, queue, plan })
+    let mapping = Mapping {
+        name,
+        base_url,
+        headers,
+        pace,
+        failure,
+        tables,
+        lists,
+        account,
+        balance,
+        charges,
+        tasks,
+        lookup,
+        queue,
+        plan,
+    };
+    if mapping.account.is_some() && !mapping.endpoints().any(|endpoint| endpoint.names_account) {
+        let hint = "write `{{ account_id }}` where the id belongs, or take the section out".to_owned();
+        compiler.mistake::<()>(None, "account", "no path, query or body holds `account_id`", Some(hint));
+        return Err(compiler.mistakes);
+    }
+    Ok(mapping)
 }
 
 /// What collects mistakes while a file is compiled.
 pub(super) struct Compiler<'a> {
     pub(super) mistakes: Vec<Mistake>,
+    pub(super) has_account: bool,
     tables: Vec<&'a str>,
     lists: Vec<&'a str>,
 }

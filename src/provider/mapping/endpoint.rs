@@ -59,7 +59,7 @@ impl Compiler<'_> {
             let hint = Some("write `method: POST`".to_owned());
             self.mistake(Some(body), &at("body"), "only a POST has a body", hint);
         }
-        let variables = variables_of(kind, written);
+        let variables = self.variables_of(kind, written);
         let body = written.body.as_ref().and_then(|body| {
             let compiled = Body::compile(&body.value, &self.scope(&variables), "");
             compiled.map_err(|(way, refusal)| self.refuse(&at(&format!("body.{way}")), body, refusal)).ok()
@@ -69,12 +69,18 @@ impl Compiler<'_> {
             self.formula(&at("records"), text, &text.value, &scope)
         });
         let paging = written.paging.as_ref().and_then(|paging| self.paging(place, paging, is_post));
+        let paths = self.paths(kind, place, written);
+        let query = self.query(place, &variables, written);
+        let patterns = paths.iter().chain(query.iter().map(|(_, pattern)| pattern));
+        let names_account = patterns.into_iter().any(|pattern| pattern.names("account_id"))
+            || body.as_ref().is_some_and(|body| body.names("account_id"));
         Endpoint {
             kind,
             body,
             is_post,
-            paths: self.paths(kind, place, written),
-            query: self.query(place, &variables, written),
+            names_account,
+            paths,
+            query,
             headers: self.headers(&at(""), &written.headers),
             paging,
             window: written.window.as_ref().and_then(|window| self.window(place, window)),
@@ -145,12 +151,13 @@ impl Compiler<'_> {
             (None, Some(first)) if !many => self.mistake(Some(first), &at("paths"), "only `tasks` takes `paths`", None),
             _ => {}
         }
-        let scope = if kind == EndpointKind::Lookup { &["id", "known"][..] } else { &[] };
+        let mut scope = if kind == EndpointKind::Lookup { vec!["id", "known"] } else { Vec::new() };
+        scope.extend(self.account_id(kind));
         let mut texts: Vec<&str> = Vec::new();
         let mut paths = Vec::new();
         for path in written.path.iter().chain(&written.paths) {
             let text = path.value.as_str();
-            let pattern = match Pattern::compile(text, &self.scope(scope)) {
+            let pattern = match Pattern::compile(text, &self.scope(&scope)) {
                 Ok(pattern) => pattern,
                 Err(refusal) => {
                     self.refuse(&at("path"), path, refusal);
@@ -314,16 +321,22 @@ impl Compiler<'_> {
         let formula = self.formula(place, text, expression, &scope)?;
         Some(Field { formula, optional })
     }
-}
 
-/// What the query and the body of an endpoint may name.
-fn variables_of(kind: EndpointKind, written: &EndpointFile) -> Vec<&'static str> {
-    let mut variables = vec!["since", "now"];
-    if written.window.is_some() {
-        variables.extend(["window_start", "window_end"]);
+    /// What the query and the body of an endpoint may name.
+    fn variables_of(&self, kind: EndpointKind, written: &EndpointFile) -> Vec<&'static str> {
+        let mut variables = vec!["since", "now"];
+        if written.window.is_some() {
+            variables.extend(["window_start", "window_end"]);
+        }
+        if kind == EndpointKind::Lookup {
+            variables.extend(if written.per_request.is_some() { &["ids"][..] } else { &["id", "known"][..] });
+        }
+        variables.extend(self.account_id(kind));
+        variables
     }
-    if kind == EndpointKind::Lookup {
-        variables.extend(if written.per_request.is_some() { &["ids"][..] } else { &["id", "known"][..] });
+
+    /// The account's id may be named where the mapping says how to ask for it, but for that question itself.
+    fn account_id(&self, kind: EndpointKind) -> Option<&'static str> {
+        (self.has_account && kind != EndpointKind::Account).then_some("account_id")
     }
-    variables
 }

@@ -106,8 +106,8 @@ pub(in crate::provider) struct Asked<'a> {
     pub(in crate::provider) tasks: &'a [UnfinishedTask],
 }
 
-/// What the patterns of a path, a query and a body see.
-pub(in crate::provider) fn query_context(asked: &Asked<'_>) -> Value {
+/// What the patterns of a path, a query and a body see. `account` is the platform's id of the account, where known.
+pub(in crate::provider) fn query_context(asked: &Asked<'_>, account: Option<&str>) -> Value {
     let mut names = vec![
         ("since", asked.since.map_or(Value::from(()), moment)),
         ("now", moment(asked.now)),
@@ -116,6 +116,7 @@ pub(in crate::provider) fn query_context(asked: &Asked<'_>) -> Value {
     if let Some((start, end)) = asked.window {
         names.extend([("window_start", moment(start)), ("window_end", moment(end))]);
     }
+    names.extend(account.map(|id| ("account_id", Value::from(id))));
     if let [task] = asked.tasks {
         names.extend([("id", Value::from(task.id.as_str())), ("known", known_value(task))]);
     }
@@ -141,6 +142,7 @@ impl Mapping {
         let whole =
             |message, hint| RecordError { endpoint: kind, path: None, record: None, field: None, message, hint };
         let endpoint = match kind {
+            EndpointKind::Account => self.account.as_ref(),
             EndpointKind::Balance => self.balance.as_ref(),
             EndpointKind::Charges => self.charges.get(number.saturating_sub(1)),
             EndpointKind::Tasks => self.tasks.as_ref(),
@@ -167,6 +169,7 @@ impl Mapping {
             return Err(whole(message, None));
         }
         match kind {
+            EndpointKind::Account => self.account_of(endpoint, &response).map(|id| vec![Record::Account(id)]),
             EndpointKind::Balance => self.balance_of(endpoint, &response).map(|record| vec![Record::Balance(record)]),
             EndpointKind::Queue if self.counts_tasks() => {
                 self.queue_limit_of(endpoint, &response).map(|limit| vec![Record::QueueLimit(limit)])
@@ -205,6 +208,18 @@ impl Mapping {
         let words: Vec<String> = code.map(|code| format!("code {code}")).into_iter().chain(message).collect();
         let said = if words.is_empty() { "without a word why".to_owned() } else { words.join(": ") };
         Ok(Some(FailedAnswer { reason: reason.copied().unwrap_or(FailureReason::Refused), said }))
+    }
+
+    /// What the platform calls the account.
+    pub(in crate::provider) fn account_of(&self, endpoint: &Endpoint, r: &Response) -> Result<String, RecordError> {
+        let item = self.item(endpoint, r)?;
+        let record = item.record(None);
+        let id = record.needed("id", record.id()?)?;
+        // In a path such a name would lead elsewhere on the platform.
+        if matches!(id.as_str(), "." | "..") {
+            return Err(item.whole(format!("found the id `{id}`, expected one that names an account"), None));
+        }
+        Ok(id)
     }
 
     pub(in crate::provider) fn balance_of(

@@ -64,6 +64,11 @@ impl Formula {
         Ok(Formula(compiled))
     }
 
+    /// Whether it names this variable.
+    pub(super) fn names(&self, variable: &str) -> bool {
+        self.0.undeclared_variables(false).contains(variable)
+    }
+
     /// Evaluates within the fuel.
     pub(super) fn evaluate(&self, context: Value) -> Result<Value, Error> {
         self.0.eval(context)

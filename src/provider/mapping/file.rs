@@ -31,6 +31,8 @@ pub(super) struct MappingFile {
     pub(super) requests: Option<Spanned<RequestsFile>>,
     /// What an answer with a good status looks like that is none.
     pub(super) failure: Option<FailureFile>,
+    /// What the platform calls this account, where paths want to know it.
+    pub(super) account: Option<EndpointFile>,
     /// How much is left.
     pub(super) balance: Option<EndpointFile>,
     /// The charge history: one endpoint, or several that are all read.

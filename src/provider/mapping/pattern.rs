@@ -77,6 +77,11 @@ impl Pattern {
         Ok(text)
     }
 
+    /// Whether an expression names this variable.
+    pub(super) fn names(&self, variable: &str) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Formula(formula) if formula.names(variable)))
+    }
+
     /// The text with its expressions left out, by which its shape is checked.
     pub(super) fn without_expressions(&self) -> String {
         let literal = |piece: &Piece| match piece {
@@ -127,6 +132,16 @@ impl Body {
                 compiled.collect::<Result<_, _>>().map(Body::Object)
             }
             plain => Ok(Body::Plain(plain.clone())),
+        }
+    }
+
+    /// Whether an expression in it names this variable.
+    pub(super) fn names(&self, variable: &str) -> bool {
+        match self {
+            Body::Plain(_) => false,
+            Body::Text(pattern) => pattern.names(variable),
+            Body::List(items) => items.iter().any(|item| item.names(variable)),
+            Body::Object(entries) => entries.iter().any(|(_, body)| body.names(variable)),
         }
     }
 

@@ -40,6 +40,8 @@ const fn free(name: &'static str, kind: FieldKind) -> FieldRule {
     FieldRule { name, kind, required: false }
 }
 
+const ACCOUNT: &[FieldRule] = &[required("id", FieldKind::Text)];
+
 const BALANCE: &[FieldRule] = &[
     required("available", FieldKind::Balance),
     free("plan", FieldKind::Balance),
@@ -106,6 +108,7 @@ const PLAN: &[FieldRule] =
 /// The fields of an endpoint's records.
 pub(super) fn fields_of(kind: EndpointKind) -> &'static [FieldRule] {
     match kind {
+        EndpointKind::Account => ACCOUNT,
         EndpointKind::Balance => BALANCE,
         EndpointKind::Charges | EndpointKind::Tasks => TASK,
         EndpointKind::Lookup => LOOKUP,
@@ -117,6 +120,8 @@ pub(super) fn fields_of(kind: EndpointKind) -> &'static [FieldRule] {
 /// What a response holds, for people: one line each, empty fields left out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
+    /// What the platform calls the account.
+    Account(String),
     /// How much is left.
     Balance(BalanceRecord),
     /// A task and its charge.
@@ -133,6 +138,7 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Line { formatter: f, first: true };
         match self {
+            Record::Account(id) => line.field("id", Some(id)),
             Record::Balance(balance) => {
                 line.field("available", Some(balance.available))?;
                 line.field("plan", balance.plan)?;
