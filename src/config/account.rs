@@ -88,7 +88,19 @@ const STALE_AFTER_WITHOUT_PLATFORM: Duration = Duration::from_secs(2 * 86_400);
 
 /// The mappings that are compiled in and complete.
 fn built_in_platforms() -> &'static [&'static str] {
-    &["meshy", "tripo", "rodin", "3daistudio", "stability", "runway"]
+    &[
+        "meshy",
+        "tripo",
+        "rodin",
+        "3daistudio",
+        "stability",
+        "runway",
+        "elevenlabs",
+        "leonardo",
+        "openrouter",
+        "fal",
+        "luma",
+    ]
 }
 
 /// Checks one account. `None` if something in it is wrong, which has been noted then.

@@ -5,10 +5,13 @@
 //!
 //! | endpoint | required | may be left out |
 //! |---|---|---|
+//! | `account` | `id` | |
 //! | `balance` | `available` | `plan`, `purchased`, `frozen` |
 //! | `charges`, `tasks` | `id`, `created_at`, `state`, `task_type` | `started_at`, `finished_at`, `quality`, `variants`, `credits`, `refunded`, `team`, `project`, `member`, `api_key`, `input`, `is_step` |
 //! | `queue` | `waiting`, `running` (or `from: tasks`) | `limit`, `oldest_waiting_at` |
 //! | `plan` | at least one of the next | `name`, `allowance`, `resets_at` |
+//!
+//! `account` is asked before the first request whose path, query or body holds `{{ account_id }}`, once in a poll.
 //!
 //! A field that the response lacks is an error unless the mapping calls it `optional`. An explicit null leaves a field
 //! empty that our record may leave empty, and is an error in the others.
@@ -43,8 +46,13 @@ pub use record::Record;
 /// The mappings that are compiled in, by name. `keter` is a template: loading it says what is to be filled in.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("3daistudio", include_str!("../../../config/platforms/3daistudio.yml")),
+    ("elevenlabs", include_str!("../../../config/platforms/elevenlabs.yml")),
+    ("fal", include_str!("../../../config/platforms/fal.yml")),
     ("keter", include_str!("../../../config/platforms/keter.yml")),
+    ("leonardo", include_str!("../../../config/platforms/leonardo.yml")),
+    ("luma", include_str!("../../../config/platforms/luma.yml")),
     ("meshy", include_str!("../../../config/platforms/meshy.yml")),
+    ("openrouter", include_str!("../../../config/platforms/openrouter.yml")),
     ("rodin", include_str!("../../../config/platforms/rodin.yml")),
     ("runway", include_str!("../../../config/platforms/runway.yml")),
     ("stability", include_str!("../../../config/platforms/stability.yml")),

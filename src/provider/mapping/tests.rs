@@ -148,7 +148,7 @@ fn an_empty_mapping_reads_nothing_and_is_refused() {
 fn the_template_asks_to_be_filled_in() {
     let error = Mapping::built_in("keter").unwrap().unwrap_err();
     insta::assert_snapshot!(error, @r"
-    built-in mapping `keter`:13: this template must be filled in: `base_url` still says `FILL_IN`
+    built-in mapping `keter`:14: this template must be filled in: `base_url` still says `FILL_IN`
     hint: copy the file, fill in every key from the platform's own description of its API
     ");
     let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "keter").unwrap();
@@ -158,9 +158,53 @@ fn the_template_asks_to_be_filled_in() {
         let is_ours = line.is_empty() || line.ends_with(':') || line == "name: keter" || line.ends_with(PLACEHOLDER);
         assert!(is_ours, "{line}");
     }
+    // It asks for everything that a mapping can say.
+    let keys: Vec<&str> = text.lines().filter_map(|line| line.trim().split_once(": ")).map(|(key, _)| key).collect();
+    for kind in EndpointKind::ALL {
+        assert!(text.contains(&format!("\n{}:\n", kind.as_str())), "no section `{}`", kind.as_str());
+        let needed = record::fields_of(kind).iter().filter(|rule| rule.required || kind == EndpointKind::Charges);
+        for rule in needed {
+            assert!(keys.contains(&rule.name), "no field `{}`", rule.name);
+        }
+    }
     let filled = text.replacen("base_url: FILL_IN", "base_url: https://api.example.com", 1);
     let error = Mapping::parse("mine.yml", &filled).unwrap_err().to_string();
-    assert!(error.contains("mine.yml:16: this template must be filled in"), "{error}");
+    assert!(error.contains("mine.yml:17: this template must be filled in"), "{error}");
+}
+
+#[test]
+fn an_account_that_is_asked_for_first_has_an_id_that_something_names() {
+    let text = "name: x\nbase_url: https://api.example.com\n\
+                account: {path: /me, fields: {id: response.user.id}}\n\
+                balance: {path: \"/users/{{ account_id }}/credits\", fields: {available: response.left}}\n";
+    let mapping = Mapping::parse("good.yml", text).unwrap();
+    assert_eq!(printed(&mapping, EndpointKind::Account, br#"{"user":{"id":77}}"#), "id=77\n");
+    for (json, expected) in [
+        (r#"{"user":{}}"#, "`account`, field `id`: missing in the response"),
+        (r#"{"user":{"id":null}}"#, "`account`, field `id`: found null, expected a text"),
+        (r#"{"user":{"id":".."}}"#, "`account`: found the id `..`, expected one that names an account"),
+    ] {
+        let found = printed(&mapping, EndpointKind::Account, json.as_bytes());
+        assert!(found.starts_with(expected), "expected: {expected}\nfound: {found}");
+    }
+    for (from, to, expected) in [
+        ("account: {path: /me, fields: {id: response.user.id}}\n", "", "balance.path: unknown name `account_id`"),
+        ("/users/{{ account_id }}/", "/", "account: no path, query or body holds `account_id`\nhint: write"),
+        ("path: /me", "path: \"/{{ account_id }}\"", "account.path: unknown name `account_id`"),
+        (
+            "id: response",
+            "name: response",
+            "account.fields.name: unknown field `name`\nhint: fields of `account` are `id`",
+        ),
+        (
+            "id: response.user.id",
+            "id: {value: response.id, optional: true}",
+            "account.fields.id: `id` cannot be optional",
+        ),
+    ] {
+        let error = Mapping::parse("bad.yml", &text.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(expected), "`{to}`\nexpected: {expected}\nfound: {error}");
+    }
 }
 
 #[test]

@@ -60,7 +60,10 @@ pub const PLATFORM: Platform = Platform {
         Shape::of("plan", "unconfirmed/balance-with-parts.json", &["resets_at=2026-12-03T00:00:00Z"]),
         Shape::of("plan", "unconfirmed/balance-no-reset.json", &[""]),
         Shape::of("charges", "unconfirmed/usage-tasks.page1.rfc3339.json", &[SECOND_TRY_USED, FAILED_USED, RERUN_USED]),
-        Shape::of("charges", "unconfirmed/usage-tasks.page2.epoch-ms.json", &[REFINE_USED, PREVIEW_USED]),
+        Shape {
+            trap: "seconds, milliseconds, ISO 8601 in one provider",
+            ..Shape::of("charges", "unconfirmed/usage-tasks.page2.epoch-ms.json", &[REFINE_USED, PREVIEW_USED])
+        },
         Shape {
             trap: "0 and null both mean not yet",
             ..Shape::of(
