@@ -170,6 +170,7 @@ impl Assessor {
             platform: account.provider.as_ref().map_or_else(String::new, |provider| provider.platform().to_owned()),
             plan_name: reported.and_then(|plan| plan.name).or_else(|| config.plan.name.clone()),
             stale_after_seconds,
+            charges: account.charge_source(),
             collectors: facts.collectors.clone(),
             balance: facts.balance.as_ref().map(|state| (state.record.clone(), state.read_at)),
             queue: facts.queue.clone(),

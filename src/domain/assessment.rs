@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::account::{AccountName, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
+use super::balance::ChargeSource;
 use super::credits::Credits;
 use super::forecast::Outlook;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
@@ -37,6 +38,8 @@ pub struct AccountAssessment {
     pub plan_name: Option<String>,
     /// How long after its last success a collector counts as stale, in seconds.
     pub stale_after_seconds: i64,
+    /// From what its charges are known.
+    pub charges: ChargeSource,
     /// The state of each collector that this account has.
     pub collectors: Vec<CollectorStatus>,
     /// The last balance read and when.
@@ -59,6 +62,12 @@ pub struct AccountAssessment {
 }
 
 impl AccountAssessment {
+    /// A sum of what single tasks cost. `None` for a sum of nothing where charges are known from balances: no task told its
+    /// price then, and zero would say that they were free.
+    pub fn told(&self, credits: Credits) -> Option<Credits> {
+        (self.charges == ChargeSource::History || credits != Credits::ZERO).then_some(credits)
+    }
+
     /// Credits of a draw that are expected to lapse at the reset: those left unused, less what stays because it was bought
     /// or awarded. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
     pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {

@@ -100,7 +100,7 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
         pace(draw, now),
         chance(draw),
         last_day(draw),
-        retries_in_short(&draw.retries),
+        retries_in_short(account, &draw.retries),
         alert_state(account, draw, now),
         read,
     ]
@@ -182,10 +182,13 @@ fn alert_state(account: &AccountAssessment, draw: &DrawAssessment, now: Timestam
     Fact { name: "Alert", value: value.to_string(), more }
 }
 
-fn retries_in_short(retries: &[RetryRow]) -> Fact {
+fn retries_in_short(account: &AccountAssessment, retries: &[RetryRow]) -> Fact {
     let tasks: u64 = retries.iter().map(|row| row.tasks).sum();
     let credits: Credits = retries.iter().map(|row| row.credits).sum();
-    let more = (tasks > 0).then(|| format!("{} credits since records began", words::credits(credits)));
+    let more = (tasks > 0).then(|| match account.told(credits) {
+        Some(credits) => format!("{} credits since records began", words::credits(credits)),
+        None => "since records began; what they cost is not told".to_string(),
+    });
     let value = if tasks > 0 { words::count(tasks) } else { "none seen".to_string() };
     Fact { name: "Retries", value, more }
 }

@@ -96,7 +96,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     });
     let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
     let retries = draw.retries.iter().map(|row| {
-        let credits = amount(row.credits);
+        let credits = account.told(row.credits).map(amount);
         json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
     });
     json!({
@@ -105,8 +105,8 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "period": period,
         "allowance_credits": draw.allowance.map(amount),
         "spent_credits": amount(draw.spent),
-        "pending_credits": amount(draw.pending),
-        "unrefunded_credits": amount(draw.unrefunded),
+        "pending_credits": account.told(draw.pending).map(amount),
+        "unrefunded_credits": account.told(draw.unrefunded).map(amount),
         "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
         "spend_credits_per_day": {
             "1h": per_day(draw.spend.hour),

@@ -194,8 +194,8 @@ impl DrawPage {
         DrawPage {
             gauge: Gauge::of(account, draw, now),
             chart: chart::burn_down(account, draw, now),
-            charges: totals.into_iter().map(ChargeRow::of).collect(),
-            retries: retries.into_iter().map(RetryLine::of).collect(),
+            charges: totals.into_iter().map(|row| ChargeRow::of(account, row)).collect(),
+            retries: retries.into_iter().map(|row| RetryLine::of(account, row)).collect(),
             unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),
             suspects: draw.suspects.iter().take(LISTED_SUSPECTS).map(|s| SuspectLine::of(s, account, now)).collect(),
             more_suspects: (draw.suspects.len() > LISTED_SUSPECTS)
@@ -207,18 +207,23 @@ impl DrawPage {
 }
 
 impl ChargeRow {
-    fn of(row: &TotalsRow) -> ChargeRow {
+    fn of(account: &AccountAssessment, row: &TotalsRow) -> ChargeRow {
+        let told =
+            |credits| if account.told(row.charged).is_some() { words::credits(credits) } else { NOT_TOLD.into() };
         ChargeRow {
             task_type: row.task_type.clone(),
             quality: row.quality.clone(),
             finished: words::count(row.finished),
             failed: words::count(row.failed),
-            charged: words::credits(row.charged),
-            refunded: words::credits(row.refunded),
-            net: words::credits(row.charged - row.refunded),
+            charged: told(row.charged),
+            refunded: told(row.refunded),
+            net: told(row.charged - row.refunded),
         }
     }
 }
+
+/// Stands for an amount of tasks whose price the platform does not tell.
+const NOT_TOLD: &str = "not told";
 
 /// So many are listed on the page; the API has more of them.
 const LISTED_SUSPECTS: usize = 10;
@@ -236,12 +241,12 @@ impl SuspectLine {
 }
 
 impl RetryLine {
-    fn of(row: &RetryRow) -> RetryLine {
+    fn of(account: &AccountAssessment, row: &RetryRow) -> RetryLine {
         RetryLine {
             task_type: row.task_type.clone(),
             kind: row.kind.as_str(),
             tasks: words::count(row.tasks),
-            credits: words::credits(row.credits),
+            credits: account.told(row.credits).map_or_else(|| NOT_TOLD.into(), words::credits),
         }
     }
 }

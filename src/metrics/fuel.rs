@@ -212,15 +212,21 @@ fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
     let fold = Fold::of(account);
     sheet.add(Fuel::FoldedTaskTypes, &[name], fold.folded_task_types as f64);
     sheet.add(Fuel::FoldedQualities, &[name], fold.folded_qualities as f64);
-    totals(sheet, &fold, &[name, ""], &account.unassigned);
+    totals(sheet, account, &fold, &[name, ""], &account.unassigned);
     for draw in draws(account) {
         let labels = [name, draw.key.team.as_str()];
-        totals(sheet, &fold, &labels, &draw.totals);
-        retries(sheet, &fold, &labels, draw);
+        totals(sheet, account, &fold, &labels, &draw.totals);
+        retries(sheet, account, &fold, &labels, draw);
     }
 }
 
-fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows: &[TotalsRow]) {
+fn totals(
+    sheet: &mut Sheet,
+    assessment: &AccountAssessment,
+    fold: &Fold<'_>,
+    [account, team]: &[&str; 2],
+    rows: &[TotalsRow],
+) {
     let mut credits: BTreeMap<(&str, &str), (Credits, Credits)> = BTreeMap::new();
     let mut tasks: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
     for row in rows {
@@ -234,8 +240,10 @@ fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows:
         *attempts += row.attempts;
     }
     for ((task_type, quality), (charged, refunded)) in credits {
-        sheet.add_credits(Fuel::Charged, &[account, team, task_type, quality], Some(charged));
-        sheet.add_credits(Fuel::Refunded, &[account, team, task_type, quality], Some(refunded));
+        let labels = [account, team, task_type, quality];
+        let told = assessment.told(charged);
+        sheet.add_credits(Fuel::Charged, &labels, told);
+        sheet.add_credits(Fuel::Refunded, &labels, told.map(|_| refunded));
     }
     for (task_type, (finished, failed, attempts)) in tasks {
         sheet.add(Fuel::TaskAttempts, &[account, team, task_type], attempts as f64);
@@ -245,7 +253,13 @@ fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows:
 }
 
 /// Both kinds for every task type that the team ever launched, so that a rate sees the first retry.
-fn retries(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], draw: &DrawAssessment) {
+fn retries(
+    sheet: &mut Sheet,
+    assessment: &AccountAssessment,
+    fold: &Fold<'_>,
+    [account, team]: &[&str; 2],
+    draw: &DrawAssessment,
+) {
     let mut retries: BTreeMap<(&str, RetryKind), (u64, Credits)> = BTreeMap::new();
     for row in &draw.totals {
         for kind in RetryKind::ALL {
@@ -265,7 +279,7 @@ fn retries(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], draw
     for ((task_type, kind), (tasks, credits)) in retries {
         let labels = [account, team, task_type, kind.as_str()];
         sheet.add(Fuel::TaskRetries, &labels, tasks as f64);
-        sheet.add_credits(Fuel::RetryCredits, &labels, Some(credits));
+        sheet.add_credits(Fuel::RetryCredits, &labels, assessment.told(credits));
     }
 }
 
@@ -281,8 +295,8 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     if is_stale(account, Collector::Charges) {
         return;
     }
-    sheet.add_credits(Fuel::Pending, &[name, team], Some(draw.pending));
-    sheet.add_credits(Fuel::Unrefunded, &[name, team], Some(draw.unrefunded));
+    sheet.add_credits(Fuel::Pending, &[name, team], account.told(draw.pending));
+    sheet.add_credits(Fuel::Unrefunded, &[name, team], account.told(draw.unrefunded));
     for reason in Suspicion::ALL {
         let labels = [name, team, reason.as_str()];
         let suspects = draw.suspects.iter().filter(|suspect| suspect.suspicion == reason);

@@ -59,6 +59,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         platform: platform.into(),
         plan_name: Some("studio".into()),
         stale_after_seconds: 900,
+        charges: ChargeSource::History,
         collectors: [Collector::Charges, Collector::Queue, Collector::Balance].map(|c| collector(c, 3)).into(),
         balance: None,
         queue: None,

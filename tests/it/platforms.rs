@@ -17,6 +17,7 @@ mod runway;
 mod stability;
 mod studio3d;
 mod tripo;
+mod without_amounts;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

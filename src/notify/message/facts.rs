@@ -260,7 +260,8 @@ impl View<'_> {
         let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
             let (tasks, credits) = retries_of(retries, kind);
             let tasks = (tasks > 0).then(|| words::counted(&words::amount(whole_number(tasks)), "task"))?;
-            Some(format!("Among them {}: {tasks}, {}.", retry_words(kind).1, words::credits(credits)))
+            let cost = self.assessment.told(credits).map(|credits| format!(", {}", words::credits(credits)));
+            Some(format!("Among them {}: {tasks}{}.", retry_words(kind).1, cost.unwrap_or_default()))
         });
         (!rows.is_empty()).then(|| Spending { title: format!("Spent {over}"), rows, retries: retries.collect() })
     }

@@ -114,6 +114,7 @@ impl Scene {
             platform: "meshy".into(),
             plan_name: Some("studio".into()),
             stale_after_seconds: 3600,
+            charges: crate::domain::ChargeSource::History,
             expired: Credits::ZERO,
             collectors: vec![CollectorStatus {
                 collector: Collector::Charges,

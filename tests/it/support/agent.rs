@@ -193,7 +193,8 @@ impl TestAgent {
     }
 }
 
-async fn open(config: &Config, clock: &Arc<ManualClock>) -> (Shared, Agent, String, DropGuard) {
+/// Opens the ledger of a configuration, looks at it once, and serves page and metrics.
+pub async fn open(config: &Config, clock: &Arc<ManualClock>) -> (Shared, Agent, String, DropGuard) {
     let mut shared = Shared::open(&config.storage, Arc::clone(clock) as Arc<dyn Clock>).await.unwrap();
     // As in production, but nothing is waited for: a test's platform is at hand.
     shared.client = SharedClient::new(Limits {
