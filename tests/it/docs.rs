@@ -101,8 +101,8 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn each_command_line_that_is_shown_is_understood() {
-    let readme = read("README.md");
-    let shells = blocks(&readme).into_iter().filter(|block| ["console", "sh"].contains(&block.language.as_str()));
+    let pages = PAGES.map(|page| blocks(&read(page)));
+    let shells = pages.into_iter().flatten().filter(|block| ["console", "sh"].contains(&block.language.as_str()));
     let mut shown: Vec<Vec<String>> = shells
         .flat_map(|block| match block.language.as_str() {
             // Without the dollar it is what the command answers.
@@ -173,7 +173,8 @@ fn flags() -> BTreeSet<String> {
 #[test]
 fn each_flag_that_is_named_exists() {
     let flags = flags();
-    for page in ["README.md", "config/fuelgauge.yml", "config/prometheus.yml", "dashboards/README.md"] {
+    let others = ["config/fuelgauge.yml", "config/prometheus.yml", "dashboards/README.md"];
+    for page in PAGES.into_iter().chain(others) {
         for code in
             inline_code(&read(page)).iter().filter(|code| code.starts_with("--") || code.starts_with("fuelgauge "))
         {
@@ -279,11 +280,14 @@ fn the_shipped_configurations_load() {
     }
 }
 
-/// The README's named examples as files in a folder.
-fn examples() -> tempfile::TempDir {
+/// The pages whose commands are run, each in a folder of its own with the files that it shows.
+const PAGES: [&str; 2] = ["README.md", "config/platforms/README.md"];
+
+/// A page's named examples as files in a folder.
+fn examples(page: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut names = BTreeSet::new();
-    for block in blocks(&read("README.md")) {
+    for block in blocks(&read(page)) {
         if let Some(name) = block.name {
             std::fs::write(folder.path().join(&name), block.text).unwrap();
             assert!(names.insert(name.clone()), "two examples are called `{name}`");
@@ -301,10 +305,16 @@ fn run(line: &str, folder: &Path) -> String {
 }
 
 #[test]
-fn the_commands_of_the_readme_answer_what_it_shows() {
-    let folder = examples();
+fn the_commands_of_the_pages_answer_what_these_show() {
+    let answered = PAGES.map(answered);
+    assert_eq!(answered, [2, 6]);
+}
+
+/// Runs the commands of a page, and counts those that answered as it says.
+fn answered(page: &str) -> usize {
+    let folder = examples(page);
     let mut answered = 0;
-    for block in blocks(&read("README.md")).iter().filter(|block| block.language == "console") {
+    for block in blocks(&read(page)).iter().filter(|block| block.language == "console") {
         let mut shown: Vec<(&str, String)> = Vec::new();
         for line in block.text.lines() {
             match (line.strip_prefix("$ "), shown.last_mut()) {
@@ -333,14 +343,31 @@ fn the_commands_of_the_readme_answer_what_it_shows() {
             answered += 1;
         }
     }
-    assert_eq!(answered, 4);
-    // The plan of the same answer, and that the first, shorter mapping is one.
-    let credits = std::fs::read(folder.path().join("credits.json")).unwrap();
-    let mapping = |name: &str| Mapping::load(&folder.path().join(name)).unwrap();
-    let plan = mapping("example.yml").records(EndpointKind::Plan, 1, &credits).unwrap();
-    assert_eq!(plan[0].to_string(), "allowance=4000  resets_at=2026-12-01T00:00:00Z");
-    let balance = mapping("first.yml").records(EndpointKind::Balance, 1, &credits).unwrap();
-    assert_eq!(balance[0].to_string(), "available=2310.5");
+    answered
+}
+
+#[test]
+fn the_page_on_mappings_is_right_and_knows_every_key() {
+    let page = read("config/platforms/README.md");
+    let mut loaded = 0;
+    for block in blocks(&page).iter().filter(|block| block.language == "yaml") {
+        // A section that stands alone is made a whole file.
+        let text = match block.name {
+            Some(_) => block.text.clone(),
+            None => format!("name: x\nbase_url: https://api.example.com\n{}", block.text),
+        };
+        Mapping::parse(block.name.as_deref().unwrap_or("a block"), &text).unwrap_or_else(|error| panic!("{error}"));
+        loaded += 1;
+    }
+    assert_eq!(loaded, 4);
+    let template = read("config/platforms/keter.yml");
+    let without_remarks: Vec<&str> = template.lines().filter_map(|line| line.split('#').next()).collect();
+    for key in keys(&without_remarks.join("\n")) {
+        let is_known = page.contains(&format!("`{key}`")) || keys(&page).contains(&key);
+        assert!(is_known, "the page does not explain the key `{key}`");
+    }
+    let mut kinds = EndpointKind::ALL.map(EndpointKind::as_str).into_iter();
+    assert!(kinds.all(|kind| page.contains(&format!("`{kind}`"))));
 }
 
 #[test]
