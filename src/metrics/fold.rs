@@ -46,7 +46,31 @@ impl<'a> Fold<'a> {
     }
 }
 
+/// The last word, in alphabetical order, that is exported as it is, of all the words of an account and the most that are;
+/// `None` if every word is.
+pub fn last_kept<'a>(words: &BTreeSet<&'a str>, most: usize) -> Option<&'a str> {
+    words.iter().nth(most.checked_sub(1)?).copied().filter(|_| words.len() > most)
+}
+
 fn first(words: BTreeSet<&str>, most: usize) -> (BTreeSet<&str>, usize) {
     let folded = words.len().saturating_sub(most);
     (words.into_iter().take(most).collect(), folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_up_to_the_last_one_kept_are_those_that_are_kept() {
+        let words: BTreeSet<&str> = ["", "a", "b", "ä", "z"].into();
+        for most in 0..7 {
+            let (kept, folded) = first(words.clone(), most);
+            let last = last_kept(&words, most);
+            assert_eq!(last.is_none(), folded == 0 || most == 0, "{most}");
+            if let Some(last) = last {
+                assert!(words.iter().all(|word| kept.contains(word) == (*word <= last)), "{most}: {last}");
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::buckets::{balance_team, buckets};
 use super::families::{FUEL, Fuel};
 use super::fold::Fold;
 use super::sheet::Sheet;
@@ -83,9 +84,9 @@ fn only_team(account: &AccountAssessment) -> Option<&DrawAssessment> {
     }
 }
 
-/// The team label of the account's balance. A team with an allowance has a row of its own; the balance is not its.
-fn balance_team(account: &AccountAssessment) -> &str {
-    only_team(account).filter(|draw| draw.allowance.is_none()).map_or("", |draw| draw.key.team.as_str())
+/// The team label of the account's balance.
+fn whole_team(account: &AccountAssessment) -> &str {
+    balance_team(account.draws.iter().map(|draw| (draw.key.team.as_str(), draw.allowance)))
 }
 
 /// Whether the collector exists and has not succeeded lately.
@@ -112,14 +113,12 @@ fn source(sheet: &mut Sheet, account: &AccountAssessment) {
 }
 
 fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
-    let (name, team) = (account.account.as_str(), balance_team(account));
+    let (name, team) = (account.account.as_str(), whole_team(account));
     let current = account.balance.as_ref().filter(|(_, read_at)| account.is_current(Collector::Balance, *read_at));
     if let Some((balance, _)) = current {
-        let parts = spendable_parts(balance.available, balance.plan, balance.purchased);
-        sheet.add_credits(Fuel::Balance, &[name, team, "plan"], parts.plan);
-        sheet.add_credits(Fuel::Balance, &[name, team, "purchased"], parts.purchased);
-        sheet.add_credits(Fuel::Balance, &[name, team, "available"], parts.available);
-        sheet.add_credits(Fuel::Balance, &[name, team, "frozen"], balance.frozen);
+        for (bucket, credits) in buckets(balance) {
+            sheet.add_credits(Fuel::Balance, &[name, team, bucket], credits);
+        }
     } else if account.balance.is_none() {
         // Without a reported balance the ledger says what the plan's credits leave; it is the same for every draw.
         let fuels = account.draws.iter().filter_map(|draw| draw.fuel.as_ref());
@@ -129,39 +128,6 @@ fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
     for draw in draws(account).filter(|_| !is_stale(account, Collector::Charges)) {
         let left = draw.allowance.map(|allowance| allowance - draw.spent).filter(|_| draw.fuel.is_some());
         sheet.add_credits(Fuel::Balance, &[name, draw.key.team.as_str(), "allowance"], left);
-    }
-}
-
-/// Parts of a balance that add up to what can be spent.
-#[derive(Debug, PartialEq)]
-struct Parts {
-    plan: Option<Credits>,
-    purchased: Option<Credits>,
-    available: Option<Credits>,
-}
-
-/// Platforms report parts that need not add up: where the parts hold more than can be spent (credits held for running
-/// tasks among them), the excess is taken off the plan credits first, because plan credits burn first; where they hold
-/// less, the rest is `available`.
-fn spendable_parts(available: Credits, plan: Option<Credits>, purchased: Option<Credits>) -> Parts {
-    if plan.is_none() && purchased.is_none() {
-        return Parts { plan, purchased, available: Some(available) };
-    }
-    let known = plan.unwrap_or_default() + purchased.unwrap_or_default();
-    let rest = available - known;
-    if !rest.is_negative() {
-        return Parts { plan, purchased, available: rest.is_positive().then_some(rest) };
-    }
-    let excess = -rest;
-    match (plan, purchased) {
-        (Some(plan), Some(purchased)) => {
-            let from_plan = excess.min(plan.max(Credits::ZERO));
-            let purchased = purchased - (excess - from_plan);
-            Parts { plan: Some(plan - from_plan), purchased: Some(purchased), available: None }
-        }
-        (plan, purchased) => {
-            Parts { plan: plan.map(|_| available), purchased: purchased.map(|_| available), available: None }
-        }
     }
 }
 
@@ -186,7 +152,7 @@ fn plan(sheet: &mut Sheet, account: &AccountAssessment) {
         let reported = draw.period.as_ref().is_some_and(|period| period.provenance == Provenance::Reported);
         !(reported && is_stale(account, Collector::Plan))
     };
-    let whole_team = balance_team(account);
+    let whole_team = whole_team(account);
     if let Some(period) = account.draws.iter().find(known).and_then(|draw| draw.period.as_ref()) {
         // Beside shares of the plan, the whole would be counted twice in a sum.
         let whole = period.allowance.filter(|_| account.draws.iter().all(|draw| draw.allowance.is_none()));

@@ -197,29 +197,6 @@ fn no_series_appears_twice_even_if_names_do() {
 }
 
 #[test]
-fn parts_of_a_balance_add_up_to_what_can_be_spent() {
-    let credits = sample::credits;
-    for (available, plan, purchased, expected) in [
-        (100, None, None, (None, None, Some(100))),
-        (100, Some(70), Some(30), (Some(70), Some(30), None)),
-        (100, Some(0), Some(100), (Some(0), Some(100), None)),
-        (100, Some(60), None, (Some(60), None, Some(40))),
-        (100, Some(80), Some(50), (Some(50), Some(50), None)),
-        (100, Some(10), Some(150), (Some(0), Some(100), None)),
-        (100, Some(130), None, (Some(100), None, None)),
-        (-5, Some(0), Some(0), (Some(0), Some(-5), None)),
-    ] {
-        let parts = spendable_parts(credits(available), plan.map(credits), purchased.map(credits));
-        let (plan, purchased, rest) = expected;
-        let expected =
-            Parts { plan: plan.map(credits), purchased: purchased.map(credits), available: rest.map(credits) };
-        assert_eq!(parts, expected);
-        let sum: Credits = [parts.plan, parts.purchased, parts.available].into_iter().flatten().sum();
-        assert_eq!(sum, credits(available));
-    }
-}
-
-#[test]
 fn too_many_task_types_and_qualities_are_summed_as_other() {
     let account = |task_types: std::ops::Range<u32>| {
         let mut account = sample::account("studio", "meshy");

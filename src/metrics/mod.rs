@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::domain::Snapshot;
 
 pub mod agent;
+mod buckets;
 mod families;
 mod fold;
 mod fuel;
@@ -21,8 +22,9 @@ mod process;
 pub(crate) mod sample;
 mod sheet;
 
+pub use buckets::{BUCKETS, balance_team, buckets};
 pub use families::{Family, Kind};
-pub use fold::{MOST_QUALITIES, MOST_TASK_TYPES, OTHER};
+pub use fold::{MOST_QUALITIES, MOST_TASK_TYPES, OTHER, last_kept};
 
 use agent::AgentMetrics;
 

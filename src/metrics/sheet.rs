@@ -31,17 +31,7 @@ impl Sheet {
         if text.is_empty() {
             begin(text, family);
         }
-        text.push_str(family.name);
-        for (place, (name, label)) in family.labels.iter().zip(labels).enumerate() {
-            text.push(if place == 0 { '{' } else { ',' });
-            text.push_str(name);
-            text.push_str("=\"");
-            escape(text, label, true);
-            text.push('"');
-        }
-        if !family.labels.is_empty() {
-            text.push('}');
-        }
+        push_series(text, family.name, family.labels.iter().copied().zip(labels.iter().copied()));
         if value.is_infinite() {
             text.push_str(if value > 0.0 { " +Inf\n" } else { " -Inf\n" });
         } else {
@@ -63,10 +53,27 @@ fn begin(text: &mut String, family: &Family) {
     let _ = writeln!(text, "\n# TYPE {} {}", family.name, family.kind.as_str());
 }
 
-/// Backslashes and line ends are escaped everywhere, quotes in labels alone.
-fn escape(text: &mut String, raw: &str, is_label: bool) {
+/// A series as both text formats write it: its name, and its labels, if there are any, in braces.
+pub(super) fn push_series<'a>(text: &mut String, name: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    text.push_str(name);
+    let mut has_labels = false;
+    for (name, label) in labels {
+        text.push(if has_labels { ',' } else { '{' });
+        has_labels = true;
+        text.push_str(name);
+        text.push_str("=\"");
+        escape(text, label, true);
+        text.push('"');
+    }
+    if has_labels {
+        text.push('}');
+    }
+}
+
+/// Backslashes and line ends are escaped everywhere; quotes in labels, and in OpenMetrics in help texts too.
+pub(super) fn escape(text: &mut String, raw: &str, with_quotes: bool) {
     let mut rest = raw;
-    while let Some(place) = rest.find(|c| matches!(c, '\\' | '\n') || (is_label && c == '"')) {
+    while let Some(place) = rest.find(|c| matches!(c, '\\' | '\n') || (with_quotes && c == '"')) {
         text.push_str(&rest[..place]);
         // What was found is ASCII: one byte.
         text.push_str(match rest.as_bytes()[place] {
