@@ -15,6 +15,7 @@ pub mod reading;
 pub mod replay;
 pub mod retry;
 pub mod rule;
+pub mod sampling;
 pub mod suspect;
 pub mod words;
 
@@ -40,4 +41,5 @@ pub use reading::{
 pub use replay::{PastPeriod, PastUse, PeriodReplay, ReplayError, Said, replay};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
+pub use sampling::{Held, SampleGrid, Samples};
 pub use suspect::{SuspectCharge, Suspicion, suspicions};

@@ -2,7 +2,7 @@
 //!
 //! Two kinds. Series about accounts are worked out from the latest snapshot at each scrape (`fuel`); series about the
 //! process are counted as things happen ([`agent`]) or asked of the operating system (`process`). All of them are
-//! declared in one table, see [`families()`].
+//! declared in one table, see [`families()`]. The past of an account's series is written by [`PastSheet`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ mod buckets;
 mod families;
 mod fold;
 mod fuel;
+mod past;
 mod process;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -25,6 +26,7 @@ mod sheet;
 pub use buckets::{BUCKETS, balance_team, buckets};
 pub use families::{Family, Kind};
 pub use fold::{MOST_QUALITIES, MOST_TASK_TYPES, OTHER, last_kept};
+pub use past::{Past, PastSheet};
 
 use agent::AgentMetrics;
 
