@@ -93,6 +93,9 @@ pub enum Command {
     /// Read a charge history (CSV or JSON lines, also gzipped) into the ledger. Repeating it changes nothing.
     #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio --map columns.yml")]
     Import(ImportFlags),
+    /// Write an account's charges (CSV that `import` takes), or its past as series that Prometheus loads.
+    #[command(after_help = "Example: fuelgauge export --account studio --format csv --output charges.csv.gz")]
+    Export(ExportFlags),
     /// Send one mail through the configured relay.
     #[command(name = "send-test-mail", after_help = "Example: fuelgauge send-test-mail lead@studio.example")]
     SendTestMail {
@@ -272,6 +275,45 @@ pub struct ImportFlags {
     /// How the answer is printed.
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,
+}
+
+/// Flags of `export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportFlags {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    pub config: ConfigFlags,
+    /// The account whose past is written.
+    #[arg(long)]
+    pub account: String,
+    /// What is written.
+    #[arg(long, default_value = "csv")]
+    pub format: ExportFormat,
+    /// From this instant on (RFC 3339); default: from the beginning.
+    #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
+    pub from: Option<Timestamp>,
+    /// Up to and without this instant (RFC 3339); default: now.
+    #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
+    pub to: Option<Timestamp>,
+    /// A file instead of standard output; gzipped if its name ends with `.gz`. It is there once it is whole.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The time between samples, at most 5m; default: 5m. Only with openmetrics.
+    #[arg(long, value_name = "DURATION", value_parser = values::step)]
+    pub step: Option<u32>,
+    /// A label that every series gets beside its own, as a scrape adds them: `job=fuelgauge`. Repeatable. Only with
+    /// openmetrics.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = values::label)]
+    pub labels: Vec<(String, String)>,
+}
+
+/// What an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A row for each task, with the columns that `import` takes.
+    Csv,
+    /// Series with timestamps, for `promtool tsdb create-blocks-from openmetrics`.
+    Openmetrics,
 }
 
 /// Commands on mapping files.

@@ -15,13 +15,17 @@
 //!
 //! Facts travel to the right only: a step hands its result on and never reaches back. In the middle is [`domain`], a pure
 //! core without clock or I/O; around it are thin edges, one for each thing in the outside world, that do not know one
-//! another; between them are four files that join two edges each.
+//! another; between them are a few files that join edges.
 //!
 //! ```text
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
 //!                  └─ http ─────── metrics
+//!
+//!       commands ──┬─ import ───── provider, store
+//!                  ├─ export ───── store, metrics
+//!                  └─ backtest ─── provider
 //!
 //!         all of them ─────► domain ─────► nobody
 //! ```
@@ -53,6 +57,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod export;
 pub mod http;
 pub mod import;
 pub mod intake;

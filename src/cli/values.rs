@@ -10,6 +10,29 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "expected a date, a time and an offset, such as `2026-11-23T09:00:00Z`".to_owned())
 }
 
+/// The time between samples, in seconds: five minutes at most, because Prometheus takes a value for gone five minutes after
+/// its last sample.
+pub(super) fn step(text: &str) -> Result<u32, String> {
+    let wrong = || "expected whole seconds from `1s` to `5m`; with longer steps Prometheus shows gaps".to_owned();
+    let step = humantime::parse_duration(text).map_err(|_| wrong())?;
+    let seconds = u32::try_from(step.as_secs()).map_err(|_| wrong())?;
+    if step.subsec_nanos() == 0 && (1..=300).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
+}
+
+/// A label of a series: a name as Prometheus wants it, and a value.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    let is_name = |name: &str| {
+        let mut characters = name.chars();
+        let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+        characters.next().is_some_and(is_first) && characters.all(|c| is_first(c) || c.is_ascii_digit())
+    };
+    // Names that begin with two underscores are Prometheus's own.
+    match text.split_once('=').filter(|(name, value)| is_name(name) && !name.starts_with("__") && !value.is_empty()) {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("expected a name and a value, such as `job=fuelgauge`".to_owned()),
+    }
+}
+
 /// Where to listen: an address and a port. `:9780` is every address of the machine and `localhost:9780` none but its own,
 /// as the tools of this field have it.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
@@ -98,6 +121,35 @@ mod tests {
             ("https://fuel.example/?a", None),
         ] {
             assert_eq!(external_url(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+    #[test]
+    fn steps_and_labels_are_read_or_answered_with_an_example() {
+        for (text, expected) in [
+            ("5m", Some(300)),
+            ("15s", Some(15)),
+            ("1m 30s", Some(90)),
+            ("0s", None),
+            ("1500ms", None),
+            ("10m", None),
+            ("300", None),
+        ] {
+            assert_eq!(step(text).ok(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("job=fuelgauge", Some(("job", "fuelgauge"))),
+            ("instance=[::1]:9780", Some(("instance", "[::1]:9780"))),
+            ("_x2=a=b \"c\"", Some(("_x2", "a=b \"c\""))),
+            ("job", None),
+            ("job=", None),
+            ("=x", None),
+            ("2x=y", None),
+            ("jöb=x", None),
+            ("__name__=x", None),
+        ] {
+            let read = label(text).ok();
+            let read = read.as_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+            assert_eq!(read, expected, "{text}");
         }
     }
 }

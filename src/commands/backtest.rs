@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::Answer;
 use super::table::{credits, moment, percent, table};
+use super::{Answer, is_broken_pipe};
 use crate::backtest::{TeamHistory, read_histories, run as replay_all};
 use crate::cli::{BacktestFlags, SensitivityFlag};
 use crate::domain::{ExhaustionPolicy, PeriodReplay, Sensitivity};
@@ -29,12 +29,6 @@ pub fn run(flags: &BacktestFlags) -> anyhow::Result<Answer> {
         Err(error) if is_broken_pipe(&error) => Ok(Answer::Fine),
         Err(error) => Err(error),
     }
-}
-
-/// A reader that has gone away (`| head`) has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn policy(sensitivity: Sensitivity) -> ExhaustionPolicy {

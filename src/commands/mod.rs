@@ -17,9 +17,11 @@ mod backtest;
 mod check;
 mod demo;
 mod estimate;
+mod export;
 mod healthcheck;
 mod import;
 mod mapping;
+mod output;
 mod poll;
 mod progress;
 mod send_test_mail;
@@ -37,6 +39,12 @@ fn print_line(words: fmt::Arguments) {
         eprintln!("fuelgauge: failed to write to standard output: {error}");
         std::process::exit(1);
     }
+}
+
+/// A reader that has gone away (`| head`) has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// How a command ended: the process's exit code.
@@ -105,6 +113,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Estimate(flags) => estimate::run(flags).await,
         Command::Backtest(flags) => backtest::run(&flags),
         Command::Import(flags) => import::run(flags).await,
+        Command::Export(flags) => export::run(flags).await,
         Command::SendTestMail { config, recipient } => send_test_mail::run(&config, &recipient).await,
         Command::Mapping(MappingCommand::Test { mapping, endpoint, response }) => {
             mapping::test(&mapping, &endpoint, &response)

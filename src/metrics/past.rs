@@ -57,18 +57,19 @@ impl Past {
     /// What differs from the family in a scrape: when something counts.
     const fn dated(self) -> &'static str {
         match self {
-            Past::Charged | Past::TaskAttempts | Past::TaskRetries | Past::RetryCredits => {
-                "Exported from the ledger: counted from the platform's time of the charge on, not from the poll that read it."
+            Past::Charged | Past::RetryCredits => {
+                "In this export each counts from the platform's time of the charge on."
             }
-            Past::Refunded => {
-                "Exported from the ledger: counted from the platform's time of the refund on, where it told one."
+            Past::TaskAttempts | Past::TaskRetries => {
+                "In this export each counts from the platform's time of the launch on."
             }
+            Past::Refunded => "In this export each counts from the time of the refund on, where the platform told one.",
             Past::TasksFinished | Past::TasksFailed => {
-                "Exported from the ledger: counted from the platform's time of the end on, or of the launch where it told none."
+                "In this export each counts from the platform's time of the end on, or of the launch where it told none."
             }
-            Past::Granted | Past::Expired => "Exported from the ledger: counted from the poll on that recognised it.",
+            Past::Granted | Past::Expired => "In this export each counts from the poll on that recognised it.",
             Past::Balance => {
-                "Exported from the ledger: each reading holds until the next that differs, up to the last one."
+                "In this export a balance holds until the next that differed, up to the last that was read."
             }
         }
     }
@@ -209,7 +210,7 @@ mod tests {
             ]
         );
         assert!(text.contains("# HELP fuelgauge_charged_credits Credits charged"), "{text}");
-        assert!(text.contains("the platform's time of the charge"), "{text}");
+        assert!(text.contains("the platform's time of the charge on."), "{text}");
     }
 
     #[test]

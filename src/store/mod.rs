@@ -13,6 +13,7 @@
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
 //! - `imports`: which files of watched folders were imported
+//! - `history`: the past from one end to the other, for exports
 //! - `watermarks`: how far the ledger has come
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
@@ -30,6 +31,7 @@ mod append;
 mod error;
 mod facts;
 mod imports;
+mod history;
 mod open;
 mod outbox;
 mod reassign;
@@ -44,6 +46,7 @@ pub use append::{Appended, CollectorOutcome, Incoming};
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
 pub use imports::ImportedFile;
+pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
 pub use open::ServeLock;
 pub use outbox::MailRecord;
 pub use watermarks::Changes;

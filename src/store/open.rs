@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr, SqlStr};
+use sqlx::{ConnectOptions, SqlSafeStr, SqlStr, SqliteConnection};
 
 use super::{Store, StoreError, StoreFault, sibling};
 
@@ -27,6 +27,9 @@ const USUAL_CACHE_KIB: &str = "-4096";
 /// The same during an import, which touches most pages of the indexes over and over if ids have no order.
 const BULK_CACHE_KIB: &str = "-65536";
 
+/// The cache of a connection that reads a whole ledger: what it sorts beyond this goes to a temporary file.
+const LONG_READ_CACHE_KIB: &str = "-16384";
+
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "ledger", include_str!("migrations/sqlite/0001_ledger.sql"))];
 
 /// Held by the one agent that serves from a ledger; given back when dropped, also by a crash.
@@ -42,12 +45,7 @@ impl Store {
     /// The file cannot be opened or written, is no ledger, is damaged, or was written by a later version.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let explain = |error: sqlx::Error| StoreError::from_database(error, path);
-        let base = SqliteConnectOptions::new()
-            .filename(path)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            // Rows come from the connection's thread in lots of this many: a month of hours in one.
-            .row_buffer_size(1024);
+        let base = connection_to(path);
         let writing = base
             .clone()
             .create_if_missing(true)
@@ -64,6 +62,13 @@ impl Store {
         store.check_sqlite_version().await?;
         store.migrate().await?;
         Ok(store)
+    }
+
+    /// A connection of its own, for who reads for long: the few that all others share are not held up, and that its
+    /// statements take seconds is nothing to warn of.
+    pub(super) async fn open_reader(&self) -> Result<SqliteConnection, StoreError> {
+        let options = connection_to(&self.path).read_only(true).pragma("cache_size", LONG_READ_CACHE_KIB);
+        options.disable_statement_logging().connect().await.map_err(|error| self.explain(error))
     }
 
     /// Takes the lock that only one serving agent may hold. Imports and status commands do not need it and run beside.
@@ -161,6 +166,15 @@ impl Store {
             Err(error) => Err(self.explain(sqlx::Error::Migrate(Box::new(error)))),
         }
     }
+}
+
+fn connection_to(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        // Rows come from the connection's thread in lots of this many: a month of hours in one.
+        .row_buffer_size(1024)
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

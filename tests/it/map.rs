@@ -17,6 +17,7 @@ const KNOWS: &[(&str, &[&str])] = &[
             "config",
             "demo",
             "domain",
+            "export",
             "http",
             "import",
             "lifecycle",
@@ -53,6 +54,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
     ("import", &["domain", "provider", "store"]),
     ("intake", &["assessor", "clock", "config", "domain", "http", "import", "metrics", "poller", "provider", "store"]),
+    ("export", &["domain", "metrics", "store"]),
     ("backtest", &["domain", "provider"]),
     ("http", &["clock", "domain", "metrics"]),
     // The edges, which do not know one another.
