@@ -30,6 +30,8 @@ enum Answer {
     Bytes(Vec<u8>),
     /// Sends this and keeps the connection open, silent.
     Stall(Vec<u8>),
+    /// Sends this, and then a blank every now and then, for ever.
+    Drip(Vec<u8>),
 }
 
 impl Platform {
@@ -57,6 +59,16 @@ impl Platform {
                     Answer::Stall(bytes) => {
                         let _ = stream.write_all(&bytes).await;
                         silent.push(stream);
+                    }
+                    Answer::Drip(bytes) => {
+                        tokio::spawn(async move {
+                            let mut ticks = tokio::time::interval(Duration::from_millis(50));
+                            let mut sent = stream.write_all(&bytes).await;
+                            while sent.is_ok() {
+                                ticks.tick().await;
+                                sent = stream.write_all(b" ").await;
+                            }
+                        });
                     }
                 }
             }
@@ -238,6 +250,28 @@ async fn each_way_to_fail_has_its_reason() {
         assert_eq!(result.reading, Reading::default());
         assert!(!platform.targets().contains(&"/elsewhere".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_in_is_cut_off() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"left\": 1}".to_vec();
+    let platform = Platform::start(move |_, _, _| Answer::Drip(head.clone())).await;
+    let limits = Limits {
+        read_timeout: Duration::from_secs(60),
+        total_timeout: Duration::from_millis(500),
+        retries: 0,
+        ..Limits::default()
+    };
+    let key = key_file();
+    let (secret, shared) = (Some(SecretFile::new(key.path())), SharedClient::new(limits));
+    let provider =
+        HttpProvider::new(Arc::new(mapping(BALANCE)), Some(&platform.base_url), secret, [7; 16], shared).unwrap();
+    let began = Instant::now();
+    let result = provider.read(&request(None)).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let error = outcome(&result, Collector::Balance).clone().unwrap_err();
+    assert_eq!(error.reason, FailureReason::Timeout);
+    assert!(error.message.contains("GET /balance: no full answer within 500ms"), "{error}");
 }
 
 #[tokio::test]

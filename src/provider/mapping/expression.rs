@@ -24,6 +24,8 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));
     filters::add_to(&mut engine);
+    // Its indentation is as wide as it is told, outside the fuel.
+    engine.remove_filter("tojson");
     engine
 });
 

@@ -1,14 +1,15 @@
 //! A platform as data: a mapping file, parsed, compiled and checked. Response in, records out; pure.
 //!
-//! A file names, for each of `balance`, `charges`, `tasks`, `queue` and `plan`, the path, the query, the paging, where the
-//! records are, and one expression for each field of our record. The fields are:
+//! A file names, for each of `account`, `balance`, `charges`, `tasks`, `lookup`, `queue` and `plan`, the path, the query,
+//! the paging, where the records are, and one expression for each field of our record. The fields are:
 //!
 //! | endpoint | required | may be left out |
 //! |---|---|---|
 //! | `account` | `id` | |
 //! | `balance` | `available` | `plan`, `purchased`, `frozen` |
-//! | `charges`, `tasks` | `id`, `created_at`, `state`, `task_type` | `started_at`, `finished_at`, `quality`, `variants`, `credits`, `refunded`, `team`, `project`, `member`, `api_key`, `input`, `is_step` |
-//! | `queue` | `waiting`, `running` (or `from: tasks`) | `limit`, `oldest_waiting_at` |
+//! | `charges`, `tasks` | `id`, `created_at`, `state`, `task_type` | `started_at`, `finished_at`, `quality`, `variants`, `credits`, `refunded`, `team`, `project`, `member`, `api_key`, `input`, `asset`, `is_step`, `retry`, `is_sum`, `is_estimated` |
+//! | `lookup` | `state` | those of `tasks` but `team`; what an answer leaves out stays as known |
+//! | `queue` | `waiting`, `running` (or `from: tasks` or `from: lookup`) | `limit`, `oldest_waiting_at` |
 //! | `plan` | at least one of the next | `name`, `allowance`, `resets_at` |
 //!
 //! `account` is asked before the first request whose path, query or body holds `{{ account_id }}`, once in a poll.
@@ -164,5 +165,7 @@ impl fmt::Display for Mistake {
     }
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
