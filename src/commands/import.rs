@@ -11,6 +11,7 @@ use crate::app::{Agent, Shared};
 use crate::cli::{ImportFlags, OutputFormat};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::domain::words::counted;
 use crate::import::{ImportJob, ImportSummary, import_file};
 use crate::provider::history::ColumnMap;
 
@@ -76,13 +77,15 @@ fn tell(path: &Path, summary: &ImportSummary) {
         eprintln!("{}:{}: {}", path.display(), rejected.line, rejected.reason);
     }
     if let Some(rejects) = &summary.rejects_file {
-        let rows = summary.rejected;
-        eprintln!("{}: {rows} rejected rows are in {}", path.display(), rejects.display());
-        eprintln!("hint: mend them there and import that file");
+        let rows = counted(summary.rejected, "rejected row is", "rejected rows are");
+        eprintln!("{}: {rows} in {}", path.display(), rejects.display());
+        let them = if summary.rejected == 1 { "it" } else { "them" };
+        eprintln!("hint: mend {them} there and import that file");
     }
     if summary.without_team > 0 {
-        let rows = summary.without_team;
-        eprint!("{}: {rows} rows belong to no team and count for the account alone", path.display());
+        let rows =
+            counted(summary.without_team, "row belongs to no team and counts", "rows belong to no team and count");
+        eprint!("{}: {rows} for the account alone", path.display());
         let named: Vec<String> = summary.unknown_teams.iter().map(|team| format!("`{team}`")).collect();
         match named.is_empty() {
             true => eprintln!("\nhint: a team's `match`, or a team without one, decides where a row names no team"),

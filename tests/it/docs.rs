@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::{CommandFactory, Parser};
 use fuelgauge::cli::Cli;
 use fuelgauge::config::Config;
+use fuelgauge::provider::history::{Field, read_push};
 use fuelgauge::provider::mapping::{EndpointKind, Mapping};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -307,7 +308,7 @@ fn run(line: &str, folder: &Path) -> String {
 #[test]
 fn the_commands_of_the_pages_answer_what_these_show() {
     let answered = PAGES.map(answered);
-    assert_eq!(answered, [2, 6]);
+    assert_eq!(answered, [3, 6]);
 }
 
 /// Runs the commands of a page, and counts those that answered as it says.
@@ -344,6 +345,18 @@ fn answered(page: &str) -> usize {
         }
     }
     answered
+}
+
+#[test]
+fn the_reading_that_is_shown_can_be_pushed() {
+    let folder = examples("README.md");
+    let body = std::fs::read(folder.path().join("reading.json")).unwrap();
+    let pushed = read_push(&body, &[0; 16]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((pushed.told.len(), pushed.reading.tasks.len()), (4, 1));
+    let readme = read("README.md");
+    for field in Field::ALL {
+        assert!(readme.contains(&format!("`{}`", field.name())), "README.md does not explain `{}`", field.name());
+    }
 }
 
 #[test]
