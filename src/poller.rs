@@ -149,7 +149,7 @@ impl Poller {
             true => self.store.unfinished(&account.config.name, now - UNFINISHED_FOR, MOST_UNFINISHED).await?,
             false => Vec::new(),
         };
-        let request = ReadRequest { now, tasks_since: self.tasks_since(account, now).await?, unfinished };
+        let request = ReadRequest { now, tasks_since: self.tasks_since(account, source.backfill, now).await?, unfinished };
         // The provider keeps to the limit by itself and hands over what it had read by then; this one is the backstop.
         let backstop = source.timeout + BEYOND_LIMIT;
         let mut result = match tokio::time::timeout(backstop, provider.read(&request)).await {
@@ -164,10 +164,18 @@ impl Poller {
     }
 
     /// From where on task lists are read again: some hours before the last success, and back to the oldest task that was
-    /// not final then. Everything, the first time.
-    async fn tasks_since(&self, account: &Account, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    /// not final then. The first time, as far back as configured: a history of years would not end in time, and a first
+    /// poll that never succeeds begins anew each time.
+    async fn tasks_since(
+        &self,
+        account: &Account,
+        backfill: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let name = &account.config.name;
-        let Some(success) = self.store.last_success(name, Collector::Charges).await? else { return Ok(None) };
+        let Some(success) = self.store.last_success(name, Collector::Charges).await? else {
+            return Ok(now.checked_sub(backfill).ok());
+        };
         let overlapped = success - OVERLAP;
         if account.provider.as_ref().is_some_and(HttpProvider::looks_up) {
             // Tasks that were not final are asked for by their ids.

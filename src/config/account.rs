@@ -31,6 +31,8 @@ section! {
         timezone: Text,
         /// Time limit of one whole poll. Default: `60s`.
         timeout: Text,
+        /// How far back the first poll reads charges. Default: `100d`.
+        backfill: Text,
         /// After how long without a successful poll or import the data counts as stale. Default: three times the
         /// schedule's usual interval and at least `15m`; `2d` without `platform`.
         stale_after: Text,
@@ -82,6 +84,8 @@ section! {
 
 const SCHEDULE: &str = "*/5 * * * *";
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Three months and a bit: what a forecast looks back on.
+const BACKFILL: Duration = Duration::from_secs(100 * 86_400);
 const LEAST_STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Imports are daily at best.
 const STALE_AFTER_WITHOUT_PLATFORM: Duration = Duration::from_secs(2 * 86_400);
@@ -209,6 +213,10 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
         Some(text) => values::duration(text, Duration::from_secs(1), context),
         None => Some(TIMEOUT),
     };
+    let backfill = match &file.backfill {
+        Some(text) => values::duration(text, Duration::from_secs(3600), context),
+        None => Some(BACKFILL),
+    };
     Some(Some(SourceConfig {
         platform: platform?,
         base_url: base_url?,
@@ -216,13 +224,14 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
         api_key_file: api_key_file?,
         schedule: schedule?,
         timeout: timeout?,
+        backfill: backfill?,
     }))
 }
 
 /// Whether an account that is not polled has no keys that only polling uses.
 fn without_platform(file: &AccountFile, context: &mut Context) -> bool {
     let only_for_polling =
-        [&file.base_url, &file.allow_private_addresses, &file.api_key_file, &file.schedule, &file.timeout];
+        [&file.base_url, &file.allow_private_addresses, &file.api_key_file, &file.schedule, &file.timeout, &file.backfill];
     for text in only_for_polling.into_iter().flatten() {
         let hint = "hint: write `platform`, such as `meshy`, or remove the key";
         context.mistakes.add(&text.place, format!("has no effect without `platform`\n{hint}"));

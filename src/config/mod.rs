@@ -98,6 +98,8 @@ pub struct SourceConfig {
     pub schedule: CronSchedule,
     /// Time limit of one whole poll.
     pub timeout: Duration,
+    /// How far back the first poll reads charges.
+    pub backfill: Duration,
 }
 
 /// Which mapping.

@@ -4,7 +4,7 @@
 //! with what is known already instead of trusting the order: what was charged and what came back only grow, a final
 //! state stays final, and an entry's key names the amount reached, so that reading the same thing twice adds nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::account::TeamName;
 use super::credits::Credits;
@@ -164,6 +164,9 @@ pub struct TaskChange {
     pub entries: Vec<Entry>,
 }
 
+/// How long after its own time a sum of many tasks, such as a day's use, may still grow because something happens.
+pub const SUM_SETTLES: SignedDuration = SignedDuration::from_hours(48);
+
 /// Net use of one team in one hour: charges less what came back for them, at the hour in which the credits left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HourlyUse {
@@ -191,7 +194,8 @@ impl HourlyUse {
 ///   taken meanwhile, that much was charged and came back.
 /// - `credits: None` says nothing, and 0 is no entry.
 /// - A sum of many tasks is told anew until its time is over, so its last word holds in either direction: what it gained
-///   is a charge, what it lost a refund, both at the sum's own time.
+///   is a charge, what it lost a refund: of a recent sum when it is seen, of an older one, or when it is first told, at
+///   the sum's own time.
 pub fn reconcile_task(
     known: Option<&KnownTask>,
     record: &TaskRecord,
@@ -203,10 +207,14 @@ pub fn reconcile_task(
     let is_late = before.state.is_final() && !record.state.is_final();
     let after = if record.is_sum { sum_after(before, record) } else { task_after(before, record, is_late) };
 
+    // What a sum gained since it was told before happened between then and now, unless an old one is corrected. What it was
+    // when first told did so at its own time, as far as anybody can say.
+    let is_running = seen_at.duration_since(record.created_at) <= SUM_SETTLES;
+    let charged_at = if record.is_sum && known.is_some() && is_running { seen_at } else { record.created_at };
     // A refund happens when the task ends. One that was read together with its charge, without a time of its own,
     // belongs beside the charge; one that appears on a task long final happened about now.
     let refunded_at = match known {
-        _ if record.is_sum => record.created_at,
+        _ if record.is_sum => charged_at,
         None => record.finished_at.unwrap_or(record.created_at),
         Some(known) if known.state.is_final() && !is_late => seen_at,
         Some(_) => record.finished_at.unwrap_or(seen_at),
@@ -224,7 +232,7 @@ pub fn reconcile_task(
     let mut entries = Vec::new();
     if after.charged > before.charged {
         let amount = after.charged - before.charged;
-        entries.push(entry(EntryKind::Charge, after.charged, amount, record.created_at));
+        entries.push(entry(EntryKind::Charge, after.charged, amount, charged_at));
     }
     if after.refunded > before.refunded {
         let amount = after.refunded - before.refunded;

@@ -128,6 +128,29 @@ fn records_become_entries() {
 }
 
 #[test]
+fn what_a_sum_gains_happened_since_it_was_told_before() {
+    let day = |credits: i64| TaskRecord { is_sum: true, ..task("day", TaskState::Succeeded, Some(credits), None) };
+    let hour = 3600;
+    for (name, told, expected) in [
+        ("first told in the afternoon", vec![(20, 15 * hour)], vec!["charge 20 at 0 h"]),
+        ("it grows", vec![(20, 15 * hour), (50, 16 * hour)], vec!["charge 20 at 0 h", "charge 30 at 16 h"]),
+        ("it shrinks", vec![(20, 15 * hour), (5, 47 * hour)], vec!["charge 20 at 0 h", "refund 15 at 47 h"]),
+        ("corrected weeks later", vec![(20, 15 * hour), (50, 400 * hour)], vec!["charge 20 at 0 h", "charge 30 at 0 h"]),
+    ] {
+        let (mut known, mut entries) = (None, Vec::new());
+        for (credits, seconds) in told {
+            let change = reconcile_task(known.as_ref(), &day(credits), None, at(seconds));
+            known = Some(change.known);
+            entries.extend(change.entries);
+        }
+        let say = |e: &Entry| {
+            format!("{} {} at {} h", e.kind.as_str(), e.credits, (e.at.as_second() - LAUNCH) / hour)
+        };
+        assert_eq!(entries.iter().map(say).collect::<Vec<_>>(), expected, "{name}");
+    }
+}
+
+#[test]
 fn hours_are_floored_on_both_sides_of_the_epoch() {
     for (second, hour) in [(0, 0), (3599, 0), (3600, 1), (-1, -1), (-3600, -1), (-3601, -2)] {
         assert_eq!(HourlyUse::hour_of(Timestamp::from_second(second).unwrap()), hour, "{second}");
