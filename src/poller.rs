@@ -149,7 +149,8 @@ impl Poller {
             true => self.store.unfinished(&account.config.name, now - UNFINISHED_FOR, MOST_UNFINISHED).await?,
             false => Vec::new(),
         };
-        let request = ReadRequest { now, tasks_since: self.tasks_since(account, source.backfill, now).await?, unfinished };
+        let request =
+            ReadRequest { now, tasks_since: self.tasks_since(account, source.backfill, now).await?, unfinished };
         // The provider keeps to the limit by itself and hands over what it had read by then; this one is the backstop.
         let backstop = source.timeout + BEYOND_LIMIT;
         let mut result = match tokio::time::timeout(backstop, provider.read(&request)).await {

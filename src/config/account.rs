@@ -230,8 +230,14 @@ fn source(file: &AccountFile, zone: &TimeZone, context: &mut Context) -> Option<
 
 /// Whether an account that is not polled has no keys that only polling uses.
 fn without_platform(file: &AccountFile, context: &mut Context) -> bool {
-    let only_for_polling =
-        [&file.base_url, &file.allow_private_addresses, &file.api_key_file, &file.schedule, &file.timeout, &file.backfill];
+    let only_for_polling = [
+        &file.base_url,
+        &file.allow_private_addresses,
+        &file.api_key_file,
+        &file.schedule,
+        &file.timeout,
+        &file.backfill,
+    ];
     for text in only_for_polling.into_iter().flatten() {
         let hint = "hint: write `platform`, such as `meshy`, or remove the key";
         context.mistakes.add(&text.place, format!("has no effect without `platform`\n{hint}"));

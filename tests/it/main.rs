@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod commands;
+mod corpus;
 mod crash;
 mod daemon;
 mod dashboards;

@@ -135,7 +135,11 @@ fn what_a_sum_gains_happened_since_it_was_told_before() {
         ("first told in the afternoon", vec![(20, 15 * hour)], vec!["charge 20 at 0 h"]),
         ("it grows", vec![(20, 15 * hour), (50, 16 * hour)], vec!["charge 20 at 0 h", "charge 30 at 16 h"]),
         ("it shrinks", vec![(20, 15 * hour), (5, 47 * hour)], vec!["charge 20 at 0 h", "refund 15 at 47 h"]),
-        ("corrected weeks later", vec![(20, 15 * hour), (50, 400 * hour)], vec!["charge 20 at 0 h", "charge 30 at 0 h"]),
+        (
+            "corrected weeks later",
+            vec![(20, 15 * hour), (50, 400 * hour)],
+            vec!["charge 20 at 0 h", "charge 30 at 0 h"],
+        ),
     ] {
         let (mut known, mut entries) = (None, Vec::new());
         for (credits, seconds) in told {
@@ -143,9 +147,7 @@ fn what_a_sum_gains_happened_since_it_was_told_before() {
             known = Some(change.known);
             entries.extend(change.entries);
         }
-        let say = |e: &Entry| {
-            format!("{} {} at {} h", e.kind.as_str(), e.credits, (e.at.as_second() - LAUNCH) / hour)
-        };
+        let say = |e: &Entry| format!("{} {} at {} h", e.kind.as_str(), e.credits, (e.at.as_second() - LAUNCH) / hour);
         assert_eq!(entries.iter().map(say).collect::<Vec<_>>(), expected, "{name}");
     }
 }

@@ -153,8 +153,23 @@ impl ChargeFile {
         let unreadable = |source| FileError::Read { path: path.to_path_buf(), source };
         let file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
+        ChargeFile::from_content(path, Box::new(file), length, map, salt)
+    }
+
+    /// As [`ChargeFile::open`], of content that comes from elsewhere: `length` bytes, which errors call `path`.
+    ///
+    /// # Errors
+    /// As [`ChargeFile::open`].
+    pub fn from_content(
+        path: &Path,
+        content: Box<dyn Read + Send>,
+        length: u64,
+        map: &ColumnMap,
+        salt: Option<[u8; 16]>,
+    ) -> Result<ChargeFile, FileError> {
+        let unreadable = |source| FileError::Read { path: path.to_path_buf(), source };
         let consumed: Arc<AtomicU64> = Arc::default();
-        let counted = Counted { file, bytes: Arc::clone(&consumed) };
+        let counted = Counted { content, bytes: Arc::clone(&consumed) };
         let mut content = unpacked(counted).map_err(unreadable)?;
         let is_json = begins_with_a_brace(&mut content).map_err(unreadable)?;
         let opened = if is_json { open_json(path, content, map) } else { open_csv(path, content, map) };
@@ -367,13 +382,13 @@ fn begins_with_a_brace(content: &mut Content) -> io::Result<bool> {
 
 /// Counts what was read from the file, for a progress bar that is right for packed files too.
 struct Counted {
-    file: File,
+    content: Box<dyn Read + Send>,
     bytes: Arc<AtomicU64>,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.content.read(buffer)?;
         self.bytes.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
