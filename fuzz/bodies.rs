@@ -10,8 +10,11 @@ use fuelgauge::provider::history::{ChargeFile, ColumnMap, FileBatch, read_push};
 use fuelgauge::provider::mapping::{BUILT_IN, EndpointKind, Mapping, Record};
 use jiff::tz::TimeZone;
 
+/// What a target does with its bytes; it panics if something does not hold.
+pub type Body = fn(&[u8]);
+
 /// The bodies by the names of their targets and of their folders of the corpus.
-pub const BODIES: &[(&str, fn(&[u8]))] =
+pub const BODIES: &[(&str, Body)] =
     &[("answers", answers), ("histories", histories), ("pushes", pushes), ("columns", columns)];
 
 const SALT: [u8; 16] = [7; 16];

@@ -37,8 +37,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
                 if round == 0 {
                     dump(&ledger.join("ledger.db"), &folder)?;
                 }
-                tasks_alone.add(by_shell(&folder, &["tasks"])?);
-                all_rows.add(by_shell(&folder, &["tasks", "entries"])?);
+                tasks_alone.add(by_shell(&folder, &["tasks"], charges)?);
+                all_rows.add(by_shell(&folder, &["tasks", "entries"], charges)?);
             }
             std::fs::remove_dir_all(&ledger)?;
         }
@@ -60,27 +60,26 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 
 /// Writes what an import made of the charges as CSV, in the order in which it came.
 fn dump(ledger: &Path, folder: &Path) -> anyhow::Result<()> {
-    for (table, columns, order) in [
+    for (table, order) in [("tasks", "created_at"), ("entries", "id")] {
         // A fingerprint is half as long in the ledger as it is here; there is no way to write bytes as CSV.
-        (
-            "tasks",
-            "account_id, id, team, created_at, started_at, finished_at, state, task_type, quality, variants, \
-                   charged, refunded, settled, named_team, project, member, api_key, hex(fingerprint), is_step, retry, \
-                   retry_credits",
-            "created_at",
-        ),
-        ("entries", "*", "id"),
-    ] {
+        let names = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid");
+        let names = Command::new("sqlite3").arg(ledger).arg(names).output()?.stdout;
+        let names = String::from_utf8(names)?;
+        let columns: Vec<String> = names
+            .lines()
+            .map(|name| if name == "fingerprint" { "hex(fingerprint)".to_owned() } else { name.to_owned() })
+            .collect();
         let script = format!(
-            ".mode csv\n.output '{}'\nSELECT {columns} FROM {table} ORDER BY {order};\n",
-            folder.join(table).display()
+            ".mode csv\n.output '{}'\nSELECT {} FROM {table} ORDER BY {order};\n",
+            folder.join(table).display(),
+            columns.join(", ")
         );
         process::run(Command::new("sqlite3").arg(ledger), &script)?;
     }
     Ok(())
 }
 
-fn by_shell(folder: &Path, tables: &[&str]) -> anyhow::Result<std::time::Duration> {
+fn by_shell(folder: &Path, tables: &[&str], charges: usize) -> anyhow::Result<std::time::Duration> {
     let database = folder.join("shell.db");
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(folder.join(format!("shell.db{suffix}")));
@@ -93,5 +92,10 @@ fn by_shell(folder: &Path, tables: &[&str]) -> anyhow::Result<std::time::Duratio
         script += &format!(".import '{}' {table}\n", folder.join(table).display());
     }
     let (took, _) = process::run(Command::new("sqlite3").arg(&database), &script)?;
+    for table in tables {
+        let count = Command::new("sqlite3").arg(&database).arg(format!("SELECT count(*) FROM {table}")).output()?.stdout;
+        let count: usize = String::from_utf8(count)?.trim().parse()?;
+        anyhow::ensure!(count >= charges, "the shell imported {count} rows of {charges} into `{table}`");
+    }
     Ok(took)
 }
