@@ -104,12 +104,12 @@ fn cells(charge: &PastCharge) -> [String; COLUMNS.len()] {
         charge.team.clone(),
         charge.id.clone(),
         charge.created_at.to_string(),
-        charged.to_string(),
+        charged,
         charge.task_type.clone(),
         charge.quality.clone(),
         charge.variants.map_or_else(String::new, |variants| variants.to_string()),
         charge.state.as_str().to_owned(),
-        if refunded == Credits::ZERO { String::new() } else { refunded.to_string() },
+        refunded,
         text(&charge.project),
         text(&charge.member),
         text(&charge.api_key),
@@ -122,14 +122,19 @@ fn cells(charge: &PastCharge) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// What was charged and what came back. A sum of many tasks is net of what came back, as platforms tell it and as it is
-/// read again; what it lost since it was first told is no refund of anything.
-fn amounts(charge: &PastCharge) -> (Credits, Credits) {
+/// What was charged and what came back, as cells: empty where that is not known, or nothing.
+///
+/// A sum of many tasks is net of what came back, as platforms tell it and as it is read again; what it lost since it was
+/// first told is no refund of anything. Of a task that is not final and was not charged for, nothing was said yet.
+fn amounts(charge: &PastCharge) -> (String, String) {
     let net = charge.charged - charge.refunded;
-    match charge.is_sum {
+    let (charged, refunded) = match charge.is_sum {
         false => (charge.charged, charge.refunded),
         true => (net.max(Credits::ZERO), (-net).max(Credits::ZERO)),
-    }
+    };
+    let is_unknown = charged == Credits::ZERO && !charge.state.is_final() && !charge.is_sum;
+    let unless = |is_empty: bool, credits: Credits| if is_empty { String::new() } else { credits.to_string() };
+    (unless(is_unknown, charged), unless(refunded == Credits::ZERO, refunded))
 }
 
 /// What of an account's past becomes series.

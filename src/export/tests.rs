@@ -245,7 +245,7 @@ async fn a_file_has_a_row_for_each_task_between_two_instants() {
     );
     assert_eq!((text, count), (expected, 3));
     let (text, count) = rows(61, 62).await;
-    assert!(text.ends_with(&format!("\nart,later,{},0,rig,,,unknown,,,,,,,,,,\n", at(61))), "{text}");
+    assert!(text.ends_with(&format!("\nart,later,{},,rig,,,unknown,,,,,,,,,,\n", at(61))), "{text}");
     assert_eq!(count, 1);
     assert_eq!(rows(62, 99).await, (COLUMNS.join(",") + "\n", 0));
 }

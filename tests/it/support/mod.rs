@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod daemon;
 pub mod mail;
+pub mod openmetrics;
 pub mod program;
 pub mod scrape;
 pub mod servers;

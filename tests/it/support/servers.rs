@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// A port that was free a moment ago.
@@ -35,7 +36,7 @@ impl Drop for Process {
     }
 }
 
-/// A real Prometheus that scrapes one target each second.
+/// A real Prometheus.
 pub struct Prometheus {
     pub url: String,
     _process: Process,
@@ -43,23 +44,36 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
+    /// One that scrapes a target each second and evaluates the shipped rules.
     pub async fn scraping(target: &str) -> Prometheus {
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+             rule_files: [{}/dashboards/rules.yml]\n\
+             scrape_configs:\n  - job_name: fuelgauge\n    static_configs: [{{targets: ['{target}']}}]\n",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        Prometheus::launch(tempfile::tempdir().unwrap(), &config).await
+    }
+
+    /// One that scrapes nothing and knows what is in an OpenMetrics file.
+    pub async fn knowing(file: &Path) -> Prometheus {
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("prometheus.yml");
-        std::fs::write(
-            &config,
-            format!(
-                "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
-                 rule_files: [{}/dashboards/rules.yml]\n\
-                 scrape_configs:\n  - job_name: fuelgauge\n    static_configs: [{{targets: ['{target}']}}]\n",
-                env!("CARGO_MANIFEST_DIR")
-            ),
-        )
-        .unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let words = ["tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=744h"];
+        let output = Command::new("promtool").args(words).arg(file).arg(data).output();
+        let output = output.expect("promtool is installed by ./test");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Prometheus::launch(folder, "").await
+    }
+
+    async fn launch(folder: TempDir, config: &str) -> Prometheus {
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
         let port = free_port();
         let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg("--storage.tsdb.retention.time=20y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -77,11 +91,19 @@ impl Prometheus {
 
     /// The samples of an instant query: labels and value.
     pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
+        self.ask(&[("query", expression)]).await
+    }
+
+    /// The same as of an instant.
+    pub async fn query_at(&self, expression: &str, at: Timestamp) -> Vec<(serde_json::Value, f64)> {
+        self.ask(&[("query", expression), ("time", &at.to_string())]).await
+    }
+
+    async fn ask(&self, parameters: &[(&str, &str)]) -> Vec<(serde_json::Value, f64)> {
         let url = format!("{}/api/v1/query", self.url);
-        let response =
-            super::client().get(url).query(&[("query", expression)]).send().await.unwrap().text().await.unwrap();
+        let response = super::client().get(url).query(parameters).send().await.unwrap().text().await.unwrap();
         let answer: serde_json::Value = serde_json::from_str(&response).unwrap();
-        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
         let samples = answer["data"]["result"].as_array().unwrap();
         samples
             .iter()
