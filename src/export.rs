@@ -81,11 +81,11 @@ pub async fn export_charges<W: Write>(
     mut progress: impl FnMut(u64),
 ) -> Result<(W, u64), ExportError> {
     let mut rows = csv::Writer::from_writer(out);
-    rows.write_record(COLUMNS).map_err(io::Error::from)?;
+    rows.write_record(COLUMNS).map_err(as_io)?;
     let mut count = 0;
     let mut charges = history.charges(range.from.unwrap_or(Timestamp::MIN), range.to);
     while let Some(charge) = charges.try_next().await? {
-        rows.write_record(cells(&charge)).map_err(io::Error::from)?;
+        rows.write_record(cells(&charge)).map_err(as_io)?;
         count += 1;
         if count % TELL_EVERY == 0 {
             progress(count);
@@ -93,6 +93,14 @@ pub async fn export_charges<W: Write>(
     }
     let out = rows.into_inner().map_err(|error| error.into_error())?;
     Ok((out, count))
+}
+
+/// What went wrong in writing, as what it is: whoever reads through a pipe and goes away is no failure.
+fn as_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
 }
 
 fn cells(charge: &PastCharge) -> [String; COLUMNS.len()] {

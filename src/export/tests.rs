@@ -249,3 +249,34 @@ async fn a_file_has_a_row_for_each_task_between_two_instants() {
     assert_eq!(count, 1);
     assert_eq!(rows(62, 99).await, (COLUMNS.join(",") + "\n", 0));
 }
+
+/// Takes so many bytes, then its reader is gone.
+struct Pipe(usize);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_told_from_other_failures() {
+    let many = (0..1000).map(|n| task(&format!("t{n}"), n, TaskState::Succeeded, "rig", 1)).collect();
+    let (_folder, store) = ledger(vec![(5000, tasks(many))]).await;
+    let mut history = store.history(&account()).await.unwrap();
+    let range = Range { from: None, to: at(9000) };
+    let past = PastSeries { account: &account(), draws: &draws(), range, step_seconds: 1, labels: &[] };
+    for bytes in [0, 100, 20_000] {
+        let charges = export_charges(&mut history, &range, Pipe(bytes), |_| {}).await.err();
+        let series = export_series(&mut history, &past, Pipe(bytes), |_| {}).await.err();
+        for error in [charges, series] {
+            let Some(ExportError::Write(error)) = error else { panic!("{bytes}: {error:?}") };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{bytes}");
+        }
+    }
+}

@@ -22,9 +22,19 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 #[tokio::test]
 async fn each_command_explains_itself_with_an_example() {
     let studio = Studio::new();
-    for command in
-        ["demo", "serve", "check", "poll", "status", "estimate", "import", "send-test-mail", "mapping", "mapping test"]
-    {
+    for command in [
+        "demo",
+        "serve",
+        "check",
+        "poll",
+        "status",
+        "estimate",
+        "import",
+        "export",
+        "send-test-mail",
+        "mapping",
+        "mapping test",
+    ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = studio.run(&words).await.expect(0).out;
         assert!(help.contains(&format!("\nExample: fuelgauge {command}")), "{help}");
@@ -311,6 +321,54 @@ async fn an_import_that_cannot_be_says_why() {
     assert_eq!(nothing.out, "");
     let json = studio.run(&["poll", "studio", "--format=json"]).await.expect(0).says(&["not polled"]);
     assert_eq!(json.json(), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_be_says_why() {
+    let studio = Studio::new();
+    studio.configure(WITHOUT_PLATFORM);
+    let export = async |flags: &[&str]| {
+        let words = [&["export", "--account=studio"], flags].concat();
+        let ended = studio.run(&words).await;
+        assert_eq!(ended.out, "", "{flags:?}");
+        ended
+    };
+    export(&[]).await.expect(1).says(&["there is no ledger at `fuelgauge.db`", "hint: "]);
+    assert!(!studio.ledger().exists(), "an export makes no ledger");
+    studio.write("none.csv", "charge_id,at,credits,task_type,outcome\n");
+    studio.run(&["import", "none.csv", "--account=studio"]).await.expect(0);
+    export(&[]).await.expect(1).says(&["knows nothing of account `studio` yet", "hint: "]);
+    export(&["--format=openmetrics"]).await.expect(1).says(&["knows nothing of account `studio` yet"]);
+
+    studio.write("charges.csv", history());
+    studio.run(&["import", "charges.csv", "--account=studio"]).await.expect(0);
+    let stranger = studio.run(&["export", "--account=stduio"]).await.expect(2);
+    stranger.says(&["no account `stduio`", "expected one of: `studio`"]);
+    for (flags, code, parts) in [
+        (&["--format=json"][..], 2, &["json", "csv, openmetrics"][..]),
+        (&["--step=1m"], 2, &["`--step` and `--label` are for `--format openmetrics`"]),
+        (&["--format=openmetrics", "--step=10m"], 2, &["10m", "from `1s` to `5m`", "gaps"]),
+        (&["--format=openmetrics", "--label=job"], 2, &["such as `job=fuelgauge`"]),
+        (&["--format=openmetrics", "--label=team=x"], 2, &["the label `team` is there already"]),
+        (&["--from=yesterday"], 2, &["yesterday", "such as `2026-11-23T09:00:00Z`"]),
+        (&["--from=2026-11-02T00:00:00Z", "--to=2026-11-01T00:00:00Z"], 2, &["expected `--from` before `--to`"]),
+        (&["--output=tmp"], 1, &["`tmp` is a folder, expected a file"]),
+        (&["--output=absent/charges.csv"], 1, &["cannot make `absent/charges.csv`", "No such file"]),
+    ] {
+        export(flags).await.expect(code).says(parts);
+    }
+
+    // A file is there once it is whole; nothing else stays behind.
+    export(&["--output=tmp/charges.csv"]).await.expect(0);
+    export(&["--output=tmp/past.gz", "--format=openmetrics", "--from=2026-11-19T00:00:00Z"]).await.expect(0);
+    let mut left = studio.left_in_temporary_folder();
+    left.sort();
+    assert_eq!(left, ["charges.csv", "past.gz"]);
+    let rows = std::fs::read_to_string(studio.path().join("tmp/charges.csv")).unwrap();
+    assert_eq!(rows.lines().count(), history().lines().count());
+    assert!(std::fs::read(studio.path().join("tmp/past.gz")).unwrap().starts_with(&[0x1f, 0x8b]));
+    let nothing = studio.run(&["export", "--account=studio", "--to=2020-01-01T00:00:00Z"]).await.expect(0);
+    assert_eq!(nothing.out.lines().count(), 1, "the names of the columns: {}", nothing.out);
 }
 
 #[tokio::test]

@@ -44,8 +44,11 @@ fn sum(entries: &[Entry], kind: EntryKind, since: Timestamp) -> f64 {
     of_kind.map(|entry| entry.credits).sum::<Credits>().as_f64()
 }
 
-/// The last value of each exported series, by name and labels as a scrape has them, and the first and last instant of all.
-fn ends(families: &[Family]) -> (BTreeMap<(String, BTreeMap<String, String>), f64>, Timestamp, Timestamp) {
+/// A value of each series, by name and labels as a scrape has them.
+type Values = BTreeMap<(String, BTreeMap<String, String>), f64>;
+
+/// The last value of each exported series, and the first and last instant of all.
+fn ends(families: &[Family]) -> (Values, Timestamp, Timestamp) {
     let (mut ends, mut first, mut last) = (BTreeMap::new(), i64::MAX, i64::MIN);
     for family in families {
         let name = if family.kind == "counter" { format!("{}_total", family.name) } else { family.name.clone() };
@@ -104,7 +107,7 @@ async fn a_real_prometheus_shows_the_past_from_day_one() {
     assert!(last >= now && last < now + SignedDuration::from_mins(10), "{last}");
     let names: BTreeSet<&str> = exported.keys().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), 10, "{names:?}");
-    let scraped: BTreeMap<_, _> = scrape
+    let scraped: Values = scrape
         .samples
         .iter()
         .filter(|sample| names.contains(sample.name.as_str()))
