@@ -1,9 +1,9 @@
 //! `export`: an account's past as a file of charges, or as series that Prometheus loads.
 
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use super::output::Output;
+use super::progress::Progress;
 use super::{Answer, WrongUsage, expect_ledger, is_broken_pipe};
 use crate::app::{Agent, Shared};
 use crate::cli::{ExportFlags, ExportFormat};
@@ -30,12 +30,10 @@ pub async fn run(flags: ExportFlags) -> anyhow::Result<Answer> {
         );
     }
     let output = Output::open(flags.output.as_deref())?;
-    let is_shown = std::io::stderr().is_terminal() && !output.is_terminal();
+    let progress = Progress::of_count(output.is_terminal());
     let range = Range { from: flags.from, to: flags.to.unwrap_or_else(|| shared.clock.now()) };
     let written = match flags.format {
-        ExportFormat::Csv => {
-            export_charges(&mut history, &range, output, |rows| show_progress(is_shown, rows, "rows")).await
-        }
+        ExportFormat::Csv => export_charges(&mut history, &range, output, |rows| progress.count(rows, "rows")).await,
         ExportFormat::Openmetrics => {
             let past = PastSeries {
                 account: &account.config.name,
@@ -44,10 +42,10 @@ pub async fn run(flags: ExportFlags) -> anyhow::Result<Answer> {
                 step_seconds: flags.step.unwrap_or(LONGEST_STEP_SECONDS),
                 labels: &flags.labels,
             };
-            export_series(&mut history, &past, output, |samples| show_progress(is_shown, samples, "samples")).await
+            export_series(&mut history, &past, output, |samples| progress.count(samples, "samples")).await
         }
     };
-    end_progress(is_shown);
+    progress.end();
     let finished = written.and_then(|(output, _)| Ok(output.finish()?));
     drop(history);
     shared.store.close().await;
@@ -73,18 +71,5 @@ fn check(flags: &ExportFlags) -> Result<(), WrongUsage> {
             Err(WrongUsage(format!("expected `--from` before `--to`; found {from} and {to}")))
         }
         _ => Ok(()),
-    }
-}
-
-fn show_progress(is_shown: bool, count: u64, what: &str) {
-    if is_shown {
-        // Progress that cannot be shown is no reason to stop.
-        let _ = write!(std::io::stderr(), "\r{count} {what}");
-    }
-}
-
-fn end_progress(is_shown: bool) {
-    if is_shown {
-        let _ = write!(std::io::stderr(), "\r\u{1b}[K");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on standard error.
+/// A bar, or a line, on standard error.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -18,6 +18,22 @@ impl Progress {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         bar.set_prefix(name.chars().filter(|c| !c.is_control()).take(40).collect::<String>());
         Progress(bar)
+    }
+
+    /// A count of what nobody knows the end of. It is hidden where standard error is no terminal, and where it would run
+    /// into an answer that passes by.
+    pub fn of_count(is_in_the_way: bool) -> Progress {
+        let target = if is_in_the_way { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        Progress(bar)
+    }
+
+    /// So many of what is counted.
+    pub fn count(&self, count: u64, what: &str) {
+        self.0.set_message(format!("{} {what}", HumanCount(count)));
     }
 
     /// So many bytes of all, and so many rows.

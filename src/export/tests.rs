@@ -130,6 +130,13 @@ async fn each_counter_rises_when_it_happened() {
         expected.sort_unstable();
         assert_eq!(ends, expected, "{family}");
     }
+    // What a sum of many tasks gained is charged when that was seen.
+    let sum = |credits: i64| TaskRecord { is_sum: true, ..task("day", 0, TaskState::Running, "use", credits) };
+    let (_folder, grown) = ledger(vec![(300, tasks(vec![sum(2)])), (600, tasks(vec![sum(9)]))]).await;
+    let use_ = |end: &str| format!("team=\"art\",task_type=\"use\",quality=\"\" {end}");
+    let charged = of(&samples(&grown, None, 901).await, "charged_credits");
+    assert_eq!(charged, ["0@-300", "2@0", "2@300", "9@600", "9@900"].map(use_));
+
     // From a later instant on, what was before is in the value.
     let later = samples(&store, Some(301), 901).await;
     assert_eq!(of(&later, "charged_credits"), rig(&["quality=\"\" 5@600", "quality=\"\" 5@900"]));

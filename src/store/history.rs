@@ -275,20 +275,17 @@ impl PastCounter {
         let (task_type, quality) = (folded("task_type", 2), folded("quality", 3));
         let none = "''".to_owned();
         let of_entries = |kind: &str| format!("entries WHERE account_id = $1 AND kind = '{kind}'");
+        let of_tasks_entries = |kind: &str| {
+            format!(
+                "entries JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
+                 WHERE entries.account_id = $1 AND kind = '{kind}'"
+            )
+        };
         let of_tasks = |which: &str| format!("tasks WHERE account_id = $1 AND {which}");
         let ended = "COALESCE(finished_at, created_at)";
         let [team, task_type, third, at, amount, rows] = match self {
-            // Credits of a task leave at its launch, and what was charged for it is the sum of those entries.
-            PastCounter::Charged => ["team", &task_type, &quality, "created_at", "charged", &of_tasks("charged <> 0")],
-            PastCounter::Refunded => [
-                "team",
-                &task_type,
-                &quality,
-                "at",
-                "credits",
-                "entries JOIN tasks ON tasks.account_id = entries.account_id AND tasks.id = entries.task_id \
-                 WHERE entries.account_id = $1 AND kind = 'refund'",
-            ],
+            PastCounter::Charged => ["team", &task_type, &quality, "at", "credits", &of_tasks_entries("charge")],
+            PastCounter::Refunded => ["team", &task_type, &quality, "at", "credits", &of_tasks_entries("refund")],
             PastCounter::Finished => [
                 "team",
                 &task_type,

@@ -115,6 +115,21 @@ async fn a_real_prometheus_shows_the_past_from_day_one() {
         .collect();
     assert_eq!(exported, scraped);
 
+    // The charges as a file, into a ledger that knows no platform, and out again.
+    let charges = studio.run(&["export", "--account", HOT.name, &config]).await.expect(0).out;
+    let other = Studio::new();
+    let team = serde_json::to_string(TEAM).unwrap();
+    let roles = "{lead: [lead@studio.example]}";
+    other.configure(&format!(
+        "accounts: [{{name: {0}}}]\nteams: [{{name: {team}, account: {0}, roles: {roles}}}]\n",
+        HOT.name
+    ));
+    other.write("charges.csv", &charges);
+    let imported = other.run(&["import", "charges.csv", "--account", HOT.name]).await.expect(0);
+    assert!(imported.out.contains("0 known, 0 rejected"), "{imported:?}");
+    let again = other.run(&["export", "--account", HOT.name]).await.expect(0).out;
+    assert!(charges.lines().count() > 100 && again == charges, "charges came back otherwise");
+
     let prometheus = Prometheus::knowing(&file).await;
     let one = async |query: &str, at: Timestamp| {
         let found = prometheus.query_at(query, at).await;
