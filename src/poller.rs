@@ -55,6 +55,18 @@ impl Account {
         collectors
     }
 
+    /// A reading of it on its way into the ledger, with what is declared of it.
+    pub fn incoming<'a>(
+        &'a self,
+        reading: &'a Reading,
+        outcomes: &'a [CollectorOutcome],
+        scheduled: Option<(&'a str, Timestamp)>,
+        now: Timestamp,
+    ) -> Incoming<'a> {
+        let (plan, charges) = (Some(&self.config.plan), self.charge_source());
+        Incoming { reading, outcomes, plan, charges, scheduled, now }
+    }
+
     /// From what its charges are known: as configured, or else from balances where the platform has nothing better.
     pub fn charge_source(&self) -> ChargeSource {
         let by_platform = || match &self.provider {
@@ -105,15 +117,8 @@ impl Poller {
         let Some(result) = self.read(account).await? else { return Ok(None) };
         let job = account.job_name();
         let outcomes: Vec<CollectorOutcome> = result.reports.iter().map(outcome).collect();
-        let incoming = Incoming {
-            reading: &result.reading,
-            outcomes: &outcomes,
-            reset: account.config.plan.reset.as_ref(),
-            allowance: account.config.plan.credits,
-            charges: account.charge_source(),
-            scheduled: scheduled.map(|at| (job.as_str(), at)),
-            now: self.clock.now(),
-        };
+        let scheduled = scheduled.map(|at| (job.as_str(), at));
+        let incoming = account.incoming(&result.reading, &outcomes, scheduled, self.clock.now());
         let appended = self.store.append(&account.config.name, &account.draws, incoming).await?;
         Ok(Some(Polled { reading: result.reading, reports: result.reports, appended: Some(appended) }))
     }

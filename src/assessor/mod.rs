@@ -21,6 +21,8 @@ use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
 mod mails;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use mails::Sender;
@@ -177,14 +179,14 @@ impl Assessor {
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
             expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
+            spent: facts.teams.values().map(|team| team.spent).sum(),
             unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
             draws: Vec::with_capacity(account.draws.len()),
         };
-        let account_spent = facts.teams.values().map(|team| team.spent).sum();
         let changes = self.changes(account).await?;
         let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
-            let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
+            let known = KnownOfDraw { draw, facts: &facts, period: period.as_ref(), usage: &usage };
             let mut assessed = known.assess(&assessment);
             let team = Some(&draw.key.team);
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
@@ -281,7 +283,6 @@ fn current_alert(facts: &AccountFacts, key: &DrawKey, period_start: Timestamp) -
 struct KnownOfDraw<'a> {
     draw: &'a Draw,
     facts: &'a AccountFacts,
-    account_spent: Credits,
     period: Option<&'a PlanPeriod>,
     usage: &'a Usage,
 }
@@ -293,15 +294,16 @@ impl KnownOfDraw<'_> {
         let team = self.facts.teams.get(&Some(self.draw.key.team.clone())).unwrap_or(&nothing);
         let charges = account.collectors.iter().find(|status| status.collector == Collector::Charges);
         let charges_fresh = account.is_fresh(Collector::Charges);
-        let plan_credits = self.period.and_then(|period| period.allowance);
+        let granted = |is_budget| self.period.filter(|period| period.is_budget() == is_budget)?.allowance;
         let balance_fresh = account.is_fresh(Collector::Balance);
         let fuel = fuel(&FuelFacts {
             balance: account.balance.as_ref().map(|(record, at)| (record.available, *at, balance_fresh)),
             allowance: self.draw.allowance,
-            plan_credits,
+            plan_credits: granted(false),
+            budget: granted(true),
             charges_read: charges.and_then(|status| status.last_success_at).map(|at| (at, charges_fresh)),
             spent: team.spent,
-            account_spent: self.account_spent,
+            account_spent: account.spent,
         });
         let bounds = self.period.map(|period| (period.start, period.end));
         let outlook = forecast(&forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage));

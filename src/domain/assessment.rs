@@ -52,6 +52,8 @@ pub struct AccountAssessment {
     pub granted: Credits,
     /// What of that came since the plan period began (since ever without one), with when it was seen, oldest first.
     pub grants: Vec<(Timestamp, Credits)>,
+    /// The whole account's net use since the period began (since ever without one), charges of no team among it.
+    pub spent: Credits,
     /// Totals of charges that match no team.
     pub unassigned: Vec<TotalsRow>,
     /// One per draw, in the order of the configuration.
@@ -65,7 +67,8 @@ impl AccountAssessment {
         let unused = draw.outlook.forecast()?.unused?;
         let limit = draw.fuel.as_ref()?.limit;
         let stays = match (limit, self.balance.as_ref().and_then(|(balance, _)| balance.purchased)) {
-            (FuelLimit::Allowance | FuelLimit::PlanCredits, _) => Credits::ZERO,
+            _ if draw.period.as_ref().is_some_and(PlanPeriod::is_budget) => return Some(Credits::ZERO),
+            (FuelLimit::Allowance | FuelLimit::PlanCredits | FuelLimit::Budget, _) => Credits::ZERO,
             (FuelLimit::Balance, Some(purchased)) => purchased,
             // Without parts told, what was seen to come in is known to stay.
             (FuelLimit::Balance, None) => self.grants.iter().map(|(_, credits)| *credits).sum(),
@@ -118,7 +121,7 @@ pub const MOST_SUSPECTS: u32 = 1000;
 pub struct DrawAssessment {
     /// Account and team.
     pub key: DrawKey,
-    /// The plan period that `at` lies in; `None` for prepaid accounts.
+    /// The plan period, or the budget's, that `at` lies in; `None` for prepaid accounts without a budget.
     pub period: Option<PlanPeriod>,
     /// What is left, and how that is known.
     pub fuel: Option<Fuel>,
@@ -178,6 +181,20 @@ pub enum FuelLimit {
     Allowance,
     /// The plan's credits less the net use of the period, where no balance is reported.
     PlanCredits,
+    /// The declared budget less the account's net use of its period.
+    Budget,
+}
+
+impl FuelLimit {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FuelLimit::Balance => "balance",
+            FuelLimit::Allowance => "allowance",
+            FuelLimit::PlanCredits => "plan_credits",
+            FuelLimit::Budget => "budget",
+        }
+    }
 }
 
 /// Net spend over the recent past, in credits per second, by charge time. `None` while unknown.

@@ -19,7 +19,8 @@ pub mod suspect;
 pub mod words;
 
 pub use account::{
-    AccountName, Attribution, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector, TeamName, team_of,
+    AccountName, Attribution, Budget, CarryOver, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector,
+    TeamName, team_of,
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
 pub use assessment::*;

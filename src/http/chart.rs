@@ -237,7 +237,8 @@ fn summary(
         let _ = write!(text, ", expected to run out on {}", date(at));
     }
     if let Some(period) = &draw.period {
-        let _ = write!(text, ", plan resets on {}", date(period.end));
+        let what = if period.is_budget() { "budget ends" } else { "plan resets" };
+        let _ = write!(text, ", {what} on {}", date(period.end));
     }
     text
 }

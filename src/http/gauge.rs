@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::verdict::{Verdict, verdict};
 use super::view::{AlertRow, alerts};
 use super::words::{self, NOT_KNOWN};
-use crate::domain::{AccountAssessment, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, RetryRow};
+use crate::domain::{AccountAssessment, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow};
 
 /// One draw's gauge.
 #[derive(Debug, Serialize)]
@@ -86,7 +86,8 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
         Some(period) => {
             let left = words::span(period.end.as_second() - now.as_second());
             let more = format!("{}, in {left}", words::clock(period.end, zone));
-            fact("Plan resets", words::date(period.end, zone, now), Some(more))
+            let name = if period.is_budget() { "Budget ends" } else { "Plan resets" };
+            fact(name, words::date(period.end, zone, now), Some(more))
         }
         None => fact("Plan resets", "never: prepaid".to_string(), None),
     };
@@ -135,16 +136,17 @@ fn run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -
         (None, _) => None,
     };
     let reset = draw.period.as_ref().map(|period| period.end);
+    let after = draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words);
     match forecast.run_out.p50 {
         Some(at) if reset.is_some_and(|reset| at >= reset) => {
-            fact("after the reset".to_string(), Some(format!("{} without one", date(at))))
+            fact(format!("after {after}"), Some(format!("{} without one", date(at))))
         }
         Some(at) => {
             let clock = words::clock(at, &account.zone);
             fact(date(at), Some(range.map_or(clock.clone(), |range| format!("{clock}; {range}"))))
         }
         None if reset.is_some_and(|reset| reset <= forecast.horizon) => {
-            fact("after the reset".to_string(), Some(format!("not before {} without one", date(forecast.horizon))))
+            fact(format!("after {after}"), Some(format!("not before {} without one", date(forecast.horizon))))
         }
         None => fact(format!("not before {}", date(forecast.horizon)), range),
     }
@@ -196,10 +198,15 @@ fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
         Some(FuelLimit::Balance) if draw.allowance.is_some() => {
             notes.push("The account has less left than the team's share: its balance is the limit.".to_string());
         }
-        Some(FuelLimit::Balance | FuelLimit::PlanCredits) if account.draws.len() > 1 => {
+        Some(FuelLimit::Balance | FuelLimit::PlanCredits | FuelLimit::Budget) if account.draws.len() > 1 => {
             notes.push(format!("Shared by {} teams: what is left is the whole account's.", account.draws.len()));
         }
         _ => {}
+    }
+    if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::Budget) {
+        let balance = account.balance.as_ref().map(|(balance, _)| words::credits(balance.available));
+        let whole = balance.map_or_else(String::new, |left| format!(" The account has {left} left."));
+        notes.push(format!("The budget is the limit: what it leaves for its period.{whole}"));
     }
     if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::PlanCredits) {
         notes.push("No balance is reported: worked out from the plan's credits and the charges.".to_string());

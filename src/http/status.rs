@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, FuelLimit, Outlook, Provenance, Snapshot,
-    SuspectCharge,
+    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, Snapshot, SuspectCharge,
 };
 
 /// Everything known at `now`.
@@ -74,24 +73,15 @@ fn account_status(account: &AccountAssessment) -> Value {
 
 fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     let fuel = draw.fuel.as_ref().map(|fuel| {
-        let limit = match fuel.limit {
-            FuelLimit::Balance => "balance",
-            FuelLimit::Allowance => "allowance",
-            FuelLimit::PlanCredits => "plan_credits",
-        };
-        let as_of = fuel.as_of.to_string();
+        let (limit, as_of) = (fuel.limit.as_str(), fuel.as_of.to_string());
         json!({"left_credits": amount(fuel.left), "limit": limit, "as_of": as_of, "fresh": fuel.fresh})
     });
     let period = draw.period.as_ref().map(|period| {
-        let provenance = match period.provenance {
-            Provenance::Reported => "reported",
-            Provenance::Declared => "declared",
-        };
         json!({
             "start": period.start.to_string(),
             "end": period.end.to_string(),
             "allowance_credits": period.allowance.map(amount),
-            "provenance": provenance,
+            "provenance": period.provenance.as_str(),
         })
     });
     let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);

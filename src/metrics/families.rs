@@ -66,13 +66,18 @@ families! {
          can be spent and is in neither of them), frozen (held for running tasks, not spendable), allowance (what a \
          team's share of the period leaves). All but frozen and allowance add up to what the account can spend; they \
          carry a team only if that team has the account to itself and no allowance. Absent while stale.";
+    BudgetLeft = Gauge "fuelgauge_budget_left_credits" ["account"]
+        "What the declared budget of a prepaid account leaves for its period: the budget less the net use of all teams, from \
+         the ledger as of the last poll. Below zero if overspent. Absent while stale, and without a budget.";
     PlanAllowance = Gauge "fuelgauge_plan_allowance_credits" ["account", "team"]
         "Credits that the plan period began with: the share of each team that has one, or, where no team has one, the \
-         account's whole plan, whose team is as in fuelgauge_balance_credits. Cached from the last poll or configured.";
+         account's whole plan or budget, whose team is as in fuelgauge_balance_credits. Cached from the last poll or \
+         configured.";
     PlanPeriodStart = Gauge "fuelgauge_plan_period_start_timestamp_seconds" ["account", "team"]
-        "When the plan period began. Cached from the last poll or worked out from the configured reset.";
+        "When the plan period, or a budget's, began. Cached from the last poll or worked out from the configured reset.";
     PlanReset = Gauge "fuelgauge_plan_reset_timestamp_seconds" ["account", "team"]
-        "When the plan next resets. Cached from the last poll or worked out from the configured reset.";
+        "When the plan next resets, or the declared budget's period ends. Cached from the last poll or worked out from the \
+         configured reset.";
 
     Charged = Counter "fuelgauge_charged_credits_total" ["account", "team", "task_type", "quality"]
         "Credits charged, from the ledger as of the last poll; what came back is counted in \

@@ -187,6 +187,10 @@ fn plan(sheet: &mut Sheet, account: &AccountAssessment) {
         !(reported && is_stale(account, Collector::Plan))
     };
     let whole_team = balance_team(account);
+    let budget = account.draws.iter().filter_map(|draw| draw.period.as_ref()).find(|period| period.is_budget());
+    if let Some(budget) = budget.and_then(|period| period.allowance).filter(|_| account.is_fresh(Collector::Charges)) {
+        sheet.add_credits(Fuel::BudgetLeft, &[name], Some(budget - account.spent));
+    }
     if let Some(period) = account.draws.iter().find(known).and_then(|draw| draw.period.as_ref()) {
         // Beside shares of the plan, the whole would be counted twice in a sum.
         let whole = period.allowance.filter(|_| account.draws.iter().all(|draw| draw.allowance.is_none()));

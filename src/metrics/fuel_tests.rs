@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::{AccountName, DrawKey, TeamName};
+use crate::domain::{AccountName, DrawKey, PlanPeriod, TeamName};
 use crate::metrics::families::{Family, Kind};
 use crate::metrics::{Metrics, sample};
 
@@ -69,9 +69,37 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     account.queue.clone_from(&sample::snapshot().accounts[0].queue);
     account.unexplained = Some(Credits::ZERO);
     let outbox = sample::snapshot().outbox;
-    let text = scrape(Snapshot { accounts: vec![Arc::new(account)], outbox });
+    let text = scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox });
     let seen: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(seen, FUEL.iter().map(|family| family.name).collect());
+}
+
+/// A prepaid account of which 500 credits may be spent in November.
+fn budgeted() -> AccountAssessment {
+    let november = PlanPeriod { provenance: Provenance::Budget, ..sample::november(500) };
+    let draw = sample::draw(sample::key("wallet", "art"), 500, 380, FuelLimit::Budget, no_forecast());
+    AccountAssessment {
+        balance: Some(sample::balance(2400)),
+        spent: Credits::from_whole(120),
+        draws: vec![DrawAssessment { period: Some(november), ..draw }],
+        ..sample::account("wallet", "3daistudio")
+    }
+}
+
+#[test]
+fn a_budget_is_told_beside_the_balance() {
+    let text = scrape(Snapshot { accounts: vec![Arc::new(budgeted())], ..sample::snapshot() });
+    assert_eq!(
+        samples(
+            &text,
+            &["fuelgauge_balance_credits", "fuelgauge_budget_left_credits", "fuelgauge_plan_allowance_credits"]
+        ),
+        [
+            r#"fuelgauge_balance_credits{account="wallet",team="art",bucket="available"} 2400"#,
+            r#"fuelgauge_budget_left_credits{account="wallet"} 380"#,
+            r#"fuelgauge_plan_allowance_credits{account="wallet",team="art"} 500"#,
+        ]
+    );
 }
 
 #[test]

@@ -66,6 +66,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         granted: Credits::ZERO,
         expired: Credits::ZERO,
         grants: Vec::new(),
+        spent: Credits::ZERO,
         unassigned: Vec::new(),
         draws: Vec::new(),
     }

@@ -42,6 +42,8 @@ pub(super) async fn append_balance(
         return Ok((Vec::new(), Vec::new()));
     };
     let plan = load_plan(connection, account).await?;
+    let (declared_reset, declared_credits) =
+        incoming.plan.map_or((None, None), |declared| (declared.reset.as_ref(), declared.credits));
     let refundable = match incoming.charges {
         ChargeSource::Balance => load_refundable(connection, account, now - REFUND_WINDOW).await?,
         ChargeSource::History => Vec::new(),
@@ -51,8 +53,15 @@ pub(super) async fn append_balance(
         net_charged: explained.net,
         net_late: explained.late,
         net_estimated: explained.estimated,
-        reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), incoming.reset, p.read_at, now)),
-        allowance: plan.and_then(|plan| plan.allowance).or(incoming.allowance),
+        reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), declared_reset, p.read_at, now)),
+        // A plan that changed is refilled to what it now grants, at the dates it had before.
+        allowance: incoming
+            .reading
+            .plan
+            .as_ref()
+            .or(plan.as_ref())
+            .and_then(|plan| plan.allowance)
+            .or(declared_credits),
         lapsed: Credits::ZERO,
         charges: incoming.charges,
         refundable: &refundable,

@@ -135,6 +135,7 @@ impl Scene {
             unexplained: None,
             granted: Credits::ZERO,
             grants: Vec::new(),
+            spent: Credits::ZERO,
             unassigned: Vec::new(),
             draws: vec![draw.clone()],
         };
@@ -191,6 +192,20 @@ fn headers(mail: &RenderedMail) -> String {
 
 fn header<'a>(headers: &'a str, name: &str) -> Vec<&'a str> {
     headers.lines().filter_map(|line| line.strip_prefix(&format!("{name}: "))).collect()
+}
+
+#[test]
+fn a_budget_is_called_by_its_name() {
+    let mut budget = Scene::new(Why::Opened, Stage::Warning);
+    budget.draw.fuel.as_mut().unwrap().limit = FuelLimit::Budget;
+    budget.draw.period.as_mut().unwrap().provenance = Provenance::Budget;
+    let text = budget.shown().text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in
+        ["before the budget ends.", "run out before the budget's end.", "of the budget of 4,000", "Raise the budget by"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("the plan resets") && !text.contains("Expected to lapse"), "{text}");
 }
 
 #[test]
