@@ -20,11 +20,13 @@ use crate::notify::MessageError;
 use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
+mod buckets;
 mod mails;
 #[cfg(test)]
 mod tests;
 mod usage;
 
+pub use buckets::LotsCache;
 pub use mails::Sender;
 pub use usage::{Usage, UsageCache};
 
@@ -59,6 +61,7 @@ pub struct Assessor {
     teams: Vec<TeamConfig>,
     sender: Option<Sender>,
     cache: Mutex<UsageCache>,
+    lots: Mutex<LotsCache>,
     latest: Mutex<BTreeMap<AccountName, Arc<AccountAssessment>>>,
     order: Vec<AccountName>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -82,6 +85,7 @@ impl Assessor {
             teams: config.teams.clone(),
             sender,
             cache: Mutex::default(),
+            lots: Mutex::default(),
             latest: Mutex::default(),
             order: config.accounts.iter().map(|account| account.name.clone()).collect(),
             published,
@@ -165,6 +169,8 @@ impl Assessor {
         let start = period.as_ref().map(|period| period.start);
         let facts = self.store.load_account(&config.name, &account.draws, start, now).await?;
         let stale_after_seconds = i64::try_from(config.stale_after.as_secs()).unwrap_or(i64::MAX);
+        let balance = facts.balance.as_ref().map(|state| &state.record);
+        let buckets = self.buckets(account, balance, period.as_ref(), now).await?;
         let mut assessment = AccountAssessment {
             account: config.name.clone(),
             at: now,
@@ -174,6 +180,8 @@ impl Assessor {
             stale_after_seconds,
             collectors: facts.collectors.clone(),
             balance: facts.balance.as_ref().map(|state| (state.record.clone(), state.read_at)),
+            buckets,
+            carry_over: config.plan.carry_over,
             queue: facts.queue.clone(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
@@ -299,7 +307,7 @@ impl KnownOfDraw<'_> {
         let fuel = fuel(&FuelFacts {
             balance: account.balance.as_ref().map(|(record, at)| (record.available, *at, balance_fresh)),
             allowance: self.draw.allowance,
-            plan_credits: granted(false),
+            plan_credits: granted(false).map(|granted| granted + account.carried()),
             budget: granted(true),
             charges_read: charges.and_then(|status| status.last_success_at).map(|at| (at, charges_fresh)),
             spent: team.spent,

@@ -90,3 +90,123 @@ async fn a_budget_limits_a_prepaid_account_and_its_end_changes_no_balance() {
         assert_eq!(assessment.lapsing(draw).unwrap_or_default(), Credits::ZERO, "{now}");
     }
 }
+
+/// Plan, bought, and of unknown kind, in whole credits.
+fn parts(assessment: &AccountAssessment) -> [Option<i64>; 3] {
+    let parts = assessment.parts().unwrap();
+    [parts.plan, parts.purchased, parts.unknown].map(|part| part.map(|credits| credits.micros() / 1_000_000))
+}
+
+#[tokio::test]
+async fn the_parts_of_a_balance_are_worked_out_where_nobody_tells_them() {
+    let watched = Watched::new("{credits: 1000, reset: \"@monthly\"}", ONE_TEAM).await;
+    // When, what was charged by then, what the balance is; the parts, and what was bought so far.
+    for (now, charged, available, expected, granted) in [
+        ("2026-10-20T09:00:00Z", 0, 600, [None, None, Some(600)], 0),
+        ("2026-10-21T09:00:00Z", 100, 500, [None, None, Some(500)], 0),
+        // Bought, which two readings in a row must say.
+        ("2026-10-22T09:00:00Z", 0, 800, [None, None, Some(800)], 0),
+        ("2026-10-22T09:05:00Z", 0, 800, [None, Some(300), Some(500)], 300),
+        // The plan is reset: what was there of the old one has lapsed, and what is there besides was bought.
+        ("2026-11-01T09:00:00Z", 100, 1200, [Some(900), Some(300), None], 300),
+        ("2026-11-10T09:00:00Z", 800, 400, [Some(100), Some(300), None], 300),
+        ("2026-11-11T09:00:00Z", 250, 150, [Some(0), Some(150), None], 300),
+        // Spent where no list of charges looks.
+        ("2026-11-12T09:00:00Z", 0, 110, [Some(0), Some(110), None], 300),
+        ("2026-12-01T09:00:00Z", 0, 1110, [Some(1000), Some(110), None], 300),
+    ] {
+        watched.read(now, &[("a", charged)], balance(available)).await;
+        for round in ["from what is kept", "anew"] {
+            let assessment = watched.assess(now).await;
+            assert_eq!(parts(&assessment), expected, "{now}, {round}");
+            assert_eq!(assessment.granted, whole(granted), "{now}");
+            watched.assessor.lots.lock().unwrap().clear();
+        }
+    }
+    // A charge that comes late changes what is kept.
+    watched.assess("2026-12-01T09:00:00Z").await;
+    let mut late = TaskRecord::new("late", at("2026-11-15T09:00:00Z"), TaskState::Succeeded, "rig");
+    late.credits = Some(whole(10));
+    let reading = Reading { tasks: vec![late], balance: balance(1110), ..Reading::default() };
+    let now = at("2026-12-01T10:00:00Z");
+    let incoming = watched.account.incoming(&reading, &[], None, now);
+    watched.assessor.store.append(&watched.account.config.name, &watched.account.draws, incoming).await.unwrap();
+    let kept = watched.assess("2026-12-01T10:00:00Z").await;
+    watched.assessor.lots.lock().unwrap().clear();
+    let anew = watched.assess("2026-12-01T10:00:00Z").await;
+    assert_eq!(kept.buckets, anew.buckets);
+    assert_eq!(parts(&anew).into_iter().flatten().sum::<i64>(), 1110);
+}
+
+#[tokio::test]
+async fn bought_credits_lapse_at_their_own_date_and_are_charged_to_nobody() {
+    let watched = Watched::new("{purchased_expire_after: 365d}", ONE_TEAM).await;
+    let expiry = |text: &str, credits: i64| Some((at(text), whole(credits)));
+    let (first, second) = ("2027-01-10T09:05:00Z", "2027-02-01T09:05:00Z");
+    for (now, charged, available, next, expired) in [
+        ("2026-01-01T09:00:00Z", 0, 50, None, 0),
+        ("2026-01-10T09:00:00Z", 0, 150, None, 0),
+        ("2026-01-10T09:05:00Z", 0, 150, expiry(first, 100), 0),
+        ("2026-02-01T09:00:00Z", 0, 350, expiry(first, 100), 0),
+        ("2026-02-01T09:05:00Z", 0, 350, expiry(first, 100), 0),
+        // The first lot burns before the second, and what was there from the start before neither.
+        ("2026-03-01T09:00:00Z", 60, 290, expiry(first, 40), 0),
+        // Five minutes before the date as it was seen: the platform knows it better.
+        ("2027-01-10T09:00:00Z", 0, 250, expiry(second, 200), 40),
+        ("2027-01-10T09:10:00Z", 0, 250, expiry(second, 200), 40),
+        ("2027-01-31T09:00:00Z", 180, 70, expiry(second, 20), 40),
+        // On the date itself, and a charge in the same reading.
+        ("2027-02-01T09:10:00Z", 5, 45, None, 60),
+    ] {
+        watched.read(now, &[("a", charged)], balance(available)).await;
+        let assessment = watched.assess(now).await;
+        assert_eq!(assessment.buckets.as_ref().unwrap().next_expiry, next, "{now}");
+        assert_eq!(assessment.expired, whole(expired), "{now}");
+    }
+    let last = watched.assess("2027-02-01T09:10:00Z").await;
+    assert_eq!((last.spent, last.granted), (whole(245), whole(300)));
+}
+
+#[tokio::test]
+async fn without_a_balance_the_plan_begins_with_what_was_carried_over() {
+    for (carry_over, november, december) in [
+        ("none", (1000, 0), (1000, 0)),
+        ("all", (1700, 700), (2600, 1600)),
+        ("{at_most_credits: 500}", (1500, 500), (1500, 500)),
+    ] {
+        let plan = format!("{{credits: 1000, reset: \"@monthly\", carry_over: {carry_over}}}");
+        let watched = Watched::new(&plan, ONE_TEAM).await;
+        watched.read("2026-10-20T09:30:00Z", &[("a", 300)], None).await;
+        let left = |assessment: &AccountAssessment| {
+            let fuel = assessment.draws[0].fuel.as_ref().unwrap();
+            assert_eq!(fuel.limit, FuelLimit::PlanCredits);
+            (fuel.left, assessment.carried())
+        };
+        let october = watched.assess("2026-10-31T23:59:59Z").await;
+        assert_eq!(left(&october), (whole(700), Credits::ZERO), "{carry_over}");
+        let begun = watched.assess("2026-11-01T00:00:00Z").await;
+        assert_eq!(left(&begun), (whole(november.0), whole(november.1)), "{carry_over}");
+        watched.read("2026-11-05T09:30:00Z", &[("a", 100)], None).await;
+        let spent = watched.assess("2026-11-05T09:30:00Z").await;
+        assert_eq!(left(&spent), (whole(november.0 - 100), whole(november.1)), "{carry_over}");
+        let next = watched.assess("2026-12-01T00:00:00Z").await;
+        assert_eq!(left(&next), (whole(december.0), whole(december.1)), "{carry_over}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_carried_over_does_not_lapse() {
+    for (carry_over, lapses) in [("none", 590), ("all", 0), ("{at_most_credits: 400}", 190)] {
+        let plan = format!("{{credits: 1000, reset: \"@monthly\", carry_over: {carry_over}}}");
+        let watched = Watched::new(&plan, ONE_TEAM).await;
+        for day in 1..=28 {
+            watched.read(&format!("2026-11-{day:02}T09:00:00Z"), &[("a", 12)], None).await;
+        }
+        let assessment = watched.assess("2026-11-28T10:00:00Z").await;
+        let draw = &assessment.draws[0];
+        let unused = draw.outlook.forecast().unwrap().unused.unwrap();
+        let expected = (whole(lapses) + unused - whole(590)).max(Credits::ZERO);
+        assert_eq!(assessment.lapsing(draw), Some(if lapses == 0 { Credits::ZERO } else { expected }), "{carry_over}");
+        assert!(unused > whole(500), "{unused}");
+    }
+}

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::account::{AccountName, DrawKey, PlanPeriod};
+use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
+use super::bucket::Buckets;
 use super::credits::Credits;
 use super::forecast::Outlook;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
@@ -41,6 +42,10 @@ pub struct AccountAssessment {
     pub collectors: Vec<CollectorStatus>,
     /// The last balance read and when.
     pub balance: Option<(BalanceRecord, Timestamp)>,
+    /// The parts of what can be spent, as told or as worked out; `None` where nothing is known of them.
+    pub buckets: Option<Buckets>,
+    /// What remains of the plan's unused credits at a reset.
+    pub carry_over: CarryOver,
     /// The last queue read and when.
     pub queue: Option<(QueueRecord, Timestamp)>,
     /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
@@ -61,19 +66,32 @@ pub struct AccountAssessment {
 }
 
 impl AccountAssessment {
+    /// The parts of the balance that add up to what can be spent; `None` while no balance was read.
+    pub fn parts(&self) -> Option<Buckets> {
+        let (balance, _) = self.balance.as_ref()?;
+        let told = || Buckets::of_parts(balance.available, balance.plan, balance.purchased);
+        Some(self.buckets.clone().unwrap_or_else(told))
+    }
+
+    /// What was carried over into the period, as far as it is known.
+    pub fn carried(&self) -> Credits {
+        self.buckets.as_ref().and_then(|buckets| buckets.carried).unwrap_or_default()
+    }
+
     /// Credits of a draw that are expected to lapse at the reset: those left unused, less what stays because it was bought
-    /// or awarded. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
+    /// or awarded, less what is carried over. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
     pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {
         let unused = draw.outlook.forecast()?.unused?;
         let limit = draw.fuel.as_ref()?.limit;
-        let stays = match (limit, self.balance.as_ref().and_then(|(balance, _)| balance.purchased)) {
+        let stays = match (limit, self.parts().and_then(|parts| parts.purchased)) {
             _ if draw.period.as_ref().is_some_and(PlanPeriod::is_budget) => return Some(Credits::ZERO),
             (FuelLimit::Allowance | FuelLimit::PlanCredits | FuelLimit::Budget, _) => Credits::ZERO,
             (FuelLimit::Balance, Some(purchased)) => purchased,
             // Without parts told, what was seen to come in is known to stay.
             (FuelLimit::Balance, None) => self.grants.iter().map(|(_, credits)| *credits).sum(),
         };
-        Some((unused - stays).max(Credits::ZERO))
+        let of_plan = (unused - stays).max(Credits::ZERO);
+        Some(of_plan - self.carry_over.remaining(of_plan))
     }
 
     /// Whether what a collector read is recent enough to go by: its last success is within `stale_after_seconds`.

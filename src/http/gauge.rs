@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::verdict::{Verdict, verdict};
 use super::view::{AlertRow, alerts};
 use super::words::{self, NOT_KNOWN};
-use crate::domain::{AccountAssessment, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow};
+use crate::domain::{
+    AccountAssessment, BalanceRecord, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow,
+};
 
 /// One draw's gauge.
 #[derive(Debug, Serialize)]
@@ -95,16 +97,25 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
         Some(fuel) => fact("Data", words::ago(fuel.as_of, now), (!fuel.fresh).then(|| "stale".to_string())),
         None => fact("Data", NOT_KNOWN.to_string(), None),
     };
-    vec![
-        run_out(account, draw, now),
-        reset,
-        pace(draw, now),
-        chance(draw),
-        last_day(draw),
-        retries_in_short(&draw.retries),
-        alert_state(account, draw, now),
-        read,
-    ]
+    let mut facts = vec![run_out(account, draw, now)];
+    facts.extend(parts(account, draw, now));
+    facts.extend([reset, pace(draw, now), chance(draw), last_day(draw), retries_in_short(&draw.retries)]);
+    facts.extend([alert_state(account, draw, now), read]);
+    facts
+}
+
+/// What the balance is made up of, where that is known and it is more than one kind.
+fn parts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Option<Fact> {
+    draw.fuel.as_ref().filter(|fuel| fuel.limit == FuelLimit::Balance)?;
+    let parts = account.parts()?;
+    let named = [("of the plan", parts.plan), ("bought", parts.purchased), ("of unknown kind", parts.unknown)];
+    let known = named.into_iter().filter_map(|(name, part)| Some((name, part?)));
+    let known: Vec<String> = known.map(|(name, part)| format!("{} {name}", words::credits(part))).collect();
+    let lapse = parts.next_expiry.map(|(at, credits)| {
+        format!("{} of the bought ones lapse {}", words::credits(credits), words::date(at, &account.zone, now))
+    });
+    let is_worth_it = known.len() > 1 || lapse.is_some();
+    is_worth_it.then(|| Fact { name: "Made up of", value: known.join(", "), more: lapse })
 }
 
 fn pace(draw: &DrawAssessment, now: Timestamp) -> Fact {
@@ -192,6 +203,15 @@ fn retries_in_short(retries: &[RetryRow]) -> Fact {
     Fact { name: "Retries", value, more }
 }
 
+/// What the platform's parts hold beyond what it lets people spend.
+fn more_in_parts(balance: &BalanceRecord) -> Option<String> {
+    let parts = balance.plan? + balance.purchased?;
+    (parts > balance.available).then(|| {
+        let [parts, available] = [parts, balance.available].map(words::credits);
+        format!("The platform counts {parts} credits and lets {available} be spent: some are held, or a limit applies.")
+    })
+}
+
 fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
     let mut notes = Vec::new();
     match draw.fuel.as_ref().map(|fuel| fuel.limit) {
@@ -211,6 +231,10 @@ fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
     if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::PlanCredits) {
         notes.push("No balance is reported: worked out from the plan's credits and the charges.".to_string());
     }
+    if account.carried().is_positive() && draw.allowance.is_none() {
+        notes.push(format!("{} credits of the last period were carried over.", words::credits(account.carried())));
+    }
+    notes.extend(account.balance.as_ref().and_then(|(balance, _)| more_in_parts(balance)));
     if draw.pending.is_positive() {
         notes.push(format!("{} credits are charged for tasks that still run.", words::credits(draw.pending)));
     }

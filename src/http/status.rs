@@ -55,6 +55,15 @@ fn account_status(account: &AccountAssessment) -> Value {
             "fresh": account.is_current(Collector::Queue, *read_at),
         })
     });
+    let parts = account.parts().or_else(|| account.buckets.clone()).map(|parts| {
+        json!({
+            "plan_credits": parts.plan.map(amount),
+            "purchased_credits": parts.purchased.map(amount),
+            "other_credits": parts.unknown.map(amount),
+            "carried_over_credits": parts.carried.map(amount),
+            "next_expiry": parts.next_expiry.map(|(at, credits)| json!({"at": at.to_string(), "credits": amount(credits)})),
+        })
+    });
     json!({
         "account": account.account.as_str(),
         "platform": account.platform,
@@ -62,6 +71,8 @@ fn account_status(account: &AccountAssessment) -> Value {
         "timezone": account.zone.iana_name(),
         "assessed_at": account.at.to_string(),
         "balance": balance,
+        "spendable": parts,
+        "spent_credits": amount(account.spent),
         "queue": queue,
         "granted_credits": amount(account.granted),
         "expired_credits": amount(account.expired),

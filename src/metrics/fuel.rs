@@ -61,8 +61,8 @@ fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
     if account.balance.as_ref().is_some_and(|(_, read_at)| account.is_current(Collector::Balance, *read_at)) {
         sheet.add_credits(Fuel::Unexplained, &[name], account.unexplained);
     }
-    sheet.add_credits(Fuel::Granted, &[name], Some(account.granted));
-    sheet.add_credits(Fuel::Expired, &[name], Some(account.expired));
+    sheet.add_credits(Fuel::Granted, &[name, "purchased"], Some(account.granted));
+    sheet.add_credits(Fuel::Expired, &[name, "purchased"], Some(account.expired));
     ledger(sheet, account);
     for draw in draws(account) {
         draw_series(sheet, account, draw);
@@ -115,10 +115,14 @@ fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
     let (name, team) = (account.account.as_str(), balance_team(account));
     let current = account.balance.as_ref().filter(|(_, read_at)| account.is_current(Collector::Balance, *read_at));
     if let Some((balance, _)) = current {
-        let parts = spendable_parts(balance.available, balance.plan, balance.purchased);
+        let parts = account.parts().unwrap_or_default();
         sheet.add_credits(Fuel::Balance, &[name, team, "plan"], parts.plan);
         sheet.add_credits(Fuel::Balance, &[name, team, "purchased"], parts.purchased);
-        sheet.add_credits(Fuel::Balance, &[name, team, "available"], parts.available);
+        sheet.add_credits(Fuel::Balance, &[name, team, "available"], parts.unknown);
+        if let Some((expires_at, credits)) = parts.next_expiry {
+            sheet.add_time(Fuel::NextExpiry, &[name], Some(expires_at));
+            sheet.add_credits(Fuel::NextExpiryCredits, &[name], Some(credits));
+        }
         sheet.add_credits(Fuel::Balance, &[name, team, "frozen"], balance.frozen);
     } else if account.balance.is_none() {
         // Without a reported balance the ledger says what the plan's credits leave; it is the same for every draw.
@@ -129,39 +133,6 @@ fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
     for draw in draws(account).filter(|_| !is_stale(account, Collector::Charges)) {
         let left = draw.allowance.map(|allowance| allowance - draw.spent).filter(|_| draw.fuel.is_some());
         sheet.add_credits(Fuel::Balance, &[name, draw.key.team.as_str(), "allowance"], left);
-    }
-}
-
-/// Parts of a balance that add up to what can be spent.
-#[derive(Debug, PartialEq)]
-struct Parts {
-    plan: Option<Credits>,
-    purchased: Option<Credits>,
-    available: Option<Credits>,
-}
-
-/// Platforms report parts that need not add up: where the parts hold more than can be spent (credits held for running
-/// tasks among them), the excess is taken off the plan credits first, because plan credits burn first; where they hold
-/// less, the rest is `available`.
-fn spendable_parts(available: Credits, plan: Option<Credits>, purchased: Option<Credits>) -> Parts {
-    if plan.is_none() && purchased.is_none() {
-        return Parts { plan, purchased, available: Some(available) };
-    }
-    let known = plan.unwrap_or_default() + purchased.unwrap_or_default();
-    let rest = available - known;
-    if !rest.is_negative() {
-        return Parts { plan, purchased, available: rest.is_positive().then_some(rest) };
-    }
-    let excess = -rest;
-    match (plan, purchased) {
-        (Some(plan), Some(purchased)) => {
-            let from_plan = excess.min(plan.max(Credits::ZERO));
-            let purchased = purchased - (excess - from_plan);
-            Parts { plan: Some(plan - from_plan), purchased: Some(purchased), available: None }
-        }
-        (plan, purchased) => {
-            Parts { plan: plan.map(|_| available), purchased: purchased.map(|_| available), available: None }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::{AccountName, DrawKey, PlanPeriod, TeamName};
+use crate::domain::{AccountName, Buckets, DrawKey, PlanPeriod, TeamName};
 use crate::metrics::families::{Family, Kind};
 use crate::metrics::{Metrics, sample};
 
@@ -68,6 +68,8 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     account.balance = Some(sample::balance(410));
     account.queue.clone_from(&sample::snapshot().accounts[0].queue);
     account.unexplained = Some(Credits::ZERO);
+    let expiring = Buckets { next_expiry: Some((sample::now(), Credits::from_whole(5))), ..Buckets::default() };
+    account.buckets = Some(expiring);
     let outbox = sample::snapshot().outbox;
     let text = scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox });
     let seen: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -222,29 +224,6 @@ fn no_series_appears_twice_even_if_names_do() {
     let text = scrape(snapshot);
     let series = series(&text);
     assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len());
-}
-
-#[test]
-fn parts_of_a_balance_add_up_to_what_can_be_spent() {
-    let credits = sample::credits;
-    for (available, plan, purchased, expected) in [
-        (100, None, None, (None, None, Some(100))),
-        (100, Some(70), Some(30), (Some(70), Some(30), None)),
-        (100, Some(0), Some(100), (Some(0), Some(100), None)),
-        (100, Some(60), None, (Some(60), None, Some(40))),
-        (100, Some(80), Some(50), (Some(50), Some(50), None)),
-        (100, Some(10), Some(150), (Some(0), Some(100), None)),
-        (100, Some(130), None, (Some(100), None, None)),
-        (-5, Some(0), Some(0), (Some(0), Some(-5), None)),
-    ] {
-        let parts = spendable_parts(credits(available), plan.map(credits), purchased.map(credits));
-        let (plan, purchased, rest) = expected;
-        let expected =
-            Parts { plan: plan.map(credits), purchased: purchased.map(credits), available: rest.map(credits) };
-        assert_eq!(parts, expected);
-        let sum: Credits = [parts.plan, parts.purchased, parts.available].into_iter().flatten().sum();
-        assert_eq!(sum, credits(available));
-    }
 }
 
 #[test]

@@ -67,6 +67,8 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         expired: Credits::ZERO,
         grants: Vec::new(),
         spent: Credits::ZERO,
+        buckets: None,
+        carry_over: CarryOver::Nothing,
         unassigned: Vec::new(),
         draws: Vec::new(),
     }

@@ -130,7 +130,8 @@ async fn plans_change_and_resets_come_early_late_and_in_the_middle() {
     use EntryKind::Reset;
     let plan = |allowance, hour| Some((allowance, hour));
     // Charges and resets as they fall; what the ledger has besides charges, by listed charges and by balances alone.
-    let cases: [(&str, &[Poll], &[(EntryKind, i64, i64)]); 8] = [
+    type Case<'a> = (&'a str, &'a [Poll], &'a [(EntryKind, i64, i64)]);
+    let cases: [Case; 8] = [
         (
             "on its day",
             &[

@@ -12,6 +12,7 @@
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
+//! - `lots`: which credits are left
 //! - `watermarks`: how far the ledger has come
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
@@ -28,6 +29,7 @@ mod alerts;
 mod append;
 mod error;
 mod facts;
+mod lots;
 mod open;
 mod outbox;
 mod reassign;
@@ -41,6 +43,7 @@ pub use alerts::AlertChange;
 pub use append::{Appended, CollectorOutcome, Incoming};
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
+pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::MailRecord;
 pub use watermarks::Changes;

@@ -339,7 +339,10 @@ impl View<'_> {
                 None => left,
             },
             (FuelLimit::Balance, _, Some((balance, _))) => {
-                let parts = [("plan", balance.plan), ("bought", balance.purchased), ("held", balance.frozen)];
+                let is_told = balance.plan.is_some() || balance.purchased.is_some();
+                let worked_out = self.assessment.parts().filter(|_| !is_told).unwrap_or_default();
+                let (plan, bought) = (balance.plan.or(worked_out.plan), balance.purchased.or(worked_out.purchased));
+                let parts = [("plan", plan), ("bought", bought), ("held", balance.frozen)];
                 let parts: Vec<String> = parts
                     .into_iter()
                     .filter_map(|(name, part)| {

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
-    AccountName, Alert, AlertState, BalanceRecord, Collector, CollectorStatus, Confidence, Credits, DrawKey, Forecast,
-    Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage, TeamName, Why,
+    AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
+    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage,
+    TeamName, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -136,6 +137,8 @@ impl Scene {
             granted: Credits::ZERO,
             grants: Vec::new(),
             spent: Credits::ZERO,
+            buckets: None,
+            carry_over: CarryOver::Nothing,
             unassigned: Vec::new(),
             draws: vec![draw.clone()],
         };
