@@ -14,7 +14,8 @@ use crate::domain::forecast::{Announced, ForecastInput, forecast};
 use crate::domain::fuel::{FuelFacts, current_period, fuel};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
+    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
+    effect,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -314,7 +315,11 @@ impl KnownOfDraw<'_> {
             account_spent: account.spent,
         });
         let bounds = self.period.map(|period| (period.start, period.end));
-        let outlook = forecast(&forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage));
+        let input = forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage);
+        let outlook = forecast(&input);
+        let plan_run_out = plan_left(account, self.period, fuel.as_ref())
+            .filter(|_| input.remaining.is_some())
+            .and_then(|left| forecast(&ForecastInput { remaining: Some(left), ..input }).forecast().map(|f| f.run_out));
         let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
         DrawAssessment {
             key: self.draw.key.clone(),
@@ -327,6 +332,7 @@ impl KnownOfDraw<'_> {
             suspects: Vec::new(),
             spend: self.usage.state.spend_rates(now),
             outlook,
+            plan_run_out,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
@@ -354,6 +360,13 @@ fn forecast_input<'a>(
         before: usage.before,
         announced: Announced::default(),
     }
+}
+
+/// What is left of the plan's part of a balance that is a draw's limit.
+fn plan_left(account: &AccountAssessment, period: Option<&PlanPeriod>, fuel: Option<&Fuel>) -> Option<Credits> {
+    period.filter(|period| !period.is_budget())?;
+    fuel.filter(|fuel| fuel.limit == FuelLimit::Balance)?;
+    account.buckets.as_ref()?.plan
 }
 
 /// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.

@@ -210,3 +210,34 @@ async fn what_is_carried_over_does_not_lapse() {
         assert!(unused > whole(500), "{unused}");
     }
 }
+
+#[tokio::test]
+async fn when_the_plan_is_used_up_is_told_beside_the_whole() {
+    let record = |plan: i64, purchased: i64| {
+        let parts = (Some(whole(plan)), Some(whole(purchased)));
+        Some(BalanceRecord { plan: parts.0, purchased: parts.1, ..BalanceRecord::of(whole(plan + purchased)) })
+    };
+    let shared =
+        "[{name: art, account: studio, allowance_credits: 90}, {name: env, account: studio, match: {project: [e]}}]";
+    for (name, teams, balance, expected) in [
+        ("bought credits follow", ONE_TEAM, record(50, 3000), Some(true)),
+        ("used up already", ONE_TEAM, record(0, 3000), Some(true)),
+        ("nothing else is there", ONE_TEAM, record(300, 0), Some(false)),
+        ("nobody knows the parts", ONE_TEAM, self::balance(300), None),
+        ("an allowance is the limit", shared, record(50, 3000), None),
+    ] {
+        let watched = Watched::new("{credits: 1000, reset: \"@monthly\"}", teams).await;
+        for day in 2..=9 {
+            watched.read(&format!("2026-11-{day:02}T09:00:00Z"), &[("a", 10)], None).await;
+        }
+        watched.read("2026-11-10T09:00:00Z", &[("a", 9)], balance).await;
+        let assessment = watched.assess("2026-11-10T09:00:00Z").await;
+        let draw = &assessment.draws[0];
+        let whole = draw.outlook.forecast().unwrap().run_out;
+        assert_eq!(draw.plan_run_out.map(|plan| plan.p50 != whole.p50), expected, "{name}");
+        if let Some(plan) = draw.plan_run_out {
+            let latest = |date: Option<Timestamp>| date.unwrap_or(Timestamp::MAX);
+            assert!(latest(plan.p50) <= latest(whole.p50), "{name}");
+        }
+    }
+}

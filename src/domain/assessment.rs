@@ -9,7 +9,7 @@ use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
 use super::bucket::Buckets;
 use super::credits::Credits;
-use super::forecast::Outlook;
+use super::forecast::{Outlook, RunOut};
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
 use super::suspect::SuspectCharge;
@@ -157,6 +157,9 @@ pub struct DrawAssessment {
     pub spend: SpendRates,
     /// What lies ahead.
     pub outlook: Outlook,
+    /// When the plan's part of the balance is used up, which is no outage while bought credits are left: the same forecast
+    /// made for that part alone. `None` where the balance is not the limit, or its parts are not known.
+    pub plan_run_out: Option<RunOut>,
     /// Counters by task type and quality, over the whole ledger.
     pub totals: Vec<TotalsRow>,
     /// Retries by task type and kind, over the whole ledger.

@@ -99,6 +99,7 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
     };
     let mut facts = vec![run_out(account, draw, now)];
     facts.extend(parts(account, draw, now));
+    facts.extend(plan_run_out(account, draw, now));
     facts.extend([reset, pace(draw, now), chance(draw), last_day(draw), retries_in_short(&draw.retries)]);
     facts.extend([alert_state(account, draw, now), read]);
     facts
@@ -201,6 +202,19 @@ fn retries_in_short(retries: &[RetryRow]) -> Fact {
     let more = (tasks > 0).then(|| format!("{} credits since records began", words::credits(credits)));
     let value = if tasks > 0 { words::count(tasks) } else { "none seen".to_string() };
     Fact { name: "Retries", value, more }
+}
+
+/// When the plan's credits are used up, where bought ones follow.
+fn plan_run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Option<Fact> {
+    let (run_out, period) = (draw.plan_run_out.as_ref()?, draw.period.as_ref()?);
+    let bought = account.parts()?.purchased.filter(|bought| bought.is_positive())?;
+    let value = match run_out.p50 {
+        Some(at) if at <= now => "used up".to_string(),
+        Some(at) if at < period.end => format!("until {}", words::date(at, &account.zone, now)),
+        _ => "until the reset".to_string(),
+    };
+    let more = format!("then {} bought ones", words::credits(bought));
+    Some(Fact { name: "Plan's credits", value, more: Some(more) })
 }
 
 /// What the platform's parts hold beyond what it lets people spend.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, Snapshot, SuspectCharge,
+    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
 };
 
 /// Everything known at `now`.
@@ -115,6 +115,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
             "7d": per_day(draw.spend.week),
         },
         "outlook": outlook(&draw.outlook),
+        "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
@@ -144,17 +145,17 @@ fn outlook(outlook: &Outlook) -> Value {
             "kind": "forecast",
             "at": forecast.at.to_string(),
             "exhaustion_probability": forecast.probability,
-            "run_out_at": {
-                "p10": time(forecast.run_out.p10),
-                "p50": time(forecast.run_out.p50),
-                "p90": time(forecast.run_out.p90),
-            },
+            "run_out_at": run_out(&forecast.run_out),
             "horizon": forecast.horizon.to_string(),
             "expected_use_credits": amount(forecast.expected_use),
             "unused_credits": forecast.unused.map(amount),
             "pace_credits_per_day": forecast.pace_per_hour * 24.0,
         }),
     }
+}
+
+fn run_out(run_out: &RunOut) -> Value {
+    json!({"p10": time(run_out.p10), "p50": time(run_out.p50), "p90": time(run_out.p90)})
 }
 
 fn alert_status(rule: &str, state: &AlertState) -> Value {

@@ -149,6 +149,10 @@ families! {
     Runway = Gauge "fuelgauge_runway_seconds" ["account", "team", "bound"]
         "How long the credits last if use goes on with no reset, at the last assessment: one in ten runs out before p10, \
          half before p50, nine in ten before p90. Absent while stale, and beyond the forecast's horizon.";
+    PlanRunway = Gauge "fuelgauge_plan_runway_seconds" ["account", "team", "bound"]
+        "How long the plan's part of the balance lasts if use goes on with no reset, at the last assessment; bounds as in \
+         fuelgauge_runway_seconds. While bought credits are left its end is no outage. Absent while stale, beyond the \
+         forecast's horizon, and where the parts of the balance are not known or it is not the team's limit.";
     Exhaustion = Gauge "fuelgauge_forecast_exhaustion_timestamp_seconds" ["account", "team", "bound"]
         "When the credits run out if use goes on with no reset, at the last assessment; bounds as in \
          fuelgauge_runway_seconds. Absent while stale, and beyond the forecast's horizon.";

@@ -10,7 +10,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RuleName, Snapshot, Stage, Suspicion, TotalsRow,
+    RuleName, RunOut, Snapshot, Stage, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -278,6 +278,9 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     }
     if let Some(forecast) = draw.outlook.forecast().filter(|_| fuel.is_some()) {
         forecast_series(sheet, &[name, team], forecast);
+        if let Some(run_out) = &draw.plan_run_out {
+            runway(sheet, Fuel::PlanRunway, &[name, team], run_out, forecast.at);
+        }
         sheet.add_credits(Fuel::Unused, &[name, team], account.lapsing(draw));
     }
 }
@@ -285,15 +288,24 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
 fn forecast_series(sheet: &mut Sheet, labels: &[&str; 2], forecast: &Forecast) {
     let [account, team] = *labels;
     let run_out = &forecast.run_out;
-    for (bound, time) in [("p10", run_out.p10), ("p50", run_out.p50), ("p90", run_out.p90)] {
-        let Some(time) = time else { continue };
-        let runway = time.duration_since(forecast.at).as_secs_f64().max(0.0);
-        sheet.add(Fuel::Runway, &[account, team, bound], runway);
-        sheet.add_time(Fuel::Exhaustion, &[account, team, bound], Some(time));
+    runway(sheet, Fuel::Runway, labels, run_out, forecast.at);
+    for (bound, time) in bounds(run_out) {
+        sheet.add_time(Fuel::Exhaustion, &[account, team, bound], time);
     }
     if let Some(probability) = forecast.probability {
         sheet.add(Fuel::ExhaustionProbability, labels, probability);
     }
+}
+
+fn runway(sheet: &mut Sheet, family: Fuel, [account, team]: &[&str; 2], run_out: &RunOut, now: Timestamp) {
+    for (bound, time) in bounds(run_out) {
+        let Some(time) = time else { continue };
+        sheet.add(family, &[account, team, bound], time.duration_since(now).as_secs_f64().max(0.0));
+    }
+}
+
+fn bounds(run_out: &RunOut) -> [(&'static str, Option<Timestamp>); 3] {
+    [("p10", run_out.p10), ("p50", run_out.p50), ("p90", run_out.p90)]
 }
 
 fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {

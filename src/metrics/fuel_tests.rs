@@ -70,6 +70,8 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     account.unexplained = Some(Credits::ZERO);
     let expiring = Buckets { next_expiry: Some((sample::now(), Credits::from_whole(5))), ..Buckets::default() };
     account.buckets = Some(expiring);
+    let run_out = account.draws[0].outlook.forecast().map(|forecast| forecast.run_out);
+    account.draws[0].plan_run_out = run_out;
     let outbox = sample::snapshot().outbox;
     let text = scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox });
     let seen: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -93,6 +93,7 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         suspects: Vec::new(),
         spend: SpendRates::default(),
         outlook,
+        plan_run_out: None,
         totals: Vec::new(),
         retries: Vec::new(),
         alerts: vec![(RuleName::Exhaustion, Alert { episode: 0, state: AlertState::Inactive })],

@@ -94,6 +94,7 @@ impl Scene {
                 pace_per_hour: 7.0,
                 confidence: Confidence::Normal,
             }),
+            plan_run_out: None,
             totals: vec![
                 row("text-to-3d-preview", "meshy-5", 900, 20),
                 row("text-to-3d-refine", "", 1500, 30),
