@@ -189,7 +189,7 @@ impl Assessor {
             expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
             spent: facts.teams.values().map(|team| team.spent).sum(),
-            unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
+            unassigned: self.unassigned(&config.name, &facts, now).await?,
             draws: Vec::with_capacity(account.draws.len()),
         };
         let changes = self.changes(account).await?;

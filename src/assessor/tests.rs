@@ -241,3 +241,26 @@ async fn when_the_plan_is_used_up_is_told_beside_the_whole() {
         }
     }
 }
+
+#[tokio::test]
+async fn charges_of_no_team_count_for_the_account_and_for_nobodys_allowance() {
+    let teams = "[{name: env, account: studio, match: {project: [env-*]}, allowance_credits: 300}, \
+                 {name: props, account: studio, match: {project: [props]}, allowance_credits: 200}]";
+    let watched = Watched::new("{credits: 1000, reset: \"@monthly\"}", teams).await;
+    watched.read("2026-10-30T09:00:00Z", &[("stray", 500), ("env-1", 40)], None).await;
+    watched.read("2026-11-02T09:00:00Z", &[("stray", 650), ("env-1", 100), ("props", 30)], None).await;
+    let assessment = watched.assess("2026-11-02T09:00:00Z").await;
+    let spent: Vec<Credits> = assessment.draws.iter().map(|draw| draw.spent).collect();
+    assert_eq!((spent, assessment.unassigned.spent), (vec![whole(100), whole(30)], whole(650)));
+    assert_eq!((assessment.spent, assessment.unassigned.net()), (whole(780), whole(1150)));
+    assert_eq!(assessment.unassigned.daily.iter().map(|day| day.net).sum::<Credits>(), whole(1150));
+    // Of the account's thousand 220 are left: more than either share leaves.
+    let fuel: Vec<_> = assessment.draws.iter().map(|draw| draw.fuel.clone().unwrap()).collect();
+    assert_eq!((fuel[0].left, fuel[0].limit), (whole(200), FuelLimit::Allowance));
+    assert_eq!((fuel[1].left, fuel[1].limit), (whole(170), FuelLimit::Allowance));
+    watched.read("2026-11-03T09:00:00Z", &[("stray", 40)], None).await;
+    let assessment = watched.assess("2026-11-03T09:00:00Z").await;
+    let fuel: Vec<_> = assessment.draws.iter().map(|draw| draw.fuel.clone().unwrap()).collect();
+    assert_eq!((fuel[0].left, fuel[0].limit), (whole(180), FuelLimit::PlanCredits));
+    assert_eq!((fuel[1].left, fuel[1].limit), (whole(170), FuelLimit::Allowance));
+}

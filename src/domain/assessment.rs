@@ -59,8 +59,8 @@ pub struct AccountAssessment {
     pub grants: Vec<(Timestamp, Credits)>,
     /// The whole account's net use since the period began (since ever without one), charges of no team among it.
     pub spent: Credits,
-    /// Totals of charges that match no team.
-    pub unassigned: Vec<TotalsRow>,
+    /// Charges that match no team.
+    pub unassigned: Unassigned,
     /// One per draw, in the order of the configuration.
     pub draws: Vec<DrawAssessment>,
 }
@@ -113,6 +113,30 @@ impl AccountAssessment {
 
     fn is_recent(&self, instant: Timestamp) -> bool {
         self.at.as_second() - instant.as_second() <= self.stale_after_seconds
+    }
+}
+
+/// Charges of an account that match no team. They count for the account and for nobody's allowance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unassigned {
+    /// Net use since the period began (since ever without one).
+    pub spent: Credits,
+    /// Charged for tasks that are not final yet.
+    pub pending: Credits,
+    /// Charged in the period for tasks that ended badly, and not given back.
+    pub unrefunded: Credits,
+    /// Counters by task type and quality, over the whole ledger.
+    pub totals: Vec<TotalsRow>,
+    /// Retries by task type and kind, over the whole ledger.
+    pub retries: Vec<RetryRow>,
+    /// Net use by UTC day, newest last, at most 62 days.
+    pub daily: Vec<DailyUse>,
+}
+
+impl Unassigned {
+    /// Net use since records began.
+    pub fn net(&self) -> Credits {
+        self.totals.iter().map(|row| row.charged - row.refunded).sum()
     }
 }
 

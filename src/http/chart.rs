@@ -165,7 +165,9 @@ fn history(
     let mut used: BTreeMap<Timestamp, Credits> = BTreeMap::new();
     // An allowance is lowered by its team alone, a balance by every team that draws on the account.
     let drawn_by = account.draws.iter().filter(|other| fuel.limit != FuelLimit::Allowance || other.key == draw.key);
-    for day in drawn_by.flat_map(|draw| &draw.daily).filter(|day| day.day <= fuel.as_of) {
+    // And by what belongs to no team.
+    let unassigned = account.unassigned.daily.iter().filter(|_| fuel.limit != FuelLimit::Allowance);
+    for day in drawn_by.flat_map(|draw| &draw.daily).chain(unassigned).filter(|day| day.day <= fuel.as_of) {
         *used.entry(day.day).or_default() += day.net;
     }
     // Credits that came in raised a balance, and no allowance.

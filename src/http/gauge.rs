@@ -214,7 +214,7 @@ fn plan_run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timesta
         _ => "until the reset".to_string(),
     };
     let more = format!("then {} bought ones", words::credits(bought));
-    Some(Fact { name: "Plan's credits", value, more: Some(more) })
+    Some(Fact { name: "Plan credits", value, more: Some(more) })
 }
 
 /// What the platform's parts hold beyond what it lets people spend.

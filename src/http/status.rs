@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
+    TotalsRow,
 };
 
 /// Everything known at `now`.
@@ -77,6 +78,12 @@ fn account_status(account: &AccountAssessment) -> Value {
         "granted_credits": amount(account.granted),
         "expired_credits": amount(account.expired),
         "unexplained_credits": account.unexplained.map(amount),
+        "unassigned": {
+            "spent_credits": amount(account.unassigned.spent),
+            "pending_credits": amount(account.unassigned.pending),
+            "unrefunded_credits": amount(account.unassigned.unrefunded),
+            "totals": account.unassigned.totals.iter().map(totals).collect::<Vec<_>>(),
+        },
         "collectors": collectors.collect::<Vec<_>>(),
         "teams": account.draws.iter().map(|draw| draw_status(account, draw)).collect::<Vec<_>>(),
     })
@@ -132,6 +139,17 @@ fn suspect(suspect: &SuspectCharge) -> Value {
         "created_at": suspect.created_at.to_string(),
         "reason": suspect.suspicion.as_str(),
         "credits": amount(suspect.credits),
+    })
+}
+
+fn totals(row: &TotalsRow) -> Value {
+    json!({
+        "task_type": row.task_type,
+        "quality": row.quality,
+        "charged_credits": amount(row.charged),
+        "refunded_credits": amount(row.refunded),
+        "finished_tasks": row.finished,
+        "failed_tasks": row.failed,
     })
 }
 

@@ -10,7 +10,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RuleName, RunOut, Snapshot, Stage, Suspicion, TotalsRow,
+    RetryRow, RuleName, RunOut, Snapshot, Stage, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -187,11 +187,17 @@ fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
     let fold = Fold::of(account);
     sheet.add(Fuel::FoldedTaskTypes, &[name], fold.folded_task_types as f64);
     sheet.add(Fuel::FoldedQualities, &[name], fold.folded_qualities as f64);
-    totals(sheet, &fold, &[name, ""], &account.unassigned);
+    let unassigned = &account.unassigned;
+    totals(sheet, &fold, &[name, ""], &unassigned.totals);
+    retries(sheet, &fold, &[name, ""], &unassigned.totals, &unassigned.retries);
+    if !unassigned.totals.is_empty() && !is_stale(account, Collector::Charges) {
+        sheet.add_credits(Fuel::Pending, &[name, ""], Some(unassigned.pending));
+        sheet.add_credits(Fuel::Unrefunded, &[name, ""], Some(unassigned.unrefunded));
+    }
     for draw in draws(account) {
         let labels = [name, draw.key.team.as_str()];
         totals(sheet, &fold, &labels, &draw.totals);
-        retries(sheet, &fold, &labels, draw);
+        retries(sheet, &fold, &labels, &draw.totals, &draw.retries);
     }
 }
 
@@ -220,14 +226,14 @@ fn totals(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], rows:
 }
 
 /// Both kinds for every task type that the team ever launched, so that a rate sees the first retry.
-fn retries(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], draw: &DrawAssessment) {
+fn retries(sheet: &mut Sheet, fold: &Fold<'_>, [account, team]: &[&str; 2], totals: &[TotalsRow], rows: &[RetryRow]) {
     let mut retries: BTreeMap<(&str, RetryKind), (u64, Credits)> = BTreeMap::new();
-    for row in &draw.totals {
+    for row in totals {
         for kind in RetryKind::ALL {
             retries.entry((fold.task_type(&row.task_type), kind)).or_default();
         }
     }
-    for row in &draw.retries {
+    for row in rows {
         let task_type = fold.task_type(&row.task_type);
         for kind in RetryKind::ALL {
             let (tasks, credits) = retries.entry((task_type, kind)).or_default();

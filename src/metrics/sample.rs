@@ -69,7 +69,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         spent: Credits::ZERO,
         buckets: None,
         carry_over: CarryOver::Nothing,
-        unassigned: Vec::new(),
+        unassigned: Unassigned::default(),
         draws: Vec::new(),
     }
 }
@@ -217,7 +217,12 @@ fn shared() -> AccountAssessment {
         )),
         unexplained: Some(credits(-6)),
         granted: credits(500),
-        unassigned: vec![totals("text-to-3d", "high", 80, 0, 2, 0)],
+        unassigned: Unassigned {
+            spent: credits(60),
+            totals: vec![totals("text-to-3d", "high", 80, 0, 2, 0)],
+            retries: vec![retries("text-to-3d", RetryKind::Rerun, 1, 40)],
+            ..Unassigned::default()
+        },
         draws: vec![fine, wasteful],
         ..account("studio", "meshy")
     }

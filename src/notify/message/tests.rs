@@ -7,7 +7,7 @@ use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
     AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
     Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage,
-    TeamName, Why,
+    TeamName, Unassigned, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -140,7 +140,7 @@ impl Scene {
             spent: Credits::ZERO,
             buckets: None,
             carry_over: CarryOver::Nothing,
-            unassigned: Vec::new(),
+            unassigned: Unassigned::default(),
             draws: vec![draw.clone()],
         };
         let context = MessageContext {
