@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 
+use super::recomputed_tests::assert_kept_is_recomputed;
 use super::tests::{Fixture, account, at, draws, incoming, task, tasks, team};
 use super::*;
 use crate::domain::{
-    BalanceRecord, BalanceState, Basis, ChargeSource, CronSchedule, DeclaredPlan, Entry, EntryKind, HourlyUse,
-    PlanRecord, Reading, ResetRule, RetryKind, SuspectCharge, Suspicion, TaskRecord, TaskState,
+    BalanceRecord, BalanceState, Basis, CarryOver, ChargeSource, CronSchedule, DeclaredPlan, Entry, EntryKind,
+    HourlyUse, LotRules, PlanRecord, Reading, Refill, ResetRule, RetryKind, SuspectCharge, Suspicion, TaskRecord,
+    TaskState,
 };
 
 const HOUR: i64 = 3600;
@@ -325,6 +327,12 @@ impl Platform {
     }
 }
 
+const RULES: LotRules = LotRules {
+    refill: Refill { allowance: Some(Credits::from_whole(1000)), carry_over: CarryOver::Nothing },
+    is_prepaid: false,
+    purchased_expire_after: Some(jiff::SignedDuration::from_mins(90)),
+};
+
 /// What the balance must be by the entries since it was first read, and the drift.
 fn by_the_books(first: i64, state: &BalanceState, entries: &[Entry]) -> Credits {
     let counted = entries.iter().filter(|entry| entry.at >= state.opened_at);
@@ -358,6 +366,7 @@ proptest! {
             let ledger = Fixture::new().await;
             let mut platform = Platform { available: 500, tasks: Vec::new(), spent_listed: 0, reset_at: None };
             ledger.append(&balance(500), 0).await;
+            let (mut kept, account) = (None, account());
             let charges = if is_listed { ChargeSource::History } else { ChargeSource::Balance };
             let last = [Event::Poll(0, false)];
             for (event, now) in events.iter().chain(&last).zip((1..).map(|n| n * 300)) {
@@ -370,10 +379,23 @@ proptest! {
                 // Where nobody lists charges, tasks are not seen at all.
                 let reading = if is_listed { reading } else { Reading { tasks: Vec::new(), ..reading } };
                 let reset = platform.reset_at.take_if(|_| reading.balance.is_some());
-                let plan = DeclaredPlan { reset: reset.map(reset_rule), ..DeclaredPlan::default() };
+                let plan = DeclaredPlan {
+                    reset: reset.map(reset_rule),
+                    purchased_expire_after: RULES.purchased_expire_after,
+                    ..DeclaredPlan::default()
+                };
                 let poll = Incoming { charges, plan: Some(&plan), ..incoming(&reading, now) };
-                ledger.store.append(&account(), &draws(false), poll).await.unwrap();
+                ledger.store.append(&account, &draws(false), poll).await.unwrap();
+                assert_kept_is_recomputed(&ledger, &format!("after {event:?} at {now}")).await;
                 if reading.balance.is_some() {
+                    // The lots are the same from what is kept of them and anew, and add up to what is there.
+                    let lots = |kept| ledger.store.lots(&account, &RULES, &[], kept, at(now));
+                    let (by_kept, keep) = lots(kept.take()).await.unwrap().unwrap();
+                    let (anew, _) = lots(None).await.unwrap().unwrap();
+                    assert_eq!(by_kept, anew, "after {event:?} at {now}");
+                    assert_eq!(anew.total(), whole(platform.available), "after {event:?} at {now}");
+                    assert!(platform.available < 0 || anew.owed() == Credits::ZERO, "after {event:?} at {now}");
+                    kept = Some(keep);
                     let books = by_the_books(500, &balance_state(&ledger).await, &entries(&ledger).await);
                     assert_eq!(books, whole(platform.available), "after {event:?} at {now}");
                 }
@@ -388,7 +410,7 @@ proptest! {
             }
             let mut used = Credits::ZERO;
             for (team, _) in ledger.facts(None, 100_000).await.teams {
-                let hours = ledger.store.hourly_use(&account(), team.as_ref(), 0).await.unwrap();
+                let hours = ledger.store.hourly_use(&account, team.as_ref(), 0).await.unwrap();
                 used += hours.iter().map(|hour: &HourlyUse| hour.net).sum();
             }
             assert_eq!(used, net(Basis::Reported) + net(Basis::Derived));

@@ -173,4 +173,6 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
+mod recomputed_tests;
+#[cfg(test)]
 mod tests;
