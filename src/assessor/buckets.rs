@@ -6,8 +6,8 @@ use std::iter::successors;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Assessor;
-use crate::domain::bucket::{Buckets, LotKind, LotRules, Refill};
-use crate::domain::{AccountName, BalanceRecord, CarryOver, DeclaredPlan, PlanPeriod, Provenance};
+use crate::domain::bucket::{Buckets, LotKind, LotRules};
+use crate::domain::{AccountName, BalanceRecord, CarryOver, DeclaredPlan, Lots, PlanPeriod, PlanRecord, Provenance};
 use crate::poller::Account;
 use crate::store::{KeptLots, StoreError};
 
@@ -24,16 +24,12 @@ impl Assessor {
         &self,
         account: &Account,
         balance: Option<&BalanceRecord>,
+        reported: Option<&PlanRecord>,
         period: Option<&PlanPeriod>,
         now: Timestamp,
     ) -> Result<Option<Buckets>, StoreError> {
-        let declared = &account.config.plan;
         let plan = period.filter(|period| !period.is_budget());
-        let rules = LotRules {
-            refill: Refill { allowance: plan.and_then(|plan| plan.allowance), carry_over: declared.carry_over },
-            is_prepaid: plan.is_none(),
-            purchased_expire_after: declared.purchased_expire_after,
-        };
+        let rules = LotRules::of(reported, Some(&account.config.plan));
         match (balance, plan) {
             (Some(balance), _) => self.by_balance(account, balance, rules, now).await.map(Some),
             (None, Some(plan)) => self.by_plan(account, plan, rules, now).await,
@@ -86,7 +82,7 @@ impl Assessor {
         rules: &LotRules,
         periods: &[Timestamp],
         now: Timestamp,
-    ) -> Result<Option<crate::domain::Lots>, StoreError> {
+    ) -> Result<Option<Lots>, StoreError> {
         let name = &account.config.name;
         let kept = self.lots.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
         let Some((lots, kept)) = self.store.lots(name, rules, periods, kept, now).await? else { return Ok(None) };

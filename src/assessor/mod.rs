@@ -171,7 +171,7 @@ impl Assessor {
         let facts = self.store.load_account(&config.name, &account.draws, start, now).await?;
         let stale_after_seconds = i64::try_from(config.stale_after.as_secs()).unwrap_or(i64::MAX);
         let balance = facts.balance.as_ref().map(|state| &state.record);
-        let buckets = self.buckets(account, balance, period.as_ref(), now).await?;
+        let buckets = self.buckets(account, balance, reported.as_ref(), period.as_ref(), now).await?;
         let mut assessment = AccountAssessment {
             account: config.name.clone(),
             at: now,

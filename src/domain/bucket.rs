@@ -7,9 +7,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::account::CarryOver;
+use super::account::{CarryOver, DeclaredPlan};
 use super::credits::Credits;
-use super::reading::BalanceRecord;
+use super::reading::{BalanceRecord, PlanRecord};
 
 /// What credits are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,21 @@ pub struct LotRules {
     pub is_prepaid: bool,
     /// How long after they came in bought credits lapse; `None`: they stay.
     pub purchased_expire_after: Option<SignedDuration>,
+}
+
+impl LotRules {
+    /// What the platform says of the plan, and what is declared of it where the platform says nothing.
+    pub fn of(reported: Option<&PlanRecord>, declared: Option<&DeclaredPlan>) -> LotRules {
+        let declared_credits = declared.and_then(|plan| plan.credits);
+        let allowance = reported.and_then(|plan| plan.allowance).or(declared_credits);
+        let resets =
+            reported.is_some_and(|plan| plan.resets_at.is_some()) || declared.is_some_and(|plan| plan.reset.is_some());
+        LotRules {
+            refill: Refill { allowance, carry_over: declared.map(|plan| plan.carry_over).unwrap_or_default() },
+            is_prepaid: allowance.is_none() && !resets,
+            purchased_expire_after: declared.and_then(|plan| plan.purchased_expire_after),
+        }
+    }
 }
 
 /// A bought lot whose own date is near.

@@ -126,12 +126,16 @@ async fn load_lots(
         }
         (_, None) => return Ok(None),
     };
-    let last_entry: i64 =
-        sqlx::query_scalar(LAST_ENTRY).bind(account).fetch_optional(&mut *connection).await?.unwrap_or(0);
-    let still_holds = |kept: &KeptLots| kept.rules == *rules && kept.start == start && kept.events == events;
-    let kept = match kept.filter(still_holds) {
-        Some(kept) if !is_changed_before(connection, account, &kept).await? => KeptLots { last_entry, ..kept },
-        _ => {
+    let is_same = |kept: &KeptLots| kept.rules == *rules && kept.start == start && kept.events == events;
+    let kept = match kept.filter(is_same) {
+        Some(kept) => still_holding(connection, account, kept).await?,
+        None => None,
+    };
+    let kept = match kept {
+        Some(kept) => kept,
+        None => {
+            let last_entry = sqlx::query_scalar(LAST_ENTRY).bind(account).fetch_optional(&mut *connection).await?;
+            let last_entry = last_entry.unwrap_or(0);
             let mut lots = opened;
             let mut moments: Vec<Timestamp> = events.iter().map(|event| event.at).collect();
             moments.insert(0, start);
@@ -159,11 +163,17 @@ fn used(net: Credits, at: Timestamp) -> Event {
     Event { at, key: "used".into(), what: Happening::Used(net) }
 }
 
-/// Whether charges came into the ledger that belong to what is kept.
-async fn is_changed_before(connection: &mut SqliteConnection, account: i64, kept: &KeptLots) -> sqlx::Result<bool> {
-    let (_, earliest): (Option<i64>, Option<i64>) =
+/// What is kept, unless charges came into the ledger since that belong to it.
+async fn still_holding(
+    connection: &mut SqliteConnection,
+    account: i64,
+    kept: KeptLots,
+) -> sqlx::Result<Option<KeptLots>> {
+    let (last, earliest): (Option<i64>, Option<i64>) =
         sqlx::query_as(CHANGES).bind(account).bind(kept.last_entry).fetch_one(connection).await?;
-    Ok(earliest.is_some_and(|earliest| earliest < millis(kept.until)))
+    let is_changed = earliest.is_some_and(|earliest| earliest < millis(kept.until));
+    let last_entry = last.unwrap_or(kept.last_entry);
+    Ok((!is_changed).then_some(KeptLots { last_entry, ..kept }))
 }
 
 /// The first balance, and what was there at the last.

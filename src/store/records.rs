@@ -8,8 +8,8 @@ use super::lots::load_due;
 use super::{credits, instant, millis};
 use crate::domain::balance::{DERIVED_PREFIX, REFUND_WINDOW};
 use crate::domain::{
-    BalanceRecord, BalanceState, Basis, ChargeSource, Credits, Entry, LotRules, PlanRecord, QueueRecord, Refill,
-    Refundable, Since, TaskRecord, TaskState, reconcile_balance, reset_between,
+    BalanceRecord, BalanceState, Basis, ChargeSource, Credits, Entry, LotRules, PlanRecord, QueueRecord, Refundable,
+    Since, TaskRecord, TaskState, reconcile_balance, reset_between,
 };
 
 /// Holds a balance, if one was read, against the entries; without one, remembers what the entries explain. Answers the
@@ -43,17 +43,9 @@ pub(super) async fn append_balance(
         return Ok((Vec::new(), Vec::new()));
     };
     let plan = load_plan(connection, account).await?;
-    let (declared_reset, declared_credits) =
-        incoming.plan.map_or((None, None), |declared| (declared.reset.as_ref(), declared.credits));
+    let declared_reset = incoming.plan.and_then(|declared| declared.reset.as_ref());
     // A plan that changed is refilled to what it now grants, at the dates it had before.
-    let reported = incoming.reading.plan.as_ref().or(plan.as_ref());
-    let allowance = reported.and_then(|plan| plan.allowance).or(declared_credits);
-    let carry_over = incoming.plan.map(|declared| declared.carry_over).unwrap_or_default();
-    let rules = LotRules {
-        refill: Refill { allowance, carry_over },
-        is_prepaid: declared_reset.is_none() && reported.is_none_or(|plan| plan.resets_at.is_none()),
-        purchased_expire_after: incoming.plan.and_then(|declared| declared.purchased_expire_after),
-    };
+    let rules = LotRules::of(incoming.reading.plan.as_ref().or(plan.as_ref()), incoming.plan);
     let due = match &previous {
         Some(previous) => load_due(connection, account, &rules, previous.read_at, now).await?,
         None => Vec::new(),
@@ -68,8 +60,8 @@ pub(super) async fn append_balance(
         net_late: explained.late,
         net_estimated: explained.estimated,
         reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), declared_reset, p.read_at, now)),
-        allowance,
-        carry_over,
+        allowance: rules.refill.allowance,
+        carry_over: rules.refill.carry_over,
         due: &due,
         charges: incoming.charges,
         refundable: &refundable,
