@@ -8,11 +8,14 @@ use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{AccountName, Credits, Draw, Held, RetryKind, SampleGrid, Samples};
+use self::parts::PartsOverTime;
+use crate::domain::{AccountName, Credits, DeclaredPlan, Draw, Held, LotRules, RetryKind, SampleGrid, Samples};
 use crate::metrics::{
-    BUCKETS, MOST_QUALITIES, MOST_TASK_TYPES, OTHER, Past, PastSheet, balance_team, buckets, last_kept,
+    BUCKETS, MOST_QUALITIES, MOST_TASK_TYPES, OTHER, PURCHASED, Past, PastSheet, balance_team, buckets, last_kept,
 };
 use crate::store::{Folding, History, PastCharge, PastCounter, PastKey, PastRise, StoreError};
+
+mod parts;
 
 /// The longest step between samples. Prometheus takes a value for gone five minutes after its last sample.
 pub const LONGEST_STEP_SECONDS: u32 = 300;
@@ -152,6 +155,8 @@ pub struct PastSeries<'a> {
     pub account: &'a AccountName,
     /// Who draws on it, for the labels of its balance.
     pub draws: &'a [Draw],
+    /// What is declared of its plan, by which the parts of its balance are told apart.
+    pub plan: &'a DeclaredPlan,
     /// Between which instants.
     pub range: Range,
     /// The time between samples, at most [`LONGEST_STEP_SECONDS`], or Prometheus sees gaps.
@@ -191,12 +196,12 @@ pub async fn export_series<W: Write>(
     let by_quality = history.series(folding).await?;
     let by_task_type = without_quality(&by_quality);
     let by_kind = with_kinds(&by_task_type);
-    let whole = [(PastKey::default(), began_at)];
+    let bought = [([PURCHASED.to_owned(), String::new(), String::new()], began_at)];
     for (family, counter, series) in [
         (Past::Charged, PastCounter::Charged, &by_quality[..]),
         (Past::Refunded, PastCounter::Refunded, &by_quality),
-        (Past::Granted, PastCounter::Granted, &whole),
-        (Past::Expired, PastCounter::Expired, &whole),
+        (Past::Granted, PastCounter::Granted, &bought),
+        (Past::Expired, PastCounter::Expired, &bought),
         (Past::TasksFinished, PastCounter::Finished, &by_task_type),
         (Past::TasksFailed, PastCounter::Failed, &by_task_type),
         (Past::TaskAttempts, PastCounter::Attempts, &by_task_type),
@@ -208,7 +213,7 @@ pub async fn export_series<W: Write>(
     }
     writer.sheet.begin(Past::Balance)?;
     let team = balance_team(past.draws.iter().map(|draw| (draw.key.team.as_str(), draw.allowance)));
-    writer.balances(history, team).await?;
+    writer.balances(history, team, past.plan).await?;
     Ok((writer.sheet.finish()?, writer.samples))
 }
 
@@ -224,11 +229,10 @@ fn without_quality(series: &[(PastKey, Timestamp)]) -> Vec<(PastKey, Timestamp)>
 
 /// Both kinds of retries for every task type that a team ever launched, as in a scrape.
 fn with_kinds(series: &[(PastKey, Timestamp)]) -> Vec<(PastKey, Timestamp)> {
-    let of_teams = series.iter().filter(|([team, ..], _)| !team.is_empty());
     let kinds = |([team, task_type, _], first): &(PastKey, Timestamp)| {
         RetryKind::ALL.map(|kind| ([team.clone(), task_type.clone(), kind.as_str().to_owned()], *first))
     };
-    let mut all: Vec<_> = of_teams.flat_map(kinds).collect();
+    let mut all: Vec<_> = series.iter().flat_map(kinds).collect();
     all.sort();
     all
 }
@@ -277,14 +281,17 @@ impl<W: Write, P: FnMut(u64)> Writer<'_, W, P> {
     }
 
     /// The series of the balance, one for each bucket.
-    async fn balances(&mut self, history: &mut History, team: &str) -> Result<(), ExportError> {
+    async fn balances(&mut self, history: &mut History, team: &str, plan: &DeclaredPlan) -> Result<(), ExportError> {
         let Some(last_read_at) = history.balance_last_read_at().await? else { return Ok(()) };
+        let rules = LotRules::of(history.reported_plan().await?.as_ref(), Some(plan));
+        let events = history.lot_events(&rules).await?;
         for (place, bucket) in BUCKETS.into_iter().enumerate() {
             self.sheet.series(&[self.account, team, bucket]);
             let mut held = Held::new(&self.grid);
+            let mut parts = PartsOverTime::new(&rules, &events);
             let mut balances = history.balances();
             while let Some((read_at, balance)) = balances.try_next().await? {
-                let (_, credits) = buckets(&balance)[place];
+                let (_, credits) = buckets(&parts.at(read_at, &balance), balance.frozen)[place];
                 self.write(held.change(read_at, credits), Credits::as_f64)?;
             }
             // What it was after the last look at it, nobody knows.

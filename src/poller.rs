@@ -66,15 +66,8 @@ impl Account {
         scheduled: Option<(&'a str, Timestamp)>,
         now: Timestamp,
     ) -> Incoming<'a> {
-        Incoming {
-            reading,
-            outcomes,
-            reset: self.config.plan.reset.as_ref(),
-            allowance: self.config.plan.credits,
-            charges: self.charge_source(),
-            scheduled,
-            now,
-        }
+        let (plan, charges) = (Some(&self.config.plan), self.charge_source());
+        Incoming { reading, outcomes, plan, charges, scheduled, now }
     }
 
     /// From what its charges are known: as configured, or else from balances where the platform has nothing better.

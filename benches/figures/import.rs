@@ -93,7 +93,8 @@ fn by_shell(folder: &Path, tables: &[&str], charges: usize) -> anyhow::Result<st
     }
     let (took, _) = process::run(Command::new("sqlite3").arg(&database), &script)?;
     for table in tables {
-        let count = Command::new("sqlite3").arg(&database).arg(format!("SELECT count(*) FROM {table}")).output()?.stdout;
+        let count =
+            Command::new("sqlite3").arg(&database).arg(format!("SELECT count(*) FROM {table}")).output()?.stdout;
         let count: usize = String::from_utf8(count)?.trim().parse()?;
         anyhow::ensure!(count >= charges, "the shell imported {count} rows of {charges} into `{table}`");
     }

@@ -14,15 +14,20 @@ use crate::domain::forecast::{Announced, ForecastInput, forecast};
 use crate::domain::fuel::{FuelFacts, current_period, fuel};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why, effect,
+    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
+    effect,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
+mod buckets;
 mod mails;
+#[cfg(test)]
+mod tests;
 mod usage;
 
+pub use buckets::LotsCache;
 pub use mails::Sender;
 pub use usage::{Usage, UsageCache};
 
@@ -57,6 +62,7 @@ pub struct Assessor {
     teams: Vec<TeamConfig>,
     sender: Option<Sender>,
     cache: Mutex<UsageCache>,
+    lots: Mutex<LotsCache>,
     latest: Mutex<BTreeMap<AccountName, Arc<AccountAssessment>>>,
     order: Vec<AccountName>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -80,6 +86,7 @@ impl Assessor {
             teams: config.teams.clone(),
             sender,
             cache: Mutex::default(),
+            lots: Mutex::default(),
             latest: Mutex::default(),
             order: config.accounts.iter().map(|account| account.name.clone()).collect(),
             published,
@@ -163,6 +170,8 @@ impl Assessor {
         let start = period.as_ref().map(|period| period.start);
         let facts = self.store.load_account(&config.name, &account.draws, start, now).await?;
         let stale_after_seconds = i64::try_from(config.stale_after.as_secs()).unwrap_or(i64::MAX);
+        let balance = facts.balance.as_ref().map(|state| &state.record);
+        let buckets = self.buckets(account, balance, reported.as_ref(), period.as_ref(), now).await?;
         let mut assessment = AccountAssessment {
             account: config.name.clone(),
             at: now,
@@ -173,19 +182,21 @@ impl Assessor {
             charges: account.charge_source(),
             collectors: facts.collectors.clone(),
             balance: facts.balance.as_ref().map(|state| (state.record.clone(), state.read_at)),
+            buckets,
+            carry_over: config.plan.carry_over,
             queue: facts.queue.clone(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
             expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
-            unassigned: facts.teams.get(&None).map(|team| team.totals.clone()).unwrap_or_default(),
+            spent: facts.teams.values().map(|team| team.spent).sum(),
+            unassigned: self.unassigned(&config.name, &facts, now).await?,
             draws: Vec::with_capacity(account.draws.len()),
         };
-        let account_spent = facts.teams.values().map(|team| team.spent).sum();
         let changes = self.changes(account).await?;
         let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
-            let known = KnownOfDraw { draw, facts: &facts, account_spent, period: period.as_ref(), usage: &usage };
+            let known = KnownOfDraw { draw, facts: &facts, period: period.as_ref(), usage: &usage };
             let mut assessed = known.assess(&assessment);
             let team = Some(&draw.key.team);
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
@@ -282,7 +293,6 @@ fn current_alert(facts: &AccountFacts, key: &DrawKey, period_start: Timestamp) -
 struct KnownOfDraw<'a> {
     draw: &'a Draw,
     facts: &'a AccountFacts,
-    account_spent: Credits,
     period: Option<&'a PlanPeriod>,
     usage: &'a Usage,
 }
@@ -294,18 +304,23 @@ impl KnownOfDraw<'_> {
         let team = self.facts.teams.get(&Some(self.draw.key.team.clone())).unwrap_or(&nothing);
         let charges = account.collectors.iter().find(|status| status.collector == Collector::Charges);
         let charges_fresh = account.is_fresh(Collector::Charges);
-        let plan_credits = self.period.and_then(|period| period.allowance);
+        let granted = |is_budget| self.period.filter(|period| period.is_budget() == is_budget)?.allowance;
         let balance_fresh = account.is_fresh(Collector::Balance);
         let fuel = fuel(&FuelFacts {
             balance: account.balance.as_ref().map(|(record, at)| (record.available, *at, balance_fresh)),
             allowance: self.draw.allowance,
-            plan_credits,
+            plan_credits: granted(false).map(|granted| granted + account.carried()),
+            budget: granted(true),
             charges_read: charges.and_then(|status| status.last_success_at).map(|at| (at, charges_fresh)),
             spent: team.spent,
-            account_spent: self.account_spent,
+            account_spent: account.spent,
         });
         let bounds = self.period.map(|period| (period.start, period.end));
-        let outlook = forecast(&forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage));
+        let input = forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage);
+        let outlook = forecast(&input);
+        let plan_run_out = plan_left(account, self.period, fuel.as_ref())
+            .filter(|_| input.remaining.is_some())
+            .and_then(|left| forecast(&ForecastInput { remaining: Some(left), ..input }).forecast().map(|f| f.run_out));
         let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
         DrawAssessment {
             key: self.draw.key.clone(),
@@ -318,6 +333,7 @@ impl KnownOfDraw<'_> {
             suspects: Vec::new(),
             spend: self.usage.state.spend_rates(now),
             outlook,
+            plan_run_out,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
@@ -345,6 +361,13 @@ fn forecast_input<'a>(
         before: usage.before,
         announced: Announced::default(),
     }
+}
+
+/// What is left of the plan's part of a balance that is a draw's limit.
+fn plan_left(account: &AccountAssessment, period: Option<&PlanPeriod>, fuel: Option<&Fuel>) -> Option<Credits> {
+    period.filter(|period| !period.is_budget())?;
+    fuel.filter(|fuel| fuel.limit == FuelLimit::Balance)?;
+    account.buckets.as_ref()?.plan
 }
 
 /// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.

@@ -6,13 +6,16 @@ use jiff::Timestamp;
 
 use super::Assessor;
 use crate::domain::forecast::{PriorUse, UsageState};
-use crate::domain::{DrawKey, HourlyUse, PlanPeriod};
+use crate::domain::{AccountName, DrawKey, HourlyUse, PlanPeriod, Unassigned};
 use crate::poller::Account;
-use crate::store::{Changes, StoreError};
+use crate::store::{AccountFacts, Changes, StoreError};
 
 /// So many hours before the present are read anew at each assessment, because charges come late; older ones are read
 /// anew only when the ledger says that they changed.
 const OPEN_HOURS: i64 = 24;
+
+/// A burn-down reaches back so many hours at most.
+const DRAWN_HOURS: i64 = 62 * 24;
 
 /// A draw's use up to a moment.
 #[derive(Clone, Debug)]
@@ -52,6 +55,32 @@ impl Assessor {
             // All of it is read anyway.
             None => Ok(Changes { last_entry: self.store.last_entry(name).await?, earliest_hour: None }),
         }
+    }
+
+    /// Charges of an account that match no team.
+    pub(super) async fn unassigned(
+        &self,
+        account: &AccountName,
+        facts: &AccountFacts,
+        now: Timestamp,
+    ) -> Result<Unassigned, StoreError> {
+        let Some(team) = facts.teams.get(&None).filter(|team| !team.totals.is_empty()) else {
+            return Ok(Unassigned::default());
+        };
+        let running_hour = now.as_second().div_euclid(3600);
+        let mut state = UsageState::default();
+        let rows = self.store.hourly_use(account, None, running_hour - DRAWN_HOURS).await?;
+        let rows: Vec<HourlyUse> = rows.into_iter().filter(|row| row.hour <= running_hour).collect();
+        push_all(&mut state, &rows);
+        state.advance_to(running_hour);
+        Ok(Unassigned {
+            spent: team.spent,
+            pending: team.pending,
+            unrefunded: team.unrefunded,
+            totals: team.totals.clone(),
+            retries: team.retries.clone(),
+            daily: state.daily(now),
+        })
     }
 
     /// The draw's use up to `now`, from what is kept and the rows since.

@@ -66,7 +66,16 @@ fn describe_account(account: &AccountConfig, now: Timestamp) {
     match account.plan.reset.as_ref().map(|rule| rule.next_after(now)) {
         Some(Some(reset)) => say!("  next reset of the plan: {}", local(reset, zone)),
         Some(None) => say!("  the plan has no reset within the next five years"),
+        None if account.plan.budget.is_some() => describe_budget(account, now),
         None => say!("  next reset of the plan: what the platform reports, if it does"),
+    }
+}
+
+fn describe_budget(account: &AccountConfig, now: Timestamp) {
+    let Some(budget) = &account.plan.budget else { return };
+    match budget.period.next_after(now) {
+        Some(end) => say!("  budget: {} credits until {}", budget.credits, local(end, &account.zone)),
+        None => say!("  the budget has no end within the next five years"),
     }
 }
 

@@ -38,6 +38,7 @@ pub async fn run(flags: ExportFlags) -> anyhow::Result<Answer> {
             let past = PastSeries {
                 account: &account.config.name,
                 draws: &account.draws,
+                plan: &account.config.plan,
                 range,
                 step_seconds: flags.step.unwrap_or(LONGEST_STEP_SECONDS),
                 labels: &flags.labels,

@@ -11,7 +11,7 @@ use crate::assessor::{Alerts, is_at_risk};
 use crate::cli::{OutputFormat, StatusFlags};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Outlook};
+use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Outlook, RunOut};
 
 pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
@@ -94,6 +94,11 @@ fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
 fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -> Value {
     let forecast = draw.outlook.forecast();
     let run_out = forecast.map(|forecast| forecast.run_out);
+    let parts = account.parts().or_else(|| account.buckets.clone()).unwrap_or_default();
+    let dates = |run_out: RunOut| {
+        let [p10, p50, p90] = [run_out.p10, run_out.p50, run_out.p90].map(|at| at.map(|at| at.to_string()));
+        json!({"p10": p10, "p50": p50, "p90": p90})
+    };
     json!({
         "team": draw.key.team.as_str(),
         "account": draw.key.account.as_str(),
@@ -103,11 +108,10 @@ fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -
         "balance_fresh": draw.fuel.as_ref().map(|fuel| fuel.fresh),
         "spent_credits": draw.spent.to_string(),
         "pace_credits_per_day": forecast.map(|forecast| forecast.pace_per_hour * 24.0),
-        "run_out": run_out.map(|run_out| json!({
-            "p10": run_out.p10.map(|at| at.to_string()),
-            "p50": run_out.p50.map(|at| at.to_string()),
-            "p90": run_out.p90.map(|at| at.to_string()),
-        })),
+        "run_out": run_out.map(dates),
+        "plan_credits": parts.plan.map(|credits| credits.to_string()),
+        "purchased_credits": parts.purchased.map(|credits| credits.to_string()),
+        "plan_run_out": draw.plan_run_out.map(dates),
         "reset": draw.period.as_ref().map(|period| period.end.to_string()),
         "probability": forecast.and_then(|forecast| forecast.probability),
         "confidence": forecast.map(|forecast| match forecast.confidence {

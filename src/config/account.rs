@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::civil::{Time, date};
+use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use super::mistakes::{any_of, nearest, shown};
+use super::plan::{self, PlanFile};
 use super::section::{Text, section};
 use super::values::{self, Context};
 use super::{AccountConfig, ImportConfig, PlatformRef, SourceConfig};
-use crate::domain::{AccountName, AnchorDay, ChargeSource, CronSchedule, DeclaredPlan, ResetRule};
+use crate::domain::{AccountName, ChargeSource, CronSchedule, DeclaredPlan};
 
 section! {
     /// One account on one platform: the thing with a balance.
@@ -56,32 +57,6 @@ section! {
     }
 }
 
-section! {
-    /// What is declared about a plan.
-    struct PlanFile {
-        /// The plan's name. Default: none.
-        name: Text,
-        /// Credits that each period begins with. Default: unknown.
-        credits: Text,
-        /// When the plan resets, a cron line in the account's zone. Default: never; the account is prepaid.
-        reset: Text,
-        /// Or a day of each month. Default: none.
-        anchor: AnchorFile,
-        /// What remains at a reset. `none`, the default: it lapses.
-        carry_over: Text,
-    }
-}
-
-section! {
-    /// The day of the month on which a plan resets.
-    struct AnchorFile {
-        /// 1 to 31; shorter months reset on their last day. Required.
-        day: Text,
-        /// Time of day. Default: `00:00`.
-        time: Text,
-    }
-}
-
 const SCHEDULE: &str = "*/5 * * * *";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Three months and a bit: what a forecast looks back on.
@@ -110,10 +85,10 @@ fn built_in_platforms() -> &'static [&'static str] {
 /// Checks one account. `None` if something in it is wrong, which has been noted then.
 pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<AccountConfig> {
     let name = name(file, context);
-    let zone = zone(file.timezone.as_ref(), context);
+    let zone = zone(file.timezone.as_ref(), &TimeZone::UTC, context);
     let source = source(file, &zone, context);
     let plan = match &file.plan {
-        Some(plan) => check_plan(plan, &zone, context),
+        Some(plan) => plan::check(plan, &zone, context),
         None => Some(DeclaredPlan::default()),
     };
     let stale_after = match &file.stale_after {
@@ -169,9 +144,10 @@ fn name(file: &AccountFile, context: &mut Context) -> Option<AccountName> {
     AccountName::parse(&text.text).map_err(|error| context.mistakes.add(&text.place, error)).ok()
 }
 
-/// `UTC` stands in for a zone that does not exist, so that the lines that are read in it can be checked all the same.
-fn zone(text: Option<&Text>, context: &mut Context) -> TimeZone {
-    let Some(text) = text else { return TimeZone::UTC };
+/// The zone of that name, or the default. `UTC` stands in for one that does not exist, so that the lines that are read in
+/// it can be checked all the same.
+pub(super) fn zone(text: Option<&Text>, default: &TimeZone, context: &mut Context) -> TimeZone {
+    let Some(text) = text else { return default.clone() };
     TimeZone::get(&text.text).unwrap_or_else(|_| {
         let known: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
         let hint = match nearest(&text.text, known.iter().map(String::as_str)) {
@@ -277,54 +253,8 @@ fn check_platform(text: &Text, context: &mut Context) -> Option<PlatformRef> {
     context.wrong(&text.place, message)
 }
 
-fn check_cron(text: &Text, zone: &TimeZone, context: &mut Context) -> Option<CronSchedule> {
+pub(super) fn check_cron(text: &Text, zone: &TimeZone, context: &mut Context) -> Option<CronSchedule> {
     CronSchedule::parse(&text.text, zone.clone()).map_err(|error| context.mistakes.add(&text.place, error)).ok()
-}
-
-fn check_plan(file: &PlanFile, zone: &TimeZone, context: &mut Context) -> Option<DeclaredPlan> {
-    let reset = match (&file.reset, &file.anchor) {
-        (Some(_), Some(anchor)) => {
-            context.wrong(&anchor.head.place, "the plan has a `reset` already\nhint: keep `reset` or `anchor`")
-        }
-        (Some(text), None) => check_cron(text, zone, context).map(|schedule| Some(ResetRule::Cron(schedule))),
-        (None, Some(anchor)) => check_anchor(anchor, zone, context).map(|anchor| Some(ResetRule::Anchor(anchor))),
-        (None, None) => Some(None),
-    };
-    let credits = match &file.credits {
-        Some(text) => values::credits(text, context).map(Some),
-        None => Some(None),
-    };
-    if let Some(text) = file.carry_over.as_ref().filter(|text| text.text != "none") {
-        let found = shown(&text.text);
-        context.mistakes.add(&text.place, format!("expected `none`, found `{found}`: carry-over is not supported yet"));
-    }
-    Some(DeclaredPlan { name: file.name.as_ref().map(|name| name.text.clone()), credits: credits?, reset: reset? })
-}
-
-fn check_anchor(file: &AnchorFile, zone: &TimeZone, context: &mut Context) -> Option<AnchorDay> {
-    let time = match &file.time {
-        Some(text) => check_time(text, context),
-        None => Some(Time::midnight()),
-    };
-    let Some(day) = &file.day else {
-        file.head.missing("day", "write the day of the month on which the plan resets", &mut context.mistakes);
-        return None;
-    };
-    let number: i8 = values::whole(day, "a day of the month, 1 to 31", context)?;
-    AnchorDay::new(number, time?, zone.clone()).map_err(|error| context.mistakes.add(&day.place, error)).ok()
-}
-
-fn check_time(text: &Text, context: &mut Context) -> Option<Time> {
-    let time = text.text.split_once(':').and_then(|(hour, minute)| {
-        let is_short = |part: &str| matches!(part.len(), 1 | 2) && part.bytes().all(|b| b.is_ascii_digit());
-        let (hour, minute) = (is_short(hour).then_some(hour)?, is_short(minute).then_some(minute)?);
-        Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
-    });
-    if time.is_none() {
-        let found = shown(&text.text);
-        context.mistakes.add(&text.place, format!("`{found}` is no time of day; expected `00:00` to `23:59`"));
-    }
-    time
 }
 
 /// Three polls may fail before the data counts as stale.

@@ -24,6 +24,7 @@ mod alerts;
 mod email;
 mod file;
 mod mistakes;
+mod plan;
 pub mod secret;
 mod section;
 mod team;

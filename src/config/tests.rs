@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::domain::{ResetRule, Sensitivity};
+use crate::domain::{CarryOver, Credits, ResetRule, Sensitivity};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config");
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
@@ -39,9 +39,54 @@ fn each_mistake_is_explained() {
              hint: did you mean `Europe/Berlin`?",
         ),
         (
-            "carry_over",
-            "3:24: accounts.studio.plan.carry_over: expected `none`, found `all`: carry-over is not supported \
-             yet",
+            "bad_plan_zone",
+            "3:39: accounts.studio.plan.timezone: `Utc+1` is no time zone of the IANA database\n\
+             hint: write a name such as `Europe/Berlin` or `UTC`",
+        ),
+        (
+            "budget_beside_carry_over",
+            "3:37: accounts.studio.plan.budget: the plan has a `carry_over`\n\
+             hint: nothing lapses at the end of a budget; remove `carry_over`",
+        ),
+        (
+            "budget_beside_credits",
+            "3:21: accounts.studio.plan.credits: has no effect beside `budget`\n\
+             hint: the limit of a budget stands in `budget.credits`",
+        ),
+        (
+            "budget_beside_reset",
+            "3:39: accounts.studio.plan.budget: the plan has a `reset` already\n\
+             hint: a budget is for a prepaid account; keep `reset` or `budget`",
+        ),
+        (
+            "budget_of_nothing",
+            "3:30: accounts.studio.plan.budget.credits: expected more than 0 credits, found `0`\n\
+             3:41: accounts.studio.plan.budget.period: `weekly` has 1 field; expected 5\n\
+             hint: minute hour day-of-month month day-of-week, such as `0 6 * * mon-fri`",
+        ),
+        (
+            "budget_without_period",
+            "3:20: accounts.studio.plan.budget: the key `period` is missing\n\
+             hint: write when a period ends, such as `\"@monthly\"` or `\"0 0 * * mon\"`",
+        ),
+        (
+            "early_expiry",
+            "3:36: accounts.studio.plan.purchased_expire_after: `365` has no unit\n\
+             hint: write `365s`, `365m` or `365h`",
+        ),
+        (
+            "no_carried_credits",
+            "3:42: accounts.studio.plan.carry_over.at_most_credits: expected more than 0 credits, found `0`",
+        ),
+        (
+            "no_most",
+            "3:25: accounts.studio.plan.carry_over: unknown key `at_most`\n\
+             hint: did you mean `at_most_credits`?",
+        ),
+        (
+            "unknown_carry_over",
+            "3:24: accounts.studio.plan.carry_over: expected `none`, `all` or `{at_most_credits: …}`, found `some`\n\
+             hint: write `{at_most_credits: 12000}` if at most so many credits remain at a reset",
         ),
         (
             "credits_with_comma",
@@ -476,6 +521,11 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(draws[0].selector.as_ref().unwrap().project, ["props-*"]);
     assert!(draws[1].selector.is_none());
     assert_eq!(config.alerts.roles_for(Stage::Warning), [Role::Lead, Role::Member]);
+    let plans: Vec<&DeclaredPlan> = config.accounts.iter().map(|account| &account.plan).collect();
+    assert_eq!(plans[0].zone, Some(TimeZone::UTC));
+    assert_eq!(plans[0].purchased_expire_after, Some(SignedDuration::from_hours(365 * 24)));
+    assert_eq!(plans[1].carry_over, CarryOver::AtMost(Credits::from_whole(12_000)));
+    assert_eq!(plans[2].budget.as_ref().unwrap().credits, Credits::from_whole(500));
 }
 
 #[test]

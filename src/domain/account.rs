@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::calendar::ResetRule;
 use super::credits::Credits;
@@ -181,6 +182,48 @@ pub struct DeclaredPlan {
     pub credits: Option<Credits>,
     /// When the plan resets; without a rule the account is prepaid.
     pub reset: Option<ResetRule>,
+    /// The zone in which the plan's months are counted; `None`: the account's.
+    pub zone: Option<TimeZone>,
+    /// What may be spent of a prepaid account, and over which periods.
+    pub budget: Option<Budget>,
+    /// What remains of the plan's credits at a reset.
+    pub carry_over: CarryOver,
+    /// How long after they came in bought or awarded credits lapse; `None`: they stay.
+    pub purchased_expire_after: Option<SignedDuration>,
+}
+
+/// What the people of a prepaid account want to spend at most in one period. It is theirs and not the platform's: nothing
+/// lapses and nothing refills at its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// At most so much net use in each period.
+    pub credits: Credits,
+    /// When a period ends and the next begins.
+    pub period: ResetRule,
+}
+
+/// What remains of the plan's unused credits at a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CarryOver {
+    /// Nothing: they lapse.
+    #[default]
+    Nothing,
+    /// All of them; the period's credits come on top.
+    All,
+    /// At most so many; the period's credits come on top, and the rest lapses.
+    AtMost(Credits),
+}
+
+impl CarryOver {
+    /// How much of what is left unused remains; never below zero.
+    pub fn remaining(self, unused: Credits) -> Credits {
+        let unused = unused.max(Credits::ZERO);
+        match self {
+            CarryOver::Nothing => Credits::ZERO,
+            CarryOver::All => unused,
+            CarryOver::AtMost(most) => unused.min(most),
+        }
+    }
 }
 
 /// Who said so.
@@ -190,19 +233,44 @@ pub enum Provenance {
     Reported,
     /// The configuration declares it.
     Declared,
+    /// It is a budget that the configuration declares: its end is no reset.
+    Budget,
 }
 
-/// From one plan reset to the next. The end is exclusive.
+impl Provenance {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Provenance::Reported => "reported",
+            Provenance::Declared => "declared",
+            Provenance::Budget => "budget",
+        }
+    }
+}
+
+/// From one plan reset to the next, or one period of a budget. The end is exclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanPeriod {
     /// The instant the period began. For a reported reset it is one rule step before the end.
     pub start: Timestamp,
     /// The instant of the next reset.
     pub end: Timestamp,
-    /// Credits granted for the period, where known.
+    /// Credits granted for the period, where known; the budget of a budget's period.
     pub allowance: Option<Credits>,
     /// Who named the end.
     pub provenance: Provenance,
+}
+
+impl PlanPeriod {
+    /// Whether it is a budget's period, at whose end nothing refills or lapses.
+    pub fn is_budget(&self) -> bool {
+        self.provenance == Provenance::Budget
+    }
+
+    /// What its end is called, as in "before the reset".
+    pub fn end_in_words(&self) -> &'static str {
+        if self.is_budget() { "the budget's end" } else { "the reset" }
+    }
 }
 
 #[cfg(test)]

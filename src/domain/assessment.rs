@@ -5,11 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::account::{AccountName, DrawKey, PlanPeriod};
+use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
 use super::balance::ChargeSource;
+use super::bucket::Buckets;
 use super::credits::Credits;
-use super::forecast::Outlook;
+use super::forecast::{Outlook, RunOut};
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
 use super::suspect::SuspectCharge;
@@ -44,6 +45,10 @@ pub struct AccountAssessment {
     pub collectors: Vec<CollectorStatus>,
     /// The last balance read and when.
     pub balance: Option<(BalanceRecord, Timestamp)>,
+    /// The parts of what can be spent, as told or as worked out; `None` where nothing is known of them.
+    pub buckets: Option<Buckets>,
+    /// What remains of the plan's unused credits at a reset.
+    pub carry_over: CarryOver,
     /// The last queue read and when.
     pub queue: Option<(QueueRecord, Timestamp)>,
     /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
@@ -55,8 +60,10 @@ pub struct AccountAssessment {
     pub granted: Credits,
     /// What of that came since the plan period began (since ever without one), with when it was seen, oldest first.
     pub grants: Vec<(Timestamp, Credits)>,
-    /// Totals of charges that match no team.
-    pub unassigned: Vec<TotalsRow>,
+    /// The whole account's net use since the period began (since ever without one), charges of no team among it.
+    pub spent: Credits,
+    /// Charges that match no team.
+    pub unassigned: Unassigned,
     /// One per draw, in the order of the configuration.
     pub draws: Vec<DrawAssessment>,
 }
@@ -68,18 +75,32 @@ impl AccountAssessment {
         (self.charges == ChargeSource::History || credits != Credits::ZERO).then_some(credits)
     }
 
+    /// The parts of the balance that add up to what can be spent; `None` while no balance was read.
+    pub fn parts(&self) -> Option<Buckets> {
+        let (balance, _) = self.balance.as_ref()?;
+        let told = || Buckets::of_parts(balance.available, balance.plan, balance.purchased);
+        Some(self.buckets.clone().unwrap_or_else(told))
+    }
+
+    /// What was carried over into the period, as far as it is known.
+    pub fn carried(&self) -> Credits {
+        self.buckets.as_ref().and_then(|buckets| buckets.carried).unwrap_or_default()
+    }
+
     /// Credits of a draw that are expected to lapse at the reset: those left unused, less what stays because it was bought
-    /// or awarded. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
+    /// or awarded, less what is carried over. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
     pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {
         let unused = draw.outlook.forecast()?.unused?;
         let limit = draw.fuel.as_ref()?.limit;
-        let stays = match (limit, self.balance.as_ref().and_then(|(balance, _)| balance.purchased)) {
-            (FuelLimit::Allowance | FuelLimit::PlanCredits, _) => Credits::ZERO,
+        let stays = match (limit, self.parts().and_then(|parts| parts.purchased)) {
+            _ if draw.period.as_ref().is_some_and(PlanPeriod::is_budget) => return Some(Credits::ZERO),
+            (FuelLimit::Allowance | FuelLimit::PlanCredits | FuelLimit::Budget, _) => Credits::ZERO,
             (FuelLimit::Balance, Some(purchased)) => purchased,
             // Without parts told, what was seen to come in is known to stay.
             (FuelLimit::Balance, None) => self.grants.iter().map(|(_, credits)| *credits).sum(),
         };
-        Some((unused - stays).max(Credits::ZERO))
+        let of_plan = (unused - stays).max(Credits::ZERO);
+        Some(of_plan - self.carry_over.remaining(of_plan))
     }
 
     /// Whether what a collector read is recent enough to go by: its last success is within `stale_after_seconds`.
@@ -101,6 +122,30 @@ impl AccountAssessment {
 
     fn is_recent(&self, instant: Timestamp) -> bool {
         self.at.as_second() - instant.as_second() <= self.stale_after_seconds
+    }
+}
+
+/// Charges of an account that match no team. They count for the account and for nobody's allowance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unassigned {
+    /// Net use since the period began (since ever without one).
+    pub spent: Credits,
+    /// Charged for tasks that are not final yet.
+    pub pending: Credits,
+    /// Charged in the period for tasks that ended badly, and not given back.
+    pub unrefunded: Credits,
+    /// Counters by task type and quality, over the whole ledger.
+    pub totals: Vec<TotalsRow>,
+    /// Retries by task type and kind, over the whole ledger.
+    pub retries: Vec<RetryRow>,
+    /// Net use by UTC day, newest last, at most 62 days.
+    pub daily: Vec<DailyUse>,
+}
+
+impl Unassigned {
+    /// Net use since records began.
+    pub fn net(&self) -> Credits {
+        self.totals.iter().map(|row| row.charged - row.refunded).sum()
     }
 }
 
@@ -127,7 +172,7 @@ pub const MOST_SUSPECTS: u32 = 1000;
 pub struct DrawAssessment {
     /// Account and team.
     pub key: DrawKey,
-    /// The plan period that `at` lies in; `None` for prepaid accounts.
+    /// The plan period, or the budget's, that `at` lies in; `None` for prepaid accounts without a budget.
     pub period: Option<PlanPeriod>,
     /// What is left, and how that is known.
     pub fuel: Option<Fuel>,
@@ -145,6 +190,9 @@ pub struct DrawAssessment {
     pub spend: SpendRates,
     /// What lies ahead.
     pub outlook: Outlook,
+    /// When the plan's part of the balance is used up, which is no outage while bought credits are left: the same forecast
+    /// made for that part alone. `None` where the balance is not the limit, or its parts are not known.
+    pub plan_run_out: Option<RunOut>,
     /// Counters by task type and quality, over the whole ledger.
     pub totals: Vec<TotalsRow>,
     /// Retries by task type and kind, over the whole ledger.
@@ -187,6 +235,20 @@ pub enum FuelLimit {
     Allowance,
     /// The plan's credits less the net use of the period, where no balance is reported.
     PlanCredits,
+    /// The declared budget less the account's net use of its period.
+    Budget,
+}
+
+impl FuelLimit {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FuelLimit::Balance => "balance",
+            FuelLimit::Allowance => "allowance",
+            FuelLimit::PlanCredits => "plan_credits",
+            FuelLimit::Budget => "budget",
+        }
+    }
 }
 
 /// Net spend over the recent past, in credits per second, by charge time. `None` while unknown.

@@ -5,6 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::account::CarryOver;
+use super::bucket::DueLot;
 use super::calendar::ResetRule;
 use super::credits::Credits;
 use super::ledger::{Basis, Entry, EntryKind};
@@ -75,10 +77,13 @@ pub struct Since<'a> {
     pub net_estimated: Credits,
     /// The plan reset that lies between the two readings, if one does.
     pub reset_at: Option<Timestamp>,
-    /// Credits that a plan period begins with, where known: a rise to just that is a reset, whatever the date.
+    /// Credits that a plan period begins with, where known: a rise to just that is a reset, whatever the date; where unused
+    /// ones are carried over, a rise by just that.
     pub allowance: Option<Credits>,
-    /// Credits whose own date has come since, and which lapsed if the balance fell.
-    pub lapsed: Credits,
+    /// What remains of the plan's unused credits at a reset.
+    pub carry_over: CarryOver,
+    /// Bought lots whose own date is near, the oldest first: a fall may be theirs.
+    pub due: &'a [DueLot],
     /// From what charges are known.
     pub charges: ChargeSource,
     /// What may yet come back: recent charges derived from balances, and tasks that failed and were charged for.
@@ -127,9 +132,11 @@ pub const DERIVED_PREFIX: &str = "balance/";
 
 /// Holds a balance against the one before it.
 ///
-/// - Credits whose own date has come explain a fall: an `expiry`.
+/// - Bought credits whose own date is near explain a fall that is as large as they are, and on the date itself a smaller one
+///   too: an `expiry`.
 /// - Across a reset, what no charge explains becomes one `reset` entry, and the drift begins anew at 0; the old drift is
-///   closed by an `adjustment`. A rise to just the plan's allowance is a reset too, at whatever time: plans change.
+///   closed by an `adjustment`. A rise to just the plan's allowance, or by it where unused credits are carried over, is a
+///   reset too, at whatever time: plans change.
 /// - Where charges are listed, a rise that two readings in a row agree on becomes a `grant` of the smaller of the two; not
 ///   sooner, because a refund may show in the balance before it shows in the list. A fall stays as drift: it is what
 ///   somebody spent where the list of charges does not look.
@@ -166,7 +173,7 @@ impl Reconciled {
     fn explain(&mut self, previous: &BalanceState, mut unexplained: Credits, since: &Since<'_>) {
         let now = since.now;
         self.add(format!("adjustment/late/{now}"), EntryKind::Adjustment, now, since.net_late);
-        let lapsed = since.lapsed.min(-unexplained).max(Credits::ZERO);
+        let lapsed = lapsed_of(since.due, -unexplained);
         self.add(format!("expiry/{now}"), EntryKind::Expiry, now, lapsed);
         self.state.expired += lapsed;
         unexplained += lapsed;
@@ -179,16 +186,17 @@ impl Reconciled {
             return self.begin_anew(format!("reset/{at}"), at, unexplained, drift_before);
         }
         self.state.awaited_reset = awaited;
-        let is_restored = restores(&previous.record, &self.state.record, since.allowance);
+        let refill = RefillSeen { before: &previous.record, now: &self.state.record, since };
         if since.charges == ChargeSource::Balance {
-            return self.derive(unexplained + drift_before, is_restored, since);
+            let amount = unexplained + drift_before;
+            let is_refill = refill.is_one(amount);
+            return self.derive(amount, is_refill, since);
         }
         let drift = drift_before + unexplained;
         self.state.drift = Some(drift);
         if drift_before.is_positive() && drift.is_positive() {
             let amount = drift_before.min(drift);
-            let was_restored = is_restored || since.allowance == Some(previous.record.available);
-            if was_restored && was_raised_by(amount, since.allowance) {
+            if refill.was_one(amount) && was_raised_by(amount, since.allowance) {
                 return self.begin_anew(format!("reset/{now}"), now, drift, Credits::ZERO);
             }
             self.grant(amount, now);
@@ -197,7 +205,7 @@ impl Reconciled {
     }
 
     /// Nobody lists charges, so that everything is explained at once.
-    fn derive(&mut self, unexplained: Credits, is_restored: bool, since: &Since<'_>) {
+    fn derive(&mut self, unexplained: Credits, is_refill: bool, since: &Since<'_>) {
         let now = since.now;
         self.state.drift = Some(Credits::ZERO);
         if unexplained.is_negative() {
@@ -208,7 +216,7 @@ impl Reconciled {
             let latest = since.refundable.iter().filter(is_recent).filter(|charge| charge.net == unexplained);
             if let Some(charge) = latest.max_by_key(|charge| charge.created_at) {
                 self.records.push(refund_of(charge, now));
-            } else if is_restored {
+            } else if is_refill {
                 self.begin_anew(format!("reset/{now}"), now, unexplained, Credits::ZERO);
             } else if unexplained <= since.net_estimated {
                 self.add(format!("adjustment/{now}"), EntryKind::Adjustment, now, unexplained);
@@ -265,10 +273,49 @@ fn refund_of(charge: &Refundable, now: Timestamp) -> TaskRecord {
     }
 }
 
-/// Whether the balance, or its plan part where it is told, has just risen to the plan's allowance.
-fn restores(before: &BalanceRecord, now: &BalanceRecord, allowance: Option<Credits>) -> bool {
-    let (before, now) = before.plan.zip(now.plan).unwrap_or((before.available, now.available));
-    allowance.is_some_and(|allowance| before < allowance && now == allowance)
+/// A rise between two readings that may be a plan's refill.
+struct RefillSeen<'a> {
+    before: &'a BalanceRecord,
+    now: &'a BalanceRecord,
+    since: &'a Since<'a>,
+}
+
+impl RefillSeen<'_> {
+    /// Whether the balance, or its plan part where it is told, has just risen to what a period begins with: the plan's
+    /// allowance, on top of what is carried over. `risen` is what no charge explains.
+    fn is_one(&self, risen: Credits) -> bool {
+        let Some(allowance) = self.since.allowance else { return false };
+        let (before, now) = self.before.plan.zip(self.now.plan).unwrap_or((self.before.available, self.now.available));
+        match self.since.carry_over {
+            CarryOver::Nothing => before < allowance && now == allowance,
+            CarryOver::All => risen == allowance,
+            CarryOver::AtMost(most) => risen == allowance || (before < now && now == most + allowance),
+        }
+    }
+
+    /// The same of a rise that the reading before showed already.
+    fn was_one(&self, risen: Credits) -> bool {
+        let full = self.since.allowance.map(|allowance| match self.since.carry_over {
+            CarryOver::AtMost(most) => most + allowance,
+            CarryOver::Nothing | CarryOver::All => allowance,
+        });
+        let was_full = self.since.carry_over != CarryOver::All && full == Some(self.before.available);
+        self.is_one(risen) || was_full
+    }
+}
+
+/// How much of a fall is that of lots whose own date is near: each as a whole, or on its date as far as the fall goes.
+fn lapsed_of(due: &[DueLot], fall: Credits) -> Credits {
+    let mut unexplained = fall.max(Credits::ZERO);
+    let mut lapsed = Credits::ZERO;
+    for lot in due.iter().filter(|lot| lot.left.is_positive()) {
+        let taken = lot.left.min(unexplained);
+        if taken == lot.left || lot.has_come {
+            lapsed += taken;
+            unexplained -= taken;
+        }
+    }
+    lapsed
 }
 
 /// Whether a rise is large enough to be a plan's refill and not the last missing credits of a full tank: a tenth.

@@ -8,11 +8,12 @@ use super::assessment::{Fuel, FuelLimit};
 use super::credits::Credits;
 use super::reading::PlanRecord;
 
-/// The plan period that `now` lies in, or `None` for an account without a reset.
+/// The plan period that `now` lies in, or `None` for an account without a reset or a budget.
 ///
 /// What the platform reports wins: its next reset is the end, and the start is one step of the declared rule before
 /// that, or one calendar month in the account's zone where no rule is declared. A reported reset that has passed says
-/// nothing of the next one, so the declared rule takes over until the platform reports again.
+/// nothing of the next one, so the declared rule takes over until the platform reports again. Where nothing resets, a
+/// declared budget gives the period and its limit. `zone` is the account's; a zone of the plan's own comes before it.
 pub fn current_period(
     reported: Option<&PlanRecord>,
     declared: &DeclaredPlan,
@@ -20,6 +21,7 @@ pub fn current_period(
     now: Timestamp,
 ) -> Option<PlanPeriod> {
     let allowance = reported.and_then(|plan| plan.allowance).or(declared.credits);
+    let zone = declared.zone.as_ref().unwrap_or(zone);
     let reported_end = reported.and_then(|plan| plan.resets_at).map(to_minute).filter(|end| *end > now);
     if let Some(end) = reported_end {
         let before_end = end - SignedDuration::from_nanos(1);
@@ -30,9 +32,13 @@ pub fn current_period(
         let start = if start > now { by_month()? } else { start };
         return Some(PlanPeriod { start, end, allowance, provenance: Provenance::Reported });
     }
-    let rule = declared.reset.as_ref()?;
+    let (rule, allowance, provenance) = match (&declared.reset, &declared.budget) {
+        (Some(rule), _) => (rule, allowance, Provenance::Declared),
+        (None, Some(budget)) => (&budget.period, Some(budget.credits), Provenance::Budget),
+        (None, None) => return None,
+    };
     let (start, end) = (rule.last_at_or_before(now)?, rule.next_after(now)?);
-    Some(PlanPeriod { start, end, allowance, provenance: Provenance::Declared })
+    Some(PlanPeriod { start, end, allowance, provenance })
 }
 
 /// A reported instant to the whole minute: a platform that works out its reset anew at each request must not seem to
@@ -50,8 +56,10 @@ pub struct FuelFacts {
     pub balance: Option<(Credits, Timestamp, bool)>,
     /// The team's share of a period.
     pub allowance: Option<Credits>,
-    /// Credits that the plan's period began with.
+    /// Credits that the plan's period began with, what was carried over among them.
     pub plan_credits: Option<Credits>,
+    /// What the account may spend in a budget's period.
+    pub budget: Option<Credits>,
     /// When charges were last read, and whether that is recent enough to go by.
     pub charges_read: Option<(Timestamp, bool)>,
     /// The draw's net use since the period began.
@@ -60,8 +68,9 @@ pub struct FuelFacts {
     pub account_spent: Credits,
 }
 
-/// What a draw can still spend: the smaller of what its allowance leaves and what the account has left. The account's
-/// own limit is its balance, or, where none is reported, what the plan's credits leave. `None` while nothing is known.
+/// What a draw can still spend: the smallest of what its allowance leaves, what the account's budget leaves, and what the
+/// account has left. The account's own limit is its balance, or, where none is reported, what the plan's credits leave.
+/// `None` while nothing is known.
 pub fn fuel(facts: &FuelFacts) -> Option<Fuel> {
     let from_ledger = |granted: Credits, spent: Credits, limit: FuelLimit| {
         facts.charges_read.map(|(as_of, fresh)| Fuel { left: granted - spent, limit, as_of, fresh })
@@ -73,15 +82,15 @@ pub fn fuel(facts: &FuelFacts) -> Option<Fuel> {
         }
     };
     let team = facts.allowance.and_then(|allowance| from_ledger(allowance, facts.spent, FuelLimit::Allowance));
-    match (account, team) {
-        (Some(account), Some(team)) => Some(if team.left <= account.left { team } else { account }),
-        (account, team) => account.or(team),
-    }
+    let budget = facts.budget.and_then(|budget| from_ledger(budget, facts.account_spent, FuelLimit::Budget));
+    // Of equal ones the first: the limit that people set themselves.
+    [team, budget, account].into_iter().flatten().min_by_key(|fuel| fuel.left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Budget, CronSchedule, ResetRule};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -111,6 +120,35 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_gives_a_prepaid_account_its_period() {
+        let zone = |name: &str| TimeZone::get(name).unwrap();
+        let rule = |line: &str, name: &str| ResetRule::Cron(CronSchedule::parse(line, zone(name)).unwrap());
+        let budget = |line: &str| DeclaredPlan {
+            budget: Some(Budget { credits: Credits::from_whole(500), period: rule(line, "UTC") }),
+            ..DeclaredPlan::default()
+        };
+        let now = at("2026-11-22T10:00:00Z");
+        // A Sunday.
+        for (line, start, end) in [
+            ("@daily", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("0 0 * * mon", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("@weekly", "2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z"),
+            ("@monthly", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ] {
+            let period = current_period(None, &budget(line), &zone("Europe/Berlin"), now).unwrap();
+            assert_eq!((period.start, period.end), (at(start), at(end)), "{line}");
+            assert_eq!((period.allowance, period.is_budget()), (Some(Credits::from_whole(500)), true));
+        }
+        let reported = plan(Some("2026-11-30T23:00:00Z"));
+        let period = current_period(Some(&reported), &budget("@daily"), &zone("Europe/Berlin"), now).unwrap();
+        assert_eq!((period.provenance, period.allowance), (Provenance::Reported, Some(Credits::from_whole(4000))));
+        // The month before a reported reset is counted in the plan's own zone, if it has one.
+        let declared = DeclaredPlan { zone: Some(TimeZone::UTC), ..DeclaredPlan::default() };
+        let period = current_period(Some(&reported), &declared, &zone("Europe/Berlin"), now).unwrap();
+        assert_eq!(period.start, at("2026-10-30T23:00:00Z"));
+    }
+
+    #[test]
     fn the_tightest_limit_is_the_fuel() {
         let read = at("2026-11-22T10:00:00Z");
         let credits = Credits::from_whole;
@@ -118,10 +156,12 @@ mod tests {
             balance: balance.map(|left| (credits(left), read, true)),
             allowance: allowance.map(credits),
             plan_credits: plan_credits.map(credits),
+            budget: None,
             charges_read: Some((read, true)),
             spent: credits(300),
             account_spent: credits(900),
         };
+        let budget = |budget: i64, facts: FuelFacts| FuelFacts { budget: Some(credits(budget)), ..facts };
         for (name, facts, expected) in [
             ("balance alone", facts(Some(700), None, None), Some((700, FuelLimit::Balance))),
             ("a balance of zero is known", facts(Some(0), None, None), Some((0, FuelLimit::Balance))),
@@ -135,6 +175,15 @@ mod tests {
             ),
             ("a reported balance beats plan credits", facts(Some(5), None, Some(1000)), Some((5, FuelLimit::Balance))),
             ("nothing known", facts(None, None, None), None),
+            ("a budget below the balance", budget(1000, facts(Some(700), None, None)), Some((100, FuelLimit::Budget))),
+            ("a balance below the budget", budget(1000, facts(Some(70), None, None)), Some((70, FuelLimit::Balance))),
+            ("an overspent budget", budget(800, facts(Some(70), None, None)), Some((-100, FuelLimit::Budget))),
+            ("a budget alone", budget(1000, facts(None, None, None)), Some((100, FuelLimit::Budget))),
+            (
+                "a share of a budget",
+                budget(2000, facts(Some(7000), Some(500), None)),
+                Some((200, FuelLimit::Allowance)),
+            ),
         ] {
             assert_eq!(
                 fuel(&facts).map(|fuel| (fuel.left, fuel.limit)),

@@ -5,6 +5,7 @@ pub mod account;
 pub mod alert;
 pub mod assessment;
 pub mod balance;
+pub mod bucket;
 pub mod calendar;
 pub mod credits;
 pub mod estimate;
@@ -20,11 +21,13 @@ pub mod suspect;
 pub mod words;
 
 pub use account::{
-    AccountName, Attribution, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector, TeamName, team_of,
+    AccountName, Attribution, Budget, CarryOver, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector,
+    TeamName, team_of,
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
 pub use assessment::*;
 pub use balance::{BalanceState, ChargeSource, Reconciled, Refundable, Since, reconcile_balance, reset_between};
+pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
 pub use estimate::{

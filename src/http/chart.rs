@@ -165,7 +165,9 @@ fn history(
     let mut used: BTreeMap<Timestamp, Credits> = BTreeMap::new();
     // An allowance is lowered by its team alone, a balance by every team that draws on the account.
     let drawn_by = account.draws.iter().filter(|other| fuel.limit != FuelLimit::Allowance || other.key == draw.key);
-    for day in drawn_by.flat_map(|draw| &draw.daily).filter(|day| day.day <= fuel.as_of) {
+    // And by what belongs to no team.
+    let unassigned = account.unassigned.daily.iter().filter(|_| fuel.limit != FuelLimit::Allowance);
+    for day in drawn_by.flat_map(|draw| &draw.daily).chain(unassigned).filter(|day| day.day <= fuel.as_of) {
         *used.entry(day.day).or_default() += day.net;
     }
     // Credits that came in raised a balance, and no allowance.
@@ -237,7 +239,8 @@ fn summary(
         let _ = write!(text, ", expected to run out on {}", date(at));
     }
     if let Some(period) = &draw.period {
-        let _ = write!(text, ", plan resets on {}", date(period.end));
+        let what = if period.is_budget() { "budget ends" } else { "plan resets" };
+        let _ = write!(text, ", {what} on {}", date(period.end));
     }
     text
 }

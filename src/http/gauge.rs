@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::verdict::{Verdict, verdict};
 use super::view::{AlertRow, alerts};
 use super::words::{self, NOT_KNOWN};
-use crate::domain::{AccountAssessment, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, RetryRow};
+use crate::domain::{
+    AccountAssessment, BalanceRecord, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow,
+};
 
 /// One draw's gauge.
 #[derive(Debug, Serialize)]
@@ -86,7 +88,8 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
         Some(period) => {
             let left = words::span(period.end.as_second() - now.as_second());
             let more = format!("{}, in {left}", words::clock(period.end, zone));
-            fact("Plan resets", words::date(period.end, zone, now), Some(more))
+            let name = if period.is_budget() { "Budget ends" } else { "Plan resets" };
+            fact(name, words::date(period.end, zone, now), Some(more))
         }
         None => fact("Plan resets", "never: prepaid".to_string(), None),
     };
@@ -94,16 +97,26 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
         Some(fuel) => fact("Data", words::ago(fuel.as_of, now), (!fuel.fresh).then(|| "stale".to_string())),
         None => fact("Data", NOT_KNOWN.to_string(), None),
     };
-    vec![
-        run_out(account, draw, now),
-        reset,
-        pace(draw, now),
-        chance(draw),
-        last_day(draw),
-        retries_in_short(account, &draw.retries),
-        alert_state(account, draw, now),
-        read,
-    ]
+    let mut facts = vec![run_out(account, draw, now)];
+    facts.extend(parts(account, draw, now));
+    facts.extend(plan_run_out(account, draw, now));
+    facts.extend([reset, pace(draw, now), chance(draw), last_day(draw), retries_in_short(account, &draw.retries)]);
+    facts.extend([alert_state(account, draw, now), read]);
+    facts
+}
+
+/// What the balance is made up of, where that is known and it is more than one kind.
+fn parts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Option<Fact> {
+    draw.fuel.as_ref().filter(|fuel| fuel.limit == FuelLimit::Balance)?;
+    let parts = account.parts()?;
+    let named = [("of the plan", parts.plan), ("bought", parts.purchased), ("of unknown kind", parts.unknown)];
+    let known = named.into_iter().filter_map(|(name, part)| Some((name, part?)));
+    let known: Vec<String> = known.map(|(name, part)| format!("{} {name}", words::credits(part))).collect();
+    let lapse = parts.next_expiry.map(|(at, credits)| {
+        format!("{} of the bought ones lapse {}", words::credits(credits), words::date(at, &account.zone, now))
+    });
+    let is_worth_it = known.len() > 1 || lapse.is_some();
+    is_worth_it.then(|| Fact { name: "Made up of", value: known.join(", "), more: lapse })
 }
 
 fn pace(draw: &DrawAssessment, now: Timestamp) -> Fact {
@@ -135,16 +148,17 @@ fn run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -
         (None, _) => None,
     };
     let reset = draw.period.as_ref().map(|period| period.end);
+    let after = draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words);
     match forecast.run_out.p50 {
         Some(at) if reset.is_some_and(|reset| at >= reset) => {
-            fact("after the reset".to_string(), Some(format!("{} without one", date(at))))
+            fact(format!("after {after}"), Some(format!("{} without one", date(at))))
         }
         Some(at) => {
             let clock = words::clock(at, &account.zone);
             fact(date(at), Some(range.map_or(clock.clone(), |range| format!("{clock}; {range}"))))
         }
         None if reset.is_some_and(|reset| reset <= forecast.horizon) => {
-            fact("after the reset".to_string(), Some(format!("not before {} without one", date(forecast.horizon))))
+            fact(format!("after {after}"), Some(format!("not before {} without one", date(forecast.horizon))))
         }
         None => fact(format!("not before {}", date(forecast.horizon)), range),
     }
@@ -193,20 +207,51 @@ fn retries_in_short(account: &AccountAssessment, retries: &[RetryRow]) -> Fact {
     Fact { name: "Retries", value, more }
 }
 
+/// When the plan's credits are used up, where bought ones follow.
+fn plan_run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Option<Fact> {
+    let (run_out, period) = (draw.plan_run_out.as_ref()?, draw.period.as_ref()?);
+    let bought = account.parts()?.purchased.filter(|bought| bought.is_positive())?;
+    let value = match run_out.p50 {
+        Some(at) if at <= now => "used up".to_string(),
+        Some(at) if at < period.end => format!("until {}", words::date(at, &account.zone, now)),
+        _ => "until the reset".to_string(),
+    };
+    let more = format!("then {} bought ones", words::credits(bought));
+    Some(Fact { name: "Plan credits", value, more: Some(more) })
+}
+
+/// What the platform's parts hold beyond what it lets people spend.
+fn more_in_parts(balance: &BalanceRecord) -> Option<String> {
+    let parts = balance.plan? + balance.purchased?;
+    (parts > balance.available).then(|| {
+        let [parts, available] = [parts, balance.available].map(words::credits);
+        format!("The platform counts {parts} credits and lets {available} be spent: some are held, or a limit applies.")
+    })
+}
+
 fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
     let mut notes = Vec::new();
     match draw.fuel.as_ref().map(|fuel| fuel.limit) {
         Some(FuelLimit::Balance) if draw.allowance.is_some() => {
             notes.push("The account has less left than the team's share: its balance is the limit.".to_string());
         }
-        Some(FuelLimit::Balance | FuelLimit::PlanCredits) if account.draws.len() > 1 => {
+        Some(FuelLimit::Balance | FuelLimit::PlanCredits | FuelLimit::Budget) if account.draws.len() > 1 => {
             notes.push(format!("Shared by {} teams: what is left is the whole account's.", account.draws.len()));
         }
         _ => {}
     }
+    if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::Budget) {
+        let balance = account.balance.as_ref().map(|(balance, _)| words::credits(balance.available));
+        let whole = balance.map_or_else(String::new, |left| format!(" The account has {left} left."));
+        notes.push(format!("The budget is the limit: what it leaves for its period.{whole}"));
+    }
     if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::PlanCredits) {
         notes.push("No balance is reported: worked out from the plan's credits and the charges.".to_string());
     }
+    if account.carried().is_positive() && draw.allowance.is_none() {
+        notes.push(format!("{} credits of the last period were carried over.", words::credits(account.carried())));
+    }
+    notes.extend(account.balance.as_ref().and_then(|(balance, _)| more_in_parts(balance)));
     if draw.pending.is_positive() {
         notes.push(format!("{} credits are charged for tasks that still run.", words::credits(draw.pending)));
     }

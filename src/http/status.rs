@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, FuelLimit, Outlook, Provenance, Snapshot,
-    SuspectCharge,
+    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
+    TotalsRow,
 };
 
 /// Everything known at `now`.
@@ -56,6 +56,15 @@ fn account_status(account: &AccountAssessment) -> Value {
             "fresh": account.is_current(Collector::Queue, *read_at),
         })
     });
+    let parts = account.parts().or_else(|| account.buckets.clone()).map(|parts| {
+        json!({
+            "plan_credits": parts.plan.map(amount),
+            "purchased_credits": parts.purchased.map(amount),
+            "other_credits": parts.unknown.map(amount),
+            "carried_over_credits": parts.carried.map(amount),
+            "next_expiry": parts.next_expiry.map(|(at, credits)| json!({"at": at.to_string(), "credits": amount(credits)})),
+        })
+    });
     json!({
         "account": account.account.as_str(),
         "platform": account.platform,
@@ -63,10 +72,18 @@ fn account_status(account: &AccountAssessment) -> Value {
         "timezone": account.zone.iana_name(),
         "assessed_at": account.at.to_string(),
         "balance": balance,
+        "spendable": parts,
+        "spent_credits": amount(account.spent),
         "queue": queue,
         "granted_credits": amount(account.granted),
         "expired_credits": amount(account.expired),
         "unexplained_credits": account.unexplained.map(amount),
+        "unassigned": {
+            "spent_credits": amount(account.unassigned.spent),
+            "pending_credits": amount(account.unassigned.pending),
+            "unrefunded_credits": amount(account.unassigned.unrefunded),
+            "totals": account.unassigned.totals.iter().map(totals).collect::<Vec<_>>(),
+        },
         "collectors": collectors.collect::<Vec<_>>(),
         "teams": account.draws.iter().map(|draw| draw_status(account, draw)).collect::<Vec<_>>(),
     })
@@ -74,24 +91,15 @@ fn account_status(account: &AccountAssessment) -> Value {
 
 fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     let fuel = draw.fuel.as_ref().map(|fuel| {
-        let limit = match fuel.limit {
-            FuelLimit::Balance => "balance",
-            FuelLimit::Allowance => "allowance",
-            FuelLimit::PlanCredits => "plan_credits",
-        };
-        let as_of = fuel.as_of.to_string();
+        let (limit, as_of) = (fuel.limit.as_str(), fuel.as_of.to_string());
         json!({"left_credits": amount(fuel.left), "limit": limit, "as_of": as_of, "fresh": fuel.fresh})
     });
     let period = draw.period.as_ref().map(|period| {
-        let provenance = match period.provenance {
-            Provenance::Reported => "reported",
-            Provenance::Declared => "declared",
-        };
         json!({
             "start": period.start.to_string(),
             "end": period.end.to_string(),
             "allowance_credits": period.allowance.map(amount),
-            "provenance": provenance,
+            "provenance": period.provenance.as_str(),
         })
     });
     let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
@@ -114,6 +122,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
             "7d": per_day(draw.spend.week),
         },
         "outlook": outlook(&draw.outlook),
+        "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
@@ -133,6 +142,17 @@ fn suspect(suspect: &SuspectCharge) -> Value {
     })
 }
 
+fn totals(row: &TotalsRow) -> Value {
+    json!({
+        "task_type": row.task_type,
+        "quality": row.quality,
+        "charged_credits": amount(row.charged),
+        "refunded_credits": amount(row.refunded),
+        "finished_tasks": row.finished,
+        "failed_tasks": row.failed,
+    })
+}
+
 fn outlook(outlook: &Outlook) -> Value {
     match outlook {
         Outlook::UnknownBalance => json!({"kind": "unknown_balance"}),
@@ -143,17 +163,17 @@ fn outlook(outlook: &Outlook) -> Value {
             "kind": "forecast",
             "at": forecast.at.to_string(),
             "exhaustion_probability": forecast.probability,
-            "run_out_at": {
-                "p10": time(forecast.run_out.p10),
-                "p50": time(forecast.run_out.p50),
-                "p90": time(forecast.run_out.p90),
-            },
+            "run_out_at": run_out(&forecast.run_out),
             "horizon": forecast.horizon.to_string(),
             "expected_use_credits": amount(forecast.expected_use),
             "unused_credits": forecast.unused.map(amount),
             "pace_credits_per_day": forecast.pace_per_hour * 24.0,
         }),
     }
+}
+
+fn run_out(run_out: &RunOut) -> Value {
+    json!({"p10": time(run_out.p10), "p50": time(run_out.p50), "p90": time(run_out.p90)})
 }
 
 fn alert_status(rule: &str, state: &AlertState) -> Value {

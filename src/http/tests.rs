@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::domain::{FuelLimit, Outlook};
+use crate::domain::{Buckets, FuelLimit, Outlook, RunOut};
 use crate::metrics::sample;
 
 struct TestServer {
@@ -193,6 +193,36 @@ async fn the_front_page_says_who_is_in_danger_first() {
     assert!(place("Runs out Tue 24 Nov") < place("How much is left is not known"));
     assert!(place("How much is left is not known") < place("About 1,930 credits will lapse"));
     assert!(place("About 1,930 credits will lapse") < place("Lasts until the reset with"));
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_team_and_what_a_balance_is_made_up_of_is_told() {
+    let mut snapshot = sample::snapshot();
+    let mut account = (*snapshot.accounts[1]).clone();
+    let (plan, purchased) = (Some(sample::credits(110)), Some(sample::credits(300)));
+    let next_expiry = Some(("2026-12-24T09:00:00Z".parse().unwrap(), sample::credits(20)));
+    account.buckets = Some(Buckets { plan, purchased, next_expiry, carried: Some(sample::credits(7)), unknown: None });
+    let run_out = Some("2026-11-23T09:00:00Z".parse().unwrap());
+    account.draws[0].plan_run_out = Some(RunOut { p10: run_out, p50: run_out, p90: None });
+    snapshot.accounts[1] = Arc::new(account);
+    let server = TestServer::start(snapshot).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "No team: 60 credits of this period and 80 since records began went to charges that match no team, most of them to \
+         text-to-3d",
+        "Made up of 110 of the plan, 300 bought 20 of the bought ones lapse Thu 24 Dec",
+        "Plan credits until Mon 23 Nov then 300 bought ones",
+        "7 credits of the last period were carried over.",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let (studio, cinematics) = (&status["accounts"][0], &status["accounts"][1]);
+    assert_eq!(studio["unassigned"]["spent_credits"], 60.0);
+    assert_eq!(studio["unassigned"]["totals"][0]["charged_credits"], 80.0);
+    assert_eq!(cinematics["spendable"]["purchased_credits"], 300.0);
+    assert_eq!(cinematics["spendable"]["next_expiry"]["credits"], 20.0);
+    assert_eq!(cinematics["teams"][0]["plan_run_out_at"]["p50"], "2026-11-23T09:00:00Z");
 }
 
 #[tokio::test]

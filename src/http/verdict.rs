@@ -98,7 +98,9 @@ fn unknown(draw: &DrawAssessment, now: Timestamp) -> Verdict {
 
 fn out_of_credits(draw: &DrawAssessment, zone: &TimeZone, now: Timestamp) -> Verdict {
     let detail = match &draw.period {
-        Some(period) => format!("nothing left until the reset on {}", words::moment(period.end, zone, now)),
+        Some(period) => {
+            format!("nothing left until {} on {}", period.end_in_words(), words::moment(period.end, zone, now))
+        }
         None => "nothing left until credits are bought".to_string(),
     };
     Verdict { tone: Tone::Bad, headline: "Out of credits".to_string(), detail }
@@ -110,6 +112,7 @@ fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Fore
         return without_reset(forecast, zone, now);
     };
     let chance = words::percent(probability);
+    let end = period.end_in_words();
     if probability >= 0.5 {
         let (raise_at, _) = Sensitivity::default().thresholds();
         let tone = if probability >= raise_at { Tone::Bad } else { Tone::Warn };
@@ -117,18 +120,18 @@ fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Fore
             Some(dry) => (
                 format!("Runs out {}", words::date(dry, zone, now)),
                 format!(
-                    "{} before the reset, {} ({chance})",
+                    "{} before {end}, {} ({chance})",
                     words::span(period.end.as_second() - dry.as_second()),
                     words::likelihood(probability)
                 ),
             ),
-            None => ("May run out before the reset".to_string(), format!("the chance is {chance}")),
+            None => (format!("May run out before {end}"), format!("the chance is {chance}")),
         };
         return Verdict { tone, headline, detail };
     }
     if probability >= CALM_BELOW {
         let detail = format!("running out before is {} ({chance})", words::likelihood(probability));
-        return Verdict { tone: Tone::Watch, headline: "Should last until the reset".to_string(), detail };
+        return Verdict { tone: Tone::Watch, headline: format!("Should last until {end}"), detail };
     }
     let granted = draw.allowance.or(period.allowance).filter(|granted| granted.is_positive());
     let wasted = account.lapsing(draw).filter(|lapsing| lapsing.is_positive());
@@ -136,11 +139,11 @@ fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Fore
         (Some(wasted), Some(granted)) if wasted.as_f64() >= WASTE_SHARE * granted.as_f64() => Verdict {
             tone: Tone::Waste,
             headline: format!("About {} credits will lapse", words::credits(wasted)),
-            detail: format!("lasts until the reset; the chance of running out is {chance}"),
+            detail: format!("lasts until {end}; the chance of running out is {chance}"),
         },
         _ => Verdict {
             tone: Tone::Good,
-            headline: "Lasts until the reset".to_string(),
+            headline: format!("Lasts until {end}"),
             detail: match forecast.unused.filter(|unused| unused.is_positive()) {
                 Some(spare) => format!("with about {} credits to spare", words::credits(spare)),
                 None => format!("the chance of running out before is {chance}"),

@@ -125,6 +125,18 @@ struct Health {
     collectors: Vec<CollectorLine>,
     queue: Option<Queue>,
     unexplained: Option<String>,
+    unassigned: Option<Unassigned>,
+}
+
+/// Charges that match no team.
+#[derive(Debug, Serialize)]
+struct Unassigned {
+    /// Net, since records began.
+    net: String,
+    /// Net, in the running period, if there is one.
+    spent: Option<String>,
+    /// The largest kind of task among them.
+    most: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -321,8 +333,22 @@ impl Health {
             healthy: collectors.iter().all(|line| line.fresh && line.failure.is_none()),
             collectors,
             queue: queue(account, now),
+            unassigned: Unassigned::of(account),
             unexplained: account.unexplained.filter(|amount| *amount != Credits::ZERO).map(words::credits),
         }
+    }
+}
+
+impl Unassigned {
+    fn of(account: &AccountAssessment) -> Option<Unassigned> {
+        let unassigned = &account.unassigned;
+        let most = unassigned.totals.iter().max_by_key(|row| row.charged - row.refunded)?;
+        let has_period = account.draws.iter().any(|draw| draw.period.is_some());
+        Some(Unassigned {
+            net: words::credits(unassigned.net()),
+            spent: has_period.then(|| words::credits(unassigned.spent)),
+            most: most.task_type.clone(),
+        })
     }
 }
 

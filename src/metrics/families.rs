@@ -63,16 +63,28 @@ families! {
 
     Balance = Gauge "fuelgauge_balance_credits" ["account", "team", "bucket"]
         "Credits left, cached from the last poll. Buckets: plan (lapses at the reset), purchased (stays), available (what \
-         can be spent and is in neither of them), frozen (held for running tasks, not spendable), allowance (what a \
+         can be spent and is of neither kind as far as anybody knows), frozen (held for running tasks, not spendable), allowance (what a \
          team's share of the period leaves). All but frozen and allowance add up to what the account can spend; they \
-         carry a team only if that team has the account to itself and no allowance. Absent while stale.";
+         carry a team only if that team has the account to itself and no allowance. Plan and purchased are as the platform \
+         says, or else worked out from the ledger. Absent while stale.";
+    NextExpiry = Gauge "fuelgauge_next_expiry_timestamp_seconds" ["account"]
+        "When bought credits next lapse at their own date, as worked out from when they came in and the configured time after \
+         which they expire. Absent while stale, and if none will.";
+    NextExpiryCredits = Gauge "fuelgauge_next_expiry_credits" ["account"]
+        "How many bought credits lapse at fuelgauge_next_expiry_timestamp_seconds if they are not used before. Absent as that \
+         is.";
+    BudgetLeft = Gauge "fuelgauge_budget_left_credits" ["account"]
+        "What the declared budget of a prepaid account leaves for its period: the budget less the net use of all teams, from \
+         the ledger as of the last poll. Below zero if overspent. Absent while stale, and without a budget.";
     PlanAllowance = Gauge "fuelgauge_plan_allowance_credits" ["account", "team"]
         "Credits that the plan period began with: the share of each team that has one, or, where no team has one, the \
-         account's whole plan, whose team is as in fuelgauge_balance_credits. Cached from the last poll or configured.";
+         account's whole plan or budget, whose team is as in fuelgauge_balance_credits. Cached from the last poll or \
+         configured.";
     PlanPeriodStart = Gauge "fuelgauge_plan_period_start_timestamp_seconds" ["account", "team"]
-        "When the plan period began. Cached from the last poll or worked out from the configured reset.";
+        "When the plan period, or a budget's, began. Cached from the last poll or worked out from the configured reset.";
     PlanReset = Gauge "fuelgauge_plan_reset_timestamp_seconds" ["account", "team"]
-        "When the plan next resets. Cached from the last poll or worked out from the configured reset.";
+        "When the plan next resets, or the declared budget's period ends. Cached from the last poll or worked out from the \
+         configured reset.";
 
     Charged = Counter "fuelgauge_charged_credits_total" ["account", "team", "task_type", "quality"]
         "Credits charged, from the ledger as of the last poll; what came back is counted in \
@@ -81,11 +93,12 @@ families! {
     Refunded = Counter "fuelgauge_refunded_credits_total" ["account", "team", "task_type", "quality"]
         "Credits that came back for tasks, from the ledger as of the last poll. Labels as in \
          fuelgauge_charged_credits_total.";
-    Granted = Counter "fuelgauge_granted_credits_total" ["account"]
-        "Credits bought or awarded, as recognised from rises of the balance, from the ledger as of the last poll.";
-    Expired = Counter "fuelgauge_expired_credits_total" ["account"]
-        "Credits that lapsed at their own date, as recognised from falls of the balance, from the ledger as of the last \
-         poll. What lapses at a plan reset is not among them.";
+    Granted = Counter "fuelgauge_granted_credits_total" ["account", "bucket"]
+        "Credits bought or awarded (bucket purchased), as recognised from rises of the balance, from the ledger as of the \
+         last poll. What a plan brings at its reset is not among them.";
+    Expired = Counter "fuelgauge_expired_credits_total" ["account", "bucket"]
+        "Bought credits (bucket purchased) that lapsed at their own date, as recognised from falls of the balance, from the \
+         ledger as of the last poll. What lapses at a plan reset is not among them.";
     Pending = Gauge "fuelgauge_pending_credits" ["account", "team"]
         "Credits charged for tasks that are not final yet, as of the last poll. Absent while stale.";
     Unexplained = Gauge "fuelgauge_unexplained_credits" ["account"]
@@ -136,6 +149,10 @@ families! {
     Runway = Gauge "fuelgauge_runway_seconds" ["account", "team", "bound"]
         "How long the credits last if use goes on with no reset, at the last assessment: one in ten runs out before p10, \
          half before p50, nine in ten before p90. Absent while stale, and beyond the forecast's horizon.";
+    PlanRunway = Gauge "fuelgauge_plan_runway_seconds" ["account", "team", "bound"]
+        "How long the plan's part of the balance lasts if use goes on with no reset, at the last assessment; bounds as in \
+         fuelgauge_runway_seconds. While bought credits are left its end is no outage. Absent while stale, beyond the \
+         forecast's horizon, and where the parts of the balance are not known or it is not the team's limit.";
     Exhaustion = Gauge "fuelgauge_forecast_exhaustion_timestamp_seconds" ["account", "team", "bound"]
         "When the credits run out if use goes on with no reset, at the last assessment; bounds as in \
          fuelgauge_runway_seconds. Absent while stale, and beyond the forecast's horizon.";

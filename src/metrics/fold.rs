@@ -27,8 +27,9 @@ pub(super) struct Fold<'a> {
 impl<'a> Fold<'a> {
     /// Looks through everything the account has been charged for.
     pub(super) fn of(account: &'a AccountAssessment) -> Fold<'a> {
-        let rows = || account.unassigned.iter().chain(account.draws.iter().flat_map(|draw| &draw.totals));
-        let retried = account.draws.iter().flat_map(|draw| &draw.retries).map(|row| row.task_type.as_str());
+        let rows = || account.unassigned.totals.iter().chain(account.draws.iter().flat_map(|draw| &draw.totals));
+        let of_draws = account.draws.iter().flat_map(|draw| &draw.retries);
+        let retried = account.unassigned.retries.iter().chain(of_draws).map(|row| row.task_type.as_str());
         let task_types = rows().map(|row| row.task_type.as_str()).chain(retried);
         let (task_types, folded_task_types) = first(task_types.collect(), MOST_TASK_TYPES);
         let (qualities, folded_qualities) = first(rows().map(|row| row.quality.as_str()).collect(), MOST_QUALITIES);

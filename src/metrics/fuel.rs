@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::buckets::{balance_team, buckets};
+use super::buckets::{PURCHASED, balance_team, buckets};
 use super::families::{FUEL, Fuel};
 use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RuleName, Snapshot, Stage, Suspicion, TotalsRow,
+    RetryRow, RuleName, RunOut, Snapshot, Stage, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -62,8 +62,8 @@ fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
     if account.balance.as_ref().is_some_and(|(_, read_at)| account.is_current(Collector::Balance, *read_at)) {
         sheet.add_credits(Fuel::Unexplained, &[name], account.unexplained);
     }
-    sheet.add_credits(Fuel::Granted, &[name], Some(account.granted));
-    sheet.add_credits(Fuel::Expired, &[name], Some(account.expired));
+    sheet.add_credits(Fuel::Granted, &[name, PURCHASED], Some(account.granted));
+    sheet.add_credits(Fuel::Expired, &[name, PURCHASED], Some(account.expired));
     ledger(sheet, account);
     for draw in draws(account) {
         draw_series(sheet, account, draw);
@@ -116,8 +116,13 @@ fn balance(sheet: &mut Sheet, account: &AccountAssessment) {
     let (name, team) = (account.account.as_str(), whole_team(account));
     let current = account.balance.as_ref().filter(|(_, read_at)| account.is_current(Collector::Balance, *read_at));
     if let Some((balance, _)) = current {
-        for (bucket, credits) in buckets(balance) {
+        let parts = account.parts().unwrap_or_default();
+        for (bucket, credits) in buckets(&parts, balance.frozen) {
             sheet.add_credits(Fuel::Balance, &[name, team, bucket], credits);
+        }
+        if let Some((expires_at, credits)) = parts.next_expiry {
+            sheet.add_time(Fuel::NextExpiry, &[name], Some(expires_at));
+            sheet.add_credits(Fuel::NextExpiryCredits, &[name], Some(credits));
         }
     } else if account.balance.is_none() {
         // Without a reported balance the ledger says what the plan's credits leave; it is the same for every draw.
@@ -153,6 +158,10 @@ fn plan(sheet: &mut Sheet, account: &AccountAssessment) {
         !(reported && is_stale(account, Collector::Plan))
     };
     let whole_team = whole_team(account);
+    let budget = account.draws.iter().filter_map(|draw| draw.period.as_ref()).find(|period| period.is_budget());
+    if let Some(budget) = budget.and_then(|period| period.allowance).filter(|_| account.is_fresh(Collector::Charges)) {
+        sheet.add_credits(Fuel::BudgetLeft, &[name], Some(budget - account.spent));
+    }
     if let Some(period) = account.draws.iter().find(known).and_then(|draw| draw.period.as_ref()) {
         // Beside shares of the plan, the whole would be counted twice in a sum.
         let whole = period.allowance.filter(|_| account.draws.iter().all(|draw| draw.allowance.is_none()));
@@ -178,11 +187,17 @@ fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
     let fold = Fold::of(account);
     sheet.add(Fuel::FoldedTaskTypes, &[name], fold.folded_task_types as f64);
     sheet.add(Fuel::FoldedQualities, &[name], fold.folded_qualities as f64);
-    totals(sheet, account, &fold, &[name, ""], &account.unassigned);
+    let unassigned = &account.unassigned;
+    totals(sheet, account, &fold, &[name, ""], &unassigned.totals);
+    retries(sheet, account, &fold, &[name, ""], &unassigned.totals, &unassigned.retries);
+    if !unassigned.totals.is_empty() && !is_stale(account, Collector::Charges) {
+        sheet.add_credits(Fuel::Pending, &[name, ""], Some(unassigned.pending));
+        sheet.add_credits(Fuel::Unrefunded, &[name, ""], Some(unassigned.unrefunded));
+    }
     for draw in draws(account) {
         let labels = [name, draw.key.team.as_str()];
         totals(sheet, account, &fold, &labels, &draw.totals);
-        retries(sheet, account, &fold, &labels, draw);
+        retries(sheet, account, &fold, &labels, &draw.totals, &draw.retries);
     }
 }
 
@@ -224,15 +239,16 @@ fn retries(
     assessment: &AccountAssessment,
     fold: &Fold<'_>,
     [account, team]: &[&str; 2],
-    draw: &DrawAssessment,
+    totals: &[TotalsRow],
+    rows: &[RetryRow],
 ) {
     let mut retries: BTreeMap<(&str, RetryKind), (u64, Credits)> = BTreeMap::new();
-    for row in &draw.totals {
+    for row in totals {
         for kind in RetryKind::ALL {
             retries.entry((fold.task_type(&row.task_type), kind)).or_default();
         }
     }
-    for row in &draw.retries {
+    for row in rows {
         let task_type = fold.task_type(&row.task_type);
         for kind in RetryKind::ALL {
             let (tasks, credits) = retries.entry((task_type, kind)).or_default();
@@ -283,6 +299,9 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     }
     if let Some(forecast) = draw.outlook.forecast().filter(|_| fuel.is_some()) {
         forecast_series(sheet, &[name, team], forecast);
+        if let Some(run_out) = &draw.plan_run_out {
+            runway(sheet, Fuel::PlanRunway, &[name, team], run_out, forecast.at);
+        }
         sheet.add_credits(Fuel::Unused, &[name, team], account.lapsing(draw));
     }
 }
@@ -290,15 +309,24 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
 fn forecast_series(sheet: &mut Sheet, labels: &[&str; 2], forecast: &Forecast) {
     let [account, team] = *labels;
     let run_out = &forecast.run_out;
-    for (bound, time) in [("p10", run_out.p10), ("p50", run_out.p50), ("p90", run_out.p90)] {
-        let Some(time) = time else { continue };
-        let runway = time.duration_since(forecast.at).as_secs_f64().max(0.0);
-        sheet.add(Fuel::Runway, &[account, team, bound], runway);
-        sheet.add_time(Fuel::Exhaustion, &[account, team, bound], Some(time));
+    runway(sheet, Fuel::Runway, labels, run_out, forecast.at);
+    for (bound, time) in bounds(run_out) {
+        sheet.add_time(Fuel::Exhaustion, &[account, team, bound], time);
     }
     if let Some(probability) = forecast.probability {
         sheet.add(Fuel::ExhaustionProbability, labels, probability);
     }
+}
+
+fn runway(sheet: &mut Sheet, family: Fuel, [account, team]: &[&str; 2], run_out: &RunOut, now: Timestamp) {
+    for (bound, time) in bounds(run_out) {
+        let Some(time) = time else { continue };
+        sheet.add(family, &[account, team, bound], time.duration_since(now).as_secs_f64().max(0.0));
+    }
+}
+
+fn bounds(run_out: &RunOut) -> [(&'static str, Option<Timestamp>); 3] {
+    [("p10", run_out.p10), ("p50", run_out.p50), ("p90", run_out.p90)]
 }
 
 fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {

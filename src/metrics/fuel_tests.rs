@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::{AccountName, DrawKey, TeamName};
+use crate::domain::{AccountName, Buckets, DrawKey, PlanPeriod, TeamName};
 use crate::metrics::families::{Family, Kind};
 use crate::metrics::{Metrics, sample};
 
@@ -68,10 +68,42 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     account.balance = Some(sample::balance(410));
     account.queue.clone_from(&sample::snapshot().accounts[0].queue);
     account.unexplained = Some(Credits::ZERO);
+    let expiring = Buckets { next_expiry: Some((sample::now(), Credits::from_whole(5))), ..Buckets::default() };
+    account.buckets = Some(expiring);
+    let run_out = account.draws[0].outlook.forecast().map(|forecast| forecast.run_out);
+    account.draws[0].plan_run_out = run_out;
     let outbox = sample::snapshot().outbox;
-    let text = scrape(Snapshot { accounts: vec![Arc::new(account)], outbox });
+    let text = scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox });
     let seen: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(seen, FUEL.iter().map(|family| family.name).collect());
+}
+
+/// A prepaid account of which 500 credits may be spent in November.
+fn budgeted() -> AccountAssessment {
+    let november = PlanPeriod { provenance: Provenance::Budget, ..sample::november(500) };
+    let draw = sample::draw(sample::key("wallet", "art"), 500, 380, FuelLimit::Budget, no_forecast());
+    AccountAssessment {
+        balance: Some(sample::balance(2400)),
+        spent: Credits::from_whole(120),
+        draws: vec![DrawAssessment { period: Some(november), ..draw }],
+        ..sample::account("wallet", "3daistudio")
+    }
+}
+
+#[test]
+fn a_budget_is_told_beside_the_balance() {
+    let text = scrape(Snapshot { accounts: vec![Arc::new(budgeted())], ..sample::snapshot() });
+    assert_eq!(
+        samples(
+            &text,
+            &["fuelgauge_balance_credits", "fuelgauge_budget_left_credits", "fuelgauge_plan_allowance_credits"]
+        ),
+        [
+            r#"fuelgauge_balance_credits{account="wallet",team="art",bucket="available"} 2400"#,
+            r#"fuelgauge_budget_left_credits{account="wallet"} 380"#,
+            r#"fuelgauge_plan_allowance_credits{account="wallet",team="art"} 500"#,
+        ]
+    );
 }
 
 #[test]
@@ -83,7 +115,7 @@ fn names_follow_the_rules_of_the_house() {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{family:?}");
         assert!(help.ends_with('.') && help.len() > 20, "{family:?}");
         let allowed = "account platform plan team bucket task_type quality collector state kind window bound alert \
-                       severity channel reason job_name operation version revision";
+                       severity channel reason outcome job_name operation version revision";
         assert!(labels.iter().all(|label| allowed.split_whitespace().any(|a| a == *label)), "{family:?}");
     }
     let names: Vec<&str> = crate::metrics::families().iter().map(|family| family.0).collect();

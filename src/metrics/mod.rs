@@ -23,7 +23,7 @@ mod process;
 pub(crate) mod sample;
 mod sheet;
 
-pub use buckets::{BUCKETS, balance_team, buckets};
+pub use buckets::{BUCKETS, PURCHASED, balance_team, buckets};
 pub use families::{Family, Kind};
 pub use fold::{MOST_QUALITIES, MOST_TASK_TYPES, OTHER, last_kept};
 pub use past::{Past, PastSheet};

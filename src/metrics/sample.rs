@@ -67,7 +67,10 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         granted: Credits::ZERO,
         expired: Credits::ZERO,
         grants: Vec::new(),
-        unassigned: Vec::new(),
+        spent: Credits::ZERO,
+        buckets: None,
+        carry_over: CarryOver::Nothing,
+        unassigned: Unassigned::default(),
         draws: Vec::new(),
     }
 }
@@ -91,6 +94,7 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         suspects: Vec::new(),
         spend: SpendRates::default(),
         outlook,
+        plan_run_out: None,
         totals: Vec::new(),
         retries: Vec::new(),
         alerts: vec![(RuleName::Exhaustion, Alert { episode: 0, state: AlertState::Inactive })],
@@ -214,7 +218,12 @@ fn shared() -> AccountAssessment {
         )),
         unexplained: Some(credits(-6)),
         granted: credits(500),
-        unassigned: vec![totals("text-to-3d", "high", 80, 0, 2, 0)],
+        unassigned: Unassigned {
+            spent: credits(60),
+            totals: vec![totals("text-to-3d", "high", 80, 0, 2, 0)],
+            retries: vec![retries("text-to-3d", RetryKind::Rerun, 1, 40)],
+            ..Unassigned::default()
+        },
         draws: vec![fine, wasteful],
         ..account("studio", "meshy")
     }

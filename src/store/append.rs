@@ -11,7 +11,7 @@ use super::records::{append_balance, keep_outcome, keep_plan, keep_queue};
 use super::retries::classify_inputs;
 use super::{NO_TEAM, Store, StoreError, credits, instant, millis, write};
 use crate::domain::{
-    AccountName, ChargeSource, Collector, Credits, Draw, Entry, HourlyUse, KnownTask, Reading, ResetRule, RetryKind,
+    AccountName, ChargeSource, Collector, DeclaredPlan, Draw, Entry, HourlyUse, KnownTask, Reading, RetryKind,
     TaskRecord, TaskState, TeamName, reconcile_task, team_of,
 };
 
@@ -22,10 +22,8 @@ pub struct Incoming<'a> {
     pub reading: &'a Reading,
     /// How each collector fared; empty for imports and pushes.
     pub outcomes: &'a [CollectorOutcome],
-    /// The configured reset rule, by which a jump of the balance is recognised where the platform names no date.
-    pub reset: Option<&'a ResetRule>,
-    /// The configured credits of a plan period, by which a refill is recognised where the platform names none.
-    pub allowance: Option<Credits>,
+    /// What is declared of the plan: by it resets and refills are recognised where the platform names none.
+    pub plan: Option<&'a DeclaredPlan>,
     /// From what the account's charges are known.
     pub charges: ChargeSource,
     /// The job this run belongs to, and the time it was scheduled for.
@@ -38,7 +36,7 @@ impl<'a> Incoming<'a> {
     /// A reading without anything beside it.
     pub fn of(reading: &'a Reading, now: Timestamp) -> Incoming<'a> {
         let charges = ChargeSource::History;
-        Incoming { reading, outcomes: &[], reset: None, allowance: None, charges, scheduled: None, now }
+        Incoming { reading, outcomes: &[], plan: None, charges, scheduled: None, now }
     }
 }
 

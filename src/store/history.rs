@@ -12,8 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
+use super::lots::load_events;
+use super::records::load_plan;
 use super::{Store, StoreError, credits, instant, millis};
-use crate::domain::{AccountName, BalanceRecord, Credits, RetryKind, TaskState};
+use crate::domain::bucket::Event;
+use crate::domain::{AccountName, BalanceRecord, Credits, LotRules, PlanRecord, RetryKind, TaskState};
 
 /// An account's past as of one moment: what is written after the first look at it does not show.
 #[derive(Debug)]
@@ -221,6 +224,24 @@ impl History {
         found.map_ok(balance).map_err(move |error| explain_at(&path)(error)).boxed()
     }
 
+    /// What the platform last said of the plan.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn reported_plan(&mut self) -> Result<Option<PlanRecord>, StoreError> {
+        load_plan(&mut self.connection, self.account).await.map_err(explain_at(&self.path))
+    }
+
+    /// What happened to the account's lots beside use, oldest first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn lot_events(&mut self, rules: &LotRules) -> Result<Vec<Event>, StoreError> {
+        let expire_after = rules.purchased_expire_after;
+        let events = load_events(&mut self.connection, self.account, Timestamp::MIN, expire_after).await;
+        events.map_err(explain_at(&self.path))
+    }
+
     /// When the balance was last read, whether or not it differed.
     ///
     /// # Errors
@@ -266,7 +287,7 @@ impl PastCounter {
         match self {
             PastCounter::Charged | PastCounter::Refunded | PastCounter::Retries | PastCounter::RetryCredits => 3,
             PastCounter::Finished | PastCounter::Failed | PastCounter::Attempts => 2,
-            PastCounter::Granted | PastCounter::Expired => 0,
+            PastCounter::Granted | PastCounter::Expired => 1,
         }
     }
 
@@ -274,6 +295,8 @@ impl PastCounter {
     fn statement(self) -> String {
         let (task_type, quality) = (folded("task_type", 2), folded("quality", 3));
         let none = "''".to_owned();
+        // What comes in and what expires was bought or awarded: the bucket of their series.
+        let bought = "'purchased'";
         let of_entries = |kind: &str| format!("entries WHERE account_id = $1 AND kind = '{kind}'");
         let of_tasks_entries = |kind: &str| {
             format!(
@@ -305,19 +328,12 @@ impl PastCounter {
                 "1",
                 &of_tasks("((fingerprint IS NOT NULL AND is_step = 0 AND is_sum = 0) OR told_retry IS NOT NULL)"),
             ],
-            PastCounter::Retries => {
-                ["team", &task_type, "retry", "created_at", "1", &of_tasks("team <> '' AND retry IS NOT NULL")]
+            PastCounter::Retries => ["team", &task_type, "retry", "created_at", "1", &of_tasks("retry IS NOT NULL")],
+            PastCounter::RetryCredits => {
+                ["team", &task_type, "retry", "created_at", "retry_credits", &of_tasks("retry IS NOT NULL")]
             }
-            PastCounter::RetryCredits => [
-                "team",
-                &task_type,
-                "retry",
-                "created_at",
-                "retry_credits",
-                &of_tasks("team <> '' AND retry IS NOT NULL"),
-            ],
-            PastCounter::Granted => [&none, &none, &none, "at", "credits", &of_entries("grant")],
-            PastCounter::Expired => [&none, &none, &none, "at", "credits", &of_entries("expiry")],
+            PastCounter::Granted => [bought, &none, &none, "at", "credits", &of_entries("grant")],
+            PastCounter::Expired => [bought, &none, &none, "at", "credits", &of_entries("expiry")],
         };
         format!(
             "SELECT {team}, {task_type}, {third}, ({at} + $5 - 1) / $5 * $5, SUM({amount}) FROM {rows} \

@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 
+use super::recomputed_tests::assert_kept_is_recomputed;
 use super::tests::{Fixture, account, at, draws, incoming, task, tasks, team};
 use super::*;
 use crate::domain::{
-    BalanceRecord, BalanceState, Basis, ChargeSource, CronSchedule, Entry, EntryKind, HourlyUse, Reading, ResetRule,
-    RetryKind, SuspectCharge, Suspicion, TaskRecord, TaskState,
+    BalanceRecord, BalanceState, Basis, CarryOver, ChargeSource, CronSchedule, DeclaredPlan, Entry, EntryKind,
+    HourlyUse, LotRules, PlanRecord, Reading, Refill, ResetRule, RetryKind, SuspectCharge, Suspicion, TaskRecord,
+    TaskState,
 };
 
 const HOUR: i64 = 3600;
@@ -73,8 +75,8 @@ async fn without_a_list_of_charges_the_balance_tells_them() {
     let steps = [(0, 100), (300, 70), (600, 70), (900, 100), (1200, 90), (1500, 590), (1800, 1000)];
     for (now, available) in steps {
         let reading = balance(available);
-        let derived =
-            Incoming { charges: ChargeSource::Balance, allowance: Some(whole(1000)), ..incoming(&reading, now) };
+        let plan = DeclaredPlan { credits: Some(whole(1000)), ..DeclaredPlan::default() };
+        let derived = Incoming { charges: ChargeSource::Balance, plan: Some(&plan), ..incoming(&reading, now) };
         ledger.store.append(&account(), &draws(false), derived).await.unwrap();
         // The same answer again, at once, is no news.
         ledger.store.append(&account(), &draws(false), derived).await.unwrap();
@@ -94,6 +96,121 @@ async fn without_a_list_of_charges_the_balance_tells_them() {
     assert!(entries(&ledger).await.iter().all(|entry| entry.basis == Basis::Derived));
     assert_eq!(ledger.hours("props").await, [(0, 10, 1)]);
     assert_eq!(balance_state(&ledger).await.drift, Some(Credits::ZERO));
+}
+
+/// A poll: hour, balance, what the platform says of the plan (allowance and hour of the reset), and credits of a task
+/// that was launched just before it.
+type Poll = (i64, i64, Option<(i64, i64)>, i64);
+
+/// What polls of one account leave in its ledger beside charges and refunds.
+async fn entries_of(charges: ChargeSource, polls: &[Poll]) -> (BalanceState, Vec<(EntryKind, i64, i64)>) {
+    let ledger = Fixture::new().await;
+    for (hour, available, plan, spent) in polls {
+        let plan = plan.map(|(allowance, hour)| PlanRecord {
+            name: None,
+            allowance: Some(whole(allowance)),
+            resets_at: Some(at(hour * HOUR)),
+        });
+        let launched = task(&format!("t{hour}"), hour * HOUR - 60, TaskState::Succeeded, *spent);
+        let tasks = if *spent > 0 { vec![launched] } else { Vec::new() };
+        let reading = Reading { plan, tasks, ..balance(*available) };
+        let poll = Incoming { charges, ..incoming(&reading, hour * HOUR) };
+        ledger.store.append(&account(), &draws(false), poll).await.unwrap();
+    }
+    let state = balance_state(&ledger).await;
+    let (entries, drift) = (entries(&ledger).await, state.drift.unwrap_or_default());
+    let (first, last) = (polls[0].1, polls[polls.len() - 1].1);
+    let counted = entries.iter().filter(|entry| entry.at >= state.opened_at);
+    assert_eq!(whole(first) + counted.map(Entry::change).sum() + drift, whole(last), "{polls:?}");
+    let others = entries.iter().filter(|e| !matches!(e.kind, EntryKind::Charge | EntryKind::Refund));
+    let hour = |entry: &Entry| entry.at.duration_since(at(0)).as_hours();
+    (state, others.map(|e| (e.kind, hour(e), e.credits.micros() / 1_000_000)).collect())
+}
+
+#[tokio::test]
+async fn plans_change_and_resets_come_early_late_and_in_the_middle() {
+    use EntryKind::Reset;
+    let plan = |allowance, hour| Some((allowance, hour));
+    // Charges and resets as they fall; what the ledger has besides charges, by listed charges and by balances alone.
+    type Case<'a> = (&'a str, &'a [Poll], &'a [(EntryKind, i64, i64)]);
+    let cases: [Case; 8] = [
+        (
+            "on its day",
+            &[
+                (0, 400, plan(1000, 10), 0),
+                (9, 300, plan(1000, 10), 100),
+                (11, 1000, plan(1000, 20), 0),
+                (12, 1000, None, 0),
+            ],
+            &[(Reset, 10, 700)],
+        ),
+        (
+            "on its day, with a charge between",
+            &[(0, 400, plan(1000, 10), 0), (11, 950, plan(1000, 20), 50), (12, 950, None, 0)],
+            &[(Reset, 10, 600)],
+        ),
+        (
+            "a day early: the rise says so",
+            &[(0, 400, plan(1000, 40), 0), (11, 1000, plan(1000, 40), 0), (12, 1000, plan(1000, 40), 0)],
+            &[(Reset, 12, 600)],
+        ),
+        (
+            "brought forward: the date is moved, and holds",
+            &[
+                (0, 400, plan(1000, 40), 0),
+                (5, 400, plan(1000, 10), 0),
+                (11, 1000, plan(1000, 50), 0),
+                (41, 1000, None, 0),
+            ],
+            &[(Reset, 10, 600)],
+        ),
+        (
+            "put off: the old date passes without a rise",
+            &[
+                (0, 400, plan(1000, 10), 0),
+                (11, 400, plan(1000, 40), 0),
+                (41, 1000, plan(1000, 80), 0),
+                (42, 1000, None, 0),
+            ],
+            &[(Reset, 40, 600)],
+        ),
+        (
+            "late by an hour",
+            &[
+                (0, 400, plan(1000, 10), 0),
+                (11, 400, plan(1000, 40), 0),
+                (12, 1000, plan(1000, 40), 0),
+                (13, 1000, None, 0),
+            ],
+            &[(Reset, 10, 600)],
+        ),
+        (
+            "a larger plan in the middle: filled at once, and the reset stays where it was",
+            &[
+                (0, 400, plan(1000, 40), 0),
+                (11, 3000, plan(3000, 40), 0),
+                (12, 3000, None, 0),
+                (41, 3000, plan(3000, 80), 0),
+            ],
+            &[(Reset, 12, 2600)],
+        ),
+        (
+            "a smaller plan from the next reset on",
+            &[(0, 900, plan(1000, 10), 0), (11, 500, plan(500, 20), 0), (12, 500, None, 0)],
+            &[(Reset, 10, -400)],
+        ),
+    ];
+    for (name, polls, expected) in cases {
+        for charges in ChargeSource::ALL {
+            let (_, found) = entries_of(charges, polls).await;
+            // What a list of charges must not explain too soon, balances alone explain at once.
+            let at_once = |(kind, hour, credits)| {
+                if hour == 12 && charges == ChargeSource::Balance { (kind, 11, credits) } else { (kind, hour, credits) }
+            };
+            let expected: Vec<_> = expected.iter().copied().map(at_once).collect();
+            assert_eq!(found, expected, "{name}, {charges:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -210,6 +327,12 @@ impl Platform {
     }
 }
 
+const RULES: LotRules = LotRules {
+    refill: Refill { allowance: Some(Credits::from_whole(1000)), carry_over: CarryOver::Nothing },
+    is_prepaid: false,
+    purchased_expire_after: Some(jiff::SignedDuration::from_mins(90)),
+};
+
 /// What the balance must be by the entries since it was first read, and the drift.
 fn by_the_books(first: i64, state: &BalanceState, entries: &[Entry]) -> Credits {
     let counted = entries.iter().filter(|entry| entry.at >= state.opened_at);
@@ -243,6 +366,7 @@ proptest! {
             let ledger = Fixture::new().await;
             let mut platform = Platform { available: 500, tasks: Vec::new(), spent_listed: 0, reset_at: None };
             ledger.append(&balance(500), 0).await;
+            let (mut kept, account) = (None, account());
             let charges = if is_listed { ChargeSource::History } else { ChargeSource::Balance };
             let last = [Event::Poll(0, false)];
             for (event, now) in events.iter().chain(&last).zip((1..).map(|n| n * 300)) {
@@ -255,10 +379,23 @@ proptest! {
                 // Where nobody lists charges, tasks are not seen at all.
                 let reading = if is_listed { reading } else { Reading { tasks: Vec::new(), ..reading } };
                 let reset = platform.reset_at.take_if(|_| reading.balance.is_some());
-                let rule = reset.map(reset_rule);
-                let poll = Incoming { charges, reset: rule.as_ref(), ..incoming(&reading, now) };
-                ledger.store.append(&account(), &draws(false), poll).await.unwrap();
+                let plan = DeclaredPlan {
+                    reset: reset.map(reset_rule),
+                    purchased_expire_after: RULES.purchased_expire_after,
+                    ..DeclaredPlan::default()
+                };
+                let poll = Incoming { charges, plan: Some(&plan), ..incoming(&reading, now) };
+                ledger.store.append(&account, &draws(false), poll).await.unwrap();
+                assert_kept_is_recomputed(&ledger, &format!("after {event:?} at {now}")).await;
                 if reading.balance.is_some() {
+                    // The lots are the same from what is kept of them and anew, and add up to what is there.
+                    let lots = |kept| ledger.store.lots(&account, &RULES, &[], kept, at(now));
+                    let (by_kept, keep) = lots(kept.take()).await.unwrap().unwrap();
+                    let (anew, _) = lots(None).await.unwrap().unwrap();
+                    assert_eq!(by_kept, anew, "after {event:?} at {now}");
+                    assert_eq!(anew.total(), whole(platform.available), "after {event:?} at {now}");
+                    assert!(platform.available < 0 || anew.owed() == Credits::ZERO, "after {event:?} at {now}");
+                    kept = Some(keep);
                     let books = by_the_books(500, &balance_state(&ledger).await, &entries(&ledger).await);
                     assert_eq!(books, whole(platform.available), "after {event:?} at {now}");
                 }
@@ -273,7 +410,7 @@ proptest! {
             }
             let mut used = Credits::ZERO;
             for (team, _) in ledger.facts(None, 100_000).await.teams {
-                let hours = ledger.store.hourly_use(&account(), team.as_ref(), 0).await.unwrap();
+                let hours = ledger.store.hourly_use(&account, team.as_ref(), 0).await.unwrap();
                 used += hours.iter().map(|hour: &HourlyUse| hour.net).sum();
             }
             assert_eq!(used, net(Basis::Reported) + net(Basis::Derived));

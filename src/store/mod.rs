@@ -14,6 +14,7 @@
 //! - `facts`: what an assessment and a page need
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
+//! - `lots`: which credits are left
 //! - `watermarks`: how far the ledger has come
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
@@ -32,6 +33,7 @@ mod error;
 mod facts;
 mod history;
 mod imports;
+mod lots;
 mod open;
 mod outbox;
 mod reassign;
@@ -47,6 +49,7 @@ pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
 pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
 pub use imports::ImportedFile;
+pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::MailRecord;
 pub use watermarks::Changes;
@@ -175,5 +178,7 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod recomputed_tests;
 #[cfg(test)]
 mod tests;

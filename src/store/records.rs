@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::append::{CollectorOutcome, Incoming};
+use super::lots::load_due;
 use super::{credits, instant, millis};
 use crate::domain::balance::{DERIVED_PREFIX, REFUND_WINDOW};
 use crate::domain::{
-    BalanceRecord, BalanceState, Basis, ChargeSource, Credits, Entry, PlanRecord, QueueRecord, Refundable, Since,
-    TaskRecord, TaskState, reconcile_balance, reset_between,
+    BalanceRecord, BalanceState, Basis, ChargeSource, Credits, Entry, LotRules, PlanRecord, QueueRecord, Refundable,
+    Since, TaskRecord, TaskState, reconcile_balance, reset_between,
 };
 
 /// Holds a balance, if one was read, against the entries; without one, remembers what the entries explain. Answers the
@@ -42,6 +43,13 @@ pub(super) async fn append_balance(
         return Ok((Vec::new(), Vec::new()));
     };
     let plan = load_plan(connection, account).await?;
+    let declared_reset = incoming.plan.and_then(|declared| declared.reset.as_ref());
+    // A plan that changed is refilled to what it now grants, at the dates it had before.
+    let rules = LotRules::of(incoming.reading.plan.as_ref().or(plan.as_ref()), incoming.plan);
+    let due = match &previous {
+        Some(previous) => load_due(connection, account, &rules, previous.read_at, now).await?,
+        None => Vec::new(),
+    };
     let refundable = match incoming.charges {
         ChargeSource::Balance => load_refundable(connection, account, now - REFUND_WINDOW).await?,
         ChargeSource::History => Vec::new(),
@@ -51,9 +59,10 @@ pub(super) async fn append_balance(
         net_charged: explained.net,
         net_late: explained.late,
         net_estimated: explained.estimated,
-        reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), incoming.reset, p.read_at, now)),
-        allowance: plan.and_then(|plan| plan.allowance).or(incoming.allowance),
-        lapsed: Credits::ZERO,
+        reset_at: previous.as_ref().and_then(|p| reset_between(plan.as_ref(), declared_reset, p.read_at, now)),
+        allowance: rules.refill.allowance,
+        carry_over: rules.refill.carry_over,
+        due: &due,
         charges: incoming.charges,
         refundable: &refundable,
     };

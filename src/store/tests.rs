@@ -490,6 +490,8 @@ async fn what_is_asked_over_and_over_is_read_from_an_index() {
         (facts::ENTRIES, in_order),
         (watermarks::LAST_ENTRY, "SEARCH entries USING COVERING INDEX entries_in_order (account_id=?)"),
         (watermarks::OLDEST_UNFINISHED, "SEARCH tasks USING COVERING INDEX tasks_pending (account_id=?)"),
+        (lots::OTHER_ENTRIES, "SEARCH entries USING COVERING INDEX entries_others (account_id=? AND at>?)"),
+        (lots::NET_BETWEEN, "CO-ROUTINE t"),
         (outbox::DEPTH, "SCAN outbox USING COVERING INDEX outbox_by_state"),
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
@@ -497,6 +499,7 @@ async fn what_is_asked_over_and_over_is_read_from_an_index() {
         let plan: Vec<Step> = sqlx::query_as(explain).fetch_all(&ledger.store.readers).await.unwrap();
         let steps: Vec<&str> = plan.iter().map(|step| step.3.as_str()).collect();
         assert_eq!(steps[0], expected, "{sql}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN tasks") || step.starts_with("SCAN k")), "{steps:?}");
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {steps:?}");
     }
 }

@@ -139,7 +139,8 @@ impl Store {
         to: Timestamp,
     ) -> Result<Vec<(Timestamp, Credits)>, StoreError> {
         let id = self.account_id(account)?;
-        let select = "SELECT at, credits FROM entries WHERE account_id = $1 AND kind = 'grant' \
+        let select = "SELECT at, credits FROM entries WHERE account_id = $1 \
+                      AND kind IN ('grant', 'expiry', 'reset', 'adjustment') AND kind = 'grant' \
                       AND at >= $2 AND at <= $3 ORDER BY at";
         let found: Vec<(i64, i64)> = sqlx::query_as(select)
             .bind(id)

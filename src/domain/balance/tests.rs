@@ -19,7 +19,8 @@ fn since(now: Timestamp, net_charged: i64) -> Since<'static> {
         net_estimated: Credits::ZERO,
         reset_at: None,
         allowance: None,
-        lapsed: Credits::ZERO,
+        carry_over: CarryOver::Nothing,
+        due: &[],
         charges: ChargeSource::History,
         refundable: &[],
     }
@@ -144,7 +145,7 @@ fn without_a_list_of_charges_every_change_is_explained() {
         let first = reconcile_balance(None, &balance(before, None), &since(at(0), 0)).state;
         let since = Since {
             net_estimated: Credits::from_whole(estimated),
-            lapsed: Credits::from_whole(lapsed),
+            due: &[DueLot { left: Credits::from_whole(lapsed), has_come: true }],
             allowance: Some(Credits::from_whole(1000)),
             charges: ChargeSource::Balance,
             refundable: &known,
@@ -179,6 +180,52 @@ fn a_plan_that_refills_at_an_unexpected_time_is_a_reset() {
         let entries: Vec<_> = found.entries.iter().map(|e| (e.kind, e.credits)).collect();
         let expected: Vec<_> = expected.into_iter().map(|(kind, c)| (kind, Credits::from_whole(c))).collect();
         assert_eq!(entries, expected, "{name}");
+    }
+}
+
+#[test]
+fn where_credits_are_carried_over_a_refill_is_a_rise_by_the_allowance() {
+    use CarryOver::{All, AtMost, Nothing};
+    use EntryKind::{Grant, Reset};
+    let most = AtMost(Credits::from_whole(300));
+    // Balance before, charged meanwhile, balance after; what that is by each way to carry over.
+    for (name, carry_over, [before, charged, after], expected) in [
+        ("to the allowance", Nothing, [200, 0, 1000], (Reset, 800)),
+        ("by the allowance, and nothing is carried over", Nothing, [200, 0, 1200], (Grant, 1000)),
+        ("by the allowance", All, [200, 0, 1200], (Reset, 1000)),
+        ("by the allowance, with a charge between", All, [200, 50, 1150], (Reset, 1000)),
+        ("to the allowance, and all is carried over", All, [200, 0, 1000], (Grant, 800)),
+        ("by the allowance, below the cap", most, [200, 0, 1200], (Reset, 1000)),
+        ("to the cap and the allowance", most, [700, 0, 1300], (Reset, 600)),
+        ("by something else", most, [200, 0, 700], (Grant, 500)),
+    ] {
+        for charges in ChargeSource::ALL {
+            let first = reconcile_balance(None, &balance(before, None), &since(at(0), 0)).state;
+            let allowance = Some(Credits::from_whole(1000));
+            let since = |minute, net| Since { allowance, carry_over, charges, ..since(at(minute), net) };
+            let risen = reconcile_balance(Some(&first), &balance(after, None), &since(5, charged));
+            let stays = reconcile_balance(Some(&risen.state), &balance(after, None), &since(10, 0));
+            let found: Vec<_> = risen.entries.iter().chain(&stays.entries).map(|e| (e.kind, e.credits)).collect();
+            let (kind, credits) = expected;
+            assert_eq!(found, [(kind, Credits::from_whole(credits))], "{name}, {charges:?}");
+            assert_eq!(stays.state.drift, Some(Credits::ZERO), "{name}, {charges:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fall_is_that_of_a_lot_whose_date_is_near_only_as_a_whole() {
+    let lot = |left, has_come| DueLot { left: Credits::from_whole(left), has_come };
+    for (name, due, fall, lapsed) in [
+        ("no lot is near", vec![], 40, 0),
+        ("seen early, as a whole", vec![lot(40, false)], 40, 40),
+        ("and a charge besides", vec![lot(40, false)], 50, 40),
+        ("a charge while a lot is near", vec![lot(40, false)], 30, 0),
+        ("on its date, what is left of it", vec![lot(40, true)], 30, 30),
+        ("the first of two", vec![lot(40, false), lot(60, false)], 50, 40),
+        ("a rise", vec![lot(40, true)], -10, 0),
+    ] {
+        assert_eq!(lapsed_of(&due, Credits::from_whole(fall)), Credits::from_whole(lapsed), "{name}");
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn actions(
     if to_reset <= SignedDuration::ZERO {
         return Vec::new();
     }
-    let outlook = Remaining { fuel, forecast, to_reset };
+    let outlook = Remaining { fuel, forecast, to_reset, end: period.end_in_words() };
     let mut actions = Vec::new();
     actions.extend(outlook.slow_down());
     actions.extend(outlook.without_reruns(totals, retries));
@@ -49,6 +49,8 @@ struct Remaining<'a> {
     fuel: &'a Fuel,
     forecast: &'a Forecast,
     to_reset: SignedDuration,
+    /// What the end of the period is called.
+    end: &'static str,
 }
 
 impl Remaining<'_> {
@@ -61,7 +63,7 @@ impl Remaining<'_> {
         let now = Credits::from_statistic(pace).map(words::amount)?;
         Some(Action {
             what: format!("Slow down to {} a day (now about {now})", words::statistic(lasting)?),
-            effect: format!("lasts until the reset{longer}"),
+            effect: format!("lasts until {}{longer}", self.end),
         })
     }
 
@@ -88,13 +90,13 @@ impl Remaining<'_> {
                 let lasts = run_out.duration_since(self.forecast.at);
                 let would_last = lasts.as_secs_f64() / (1.0 - share).max(f64::EPSILON);
                 if would_last >= self.to_reset.as_secs_f64() {
-                    format!("saves about {saved}; would last until the reset")
+                    format!("saves about {saved}; would last until {}", self.end)
                 } else {
                     let longer = SignedDuration::from_secs_f64(would_last - lasts.as_secs_f64());
                     format!("saves about {saved}; lasts about {} longer", words::span(longer))
                 }
             }
-            None => format!("saves about {saved} until the reset"),
+            None => format!("saves about {saved} until {}", self.end),
         };
         Some(Action { what, effect })
     }
@@ -103,9 +105,10 @@ impl Remaining<'_> {
         let needed = self.forecast.expected_use.as_f64() * (1.0 + TOP_UP_MARGIN) - self.fuel.left.as_f64();
         let needed = words::statistic(round_up(needed)?)?;
         let margin = words::threshold(TOP_UP_MARGIN);
-        let effect = format!("lasts until the reset at the expected use and {margin} more");
+        let effect = format!("lasts until {} at the expected use and {margin} more", self.end);
         let what = match self.fuel.limit {
             FuelLimit::Balance | FuelLimit::PlanCredits => format!("Top up by {needed}"),
+            FuelLimit::Budget => format!("Raise the budget by {needed}"),
             FuelLimit::Allowance => match &assessment.balance {
                 Some((balance, _)) => format!(
                     "Raise the team's allowance by {needed} (the whole account has {} left)",

@@ -8,7 +8,7 @@ use super::words::{self, ReaderClock};
 use super::{Drivers, MessageContext};
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice,
-    Outlook, RetryKind, RetryRow, Stage, TotalsRow, Why,
+    Outlook, PlanPeriod, RetryKind, RetryRow, Stage, TotalsRow, Why,
 };
 
 /// The content of a mail, in the order in which it is read.
@@ -116,6 +116,20 @@ impl View<'_> {
         }
     }
 
+    fn is_budget(&self) -> bool {
+        self.draw.period.as_ref().is_some_and(PlanPeriod::is_budget)
+    }
+
+    /// What happens at the end of the period.
+    fn ends(&self) -> &'static str {
+        if self.is_budget() { "the budget ends" } else { "the plan resets" }
+    }
+
+    /// What the end of the period is called.
+    fn end(&self) -> &'static str {
+        self.draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words)
+    }
+
     fn is_used_up(&self) -> bool {
         let none_left = self.draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive());
         none_left || self.forecast().and_then(|f| f.run_out.p50).is_some_and(|run_out| run_out <= self.notice.at)
@@ -140,22 +154,26 @@ impl View<'_> {
     fn headline(&self) -> String {
         let team = words::clean(self.notice.key.team.as_str(), 64);
         let reset = self.reset();
+        let ends = self.ends();
         match self.notice.why {
             Why::PlanReset => {
                 let when = self.notice.period_end.map(|end| format!(" on {}", self.clock.moment(end)));
-                format!(
-                    "the plan of team {team} was reset{}. The alert of the last period is closed.",
-                    when.unwrap_or_default()
-                )
+                let when = when.unwrap_or_default();
+                let begun = match self.is_budget() {
+                    true => format!("the budget of team {team} began anew{when}"),
+                    false => format!("the plan of team {team} was reset{when}"),
+                };
+                format!("{begun}. The alert of the last period is closed.")
             }
             Why::Resolved => {
                 let until = reset.map_or("".into(), |reset| format!(" on {}", self.clock.moment(reset)));
-                format!("the credits of team {team} are now expected to last until the plan resets{until}.")
+                format!("the credits of team {team} are now expected to last until {ends}{until}.")
             }
             Why::Opened | Why::Worsened | Why::Repeated if self.is_used_up() => {
                 let wait = reset.map(|reset| {
                     let left = words::span(reset.duration_since(self.notice.at));
-                    format!(" The plan resets on {}, in {left}.", self.clock.moment(reset))
+                    let ends = if self.is_budget() { "The budget ends" } else { "The plan resets" };
+                    format!(" {ends} on {}, in {left}.", self.clock.moment(reset))
                 });
                 format!("team {team} has used up its credits.{}", wait.unwrap_or_default())
             }
@@ -167,9 +185,10 @@ impl View<'_> {
         let forecast = self.forecast();
         let run_out = forecast.and_then(|f| f.run_out.p50).filter(|run_out| reset.is_none_or(|end| *run_out < end));
         let probability = forecast.and_then(|f| f.probability).unwrap_or(0.5);
+        let ends = self.ends();
         match (run_out, reset) {
             (Some(run_out), Some(reset)) => format!(
-                "the credits of team {team} {} around {}, {} before the plan resets.",
+                "the credits of team {team} {} around {}, {} before {ends}.",
                 words::run_out_verb(probability),
                 self.clock.rough_moment(run_out),
                 words::span(reset.duration_since(run_out)),
@@ -178,10 +197,7 @@ impl View<'_> {
                 format!("the credits of team {team} may run out around {}.", self.clock.rough_moment(run_out))
             }
             (None, Some(reset)) => {
-                format!(
-                    "the credits of team {team} may run out before the plan resets on {}.",
-                    self.clock.moment(reset)
-                )
+                format!("the credits of team {team} may run out before {ends} on {}.", self.clock.moment(reset))
             }
             (None, None) => format!("the credits of team {team} may run out."),
         }
@@ -199,7 +215,8 @@ impl View<'_> {
         let mut sentences = Vec::new();
         if let Some(probability) = forecast.probability {
             let (chance, percent) = (words::chance(probability), words::percent(probability));
-            sentences.push(format!("{chance}: {percent} that the credits run out before the reset."));
+            let end = self.end();
+            sentences.push(format!("{chance}: {percent} that the credits run out before {end}."));
         }
         if !self.is_over() {
             match (forecast.run_out.p10, forecast.run_out.p90) {
@@ -295,6 +312,7 @@ impl View<'_> {
         let until_reset = |credits: Credits| reset.map(|_| words::credits(credits));
         let lapsing = self.assessment.lapsing(self.draw).filter(|lapsing| lapsing.is_positive());
         let pending = Some(self.draw.pending).filter(|pending| pending.is_positive());
+        let resets = if self.is_budget() { "Budget ends" } else { "Plan resets" };
         let spent = if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" };
         [
             ("Left", Some(self.draw.fuel.as_ref().map_or("not known".into(), |fuel| self.left(fuel)))),
@@ -304,7 +322,7 @@ impl View<'_> {
             ("Pace, last 7 days", per_day(self.draw.spend.week)),
             ("Expected use until reset", self.forecast().and_then(|f| until_reset(f.expected_use))),
             ("Expected to lapse unused", lapsing.map(words::credits)),
-            ("Plan resets", reset.map(|reset| self.clock.moment(reset))),
+            (resets, reset.map(|reset| self.clock.moment(reset))),
         ]
         .into_iter()
         .filter_map(|(label, value)| Some(Number { label, value: value? }))
@@ -317,8 +335,15 @@ impl View<'_> {
             (FuelLimit::Allowance, Some(allowance), _) => {
                 format!("{left} of the team's {}", words::amount(allowance))
             }
+            (FuelLimit::Budget, _, _) => match self.draw.period.as_ref().and_then(|period| period.allowance) {
+                Some(budget) => format!("{left} of the budget of {}", words::amount(budget)),
+                None => left,
+            },
             (FuelLimit::Balance, _, Some((balance, _))) => {
-                let parts = [("plan", balance.plan), ("bought", balance.purchased), ("held", balance.frozen)];
+                let is_told = balance.plan.is_some() || balance.purchased.is_some();
+                let worked_out = self.assessment.parts().filter(|_| !is_told).unwrap_or_default();
+                let (plan, bought) = (balance.plan.or(worked_out.plan), balance.purchased.or(worked_out.purchased));
+                let parts = [("plan", plan), ("bought", bought), ("held", balance.frozen)];
                 let parts: Vec<String> = parts
                     .into_iter()
                     .filter_map(|(name, part)| {

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
-    AccountName, Alert, AlertState, BalanceRecord, Collector, CollectorStatus, Confidence, Credits, DrawKey, Forecast,
-    Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage, TeamName, Why,
+    AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
+    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage,
+    TeamName, Unassigned, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -93,6 +94,7 @@ impl Scene {
                 pace_per_hour: 7.0,
                 confidence: Confidence::Normal,
             }),
+            plan_run_out: None,
             totals: vec![
                 row("text-to-3d-preview", "meshy-5", 900, 20),
                 row("text-to-3d-refine", "", 1500, 30),
@@ -136,7 +138,10 @@ impl Scene {
             unexplained: None,
             granted: Credits::ZERO,
             grants: Vec::new(),
-            unassigned: Vec::new(),
+            spent: Credits::ZERO,
+            buckets: None,
+            carry_over: CarryOver::Nothing,
+            unassigned: Unassigned::default(),
             draws: vec![draw.clone()],
         };
         let context = MessageContext {
@@ -192,6 +197,20 @@ fn headers(mail: &RenderedMail) -> String {
 
 fn header<'a>(headers: &'a str, name: &str) -> Vec<&'a str> {
     headers.lines().filter_map(|line| line.strip_prefix(&format!("{name}: "))).collect()
+}
+
+#[test]
+fn a_budget_is_called_by_its_name() {
+    let mut budget = Scene::new(Why::Opened, Stage::Warning);
+    budget.draw.fuel.as_mut().unwrap().limit = FuelLimit::Budget;
+    budget.draw.period.as_mut().unwrap().provenance = Provenance::Budget;
+    let text = budget.shown().text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in
+        ["before the budget ends.", "run out before the budget's end.", "of the budget of 4,000", "Raise the budget by"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("the plan resets") && !text.contains("Expected to lapse"), "{text}");
 }
 
 #[test]

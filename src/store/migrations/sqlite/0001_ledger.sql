@@ -92,8 +92,9 @@ CREATE TABLE entries (
 -- An account's entries in the order of their rows, for who asks what was added since. Without it SQLite walks all of the
 -- account's entries by their keys.
 CREATE INDEX entries_in_order ON entries (account_id, id);
--- Credits that came in. There are few of them among many charges.
-CREATE INDEX entries_grants ON entries (account_id, at, credits) WHERE kind = 'grant';
+-- What came in, lapsed or was set anew. There are few of them among many charges.
+CREATE INDEX entries_others ON entries (account_id, at, kind, credits, key)
+    WHERE kind IN ('grant', 'expiry', 'reset', 'adjustment');
 
 -- Net use by team and hour of launch: what forecasts read. Follows from tasks.
 CREATE TABLE hourly_use (
