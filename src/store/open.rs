@@ -28,7 +28,7 @@ const USUAL_CACHE_KIB: &str = "-4096";
 const BULK_CACHE_KIB: &str = "-65536";
 
 /// The cache of a connection that reads a whole ledger: what it sorts beyond this goes to a temporary file.
-const LONG_READ_CACHE_KIB: &str = "-16384";
+const LONG_READ_CACHE_KIB: &str = "-4096";
 
 const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "ledger", include_str!("migrations/sqlite/0001_ledger.sql"))];
 
