@@ -37,7 +37,8 @@ pub fn answers(data: &[u8]) {
     match mapping.records(kind, 1, answer) {
         Ok(records) => {
             for record in &records {
-                if let Record::Task(task) = record {
+                // A task that was asked for by its id may leave out what is known of it.
+                if let (Record::Task(task), true) = (record, kind != EndpointKind::Lookup) {
                     check(task);
                 }
                 assert!(!record.to_string().chars().any(is_unprintable), "{record:?}");
