@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::domain::{
-    Credits, ExhaustionPolicy, Forecast, PastPeriod, PastUse, PeriodReplay, ReplayError, Said, TaskRecord, replay,
+    Credits, ExhaustionPolicy, Forecast, PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, TaskRecord,
+    replay, replay_peer,
 };
 use crate::provider::history::{ChargeFile, ColumnMap, FileError};
 use crate::provider::periods::{PeriodsError, read_periods};
@@ -137,6 +138,38 @@ pub fn run(
         }
         Ok(replays)
     })
+}
+
+/// Replays a usual rule over all teams.
+///
+/// # Errors
+/// A team's periods overlap.
+pub fn replay_peers(histories: &[TeamHistory], peer: Peer) -> Result<Vec<Vec<PeriodReplay>>, BacktestError> {
+    let replayed = |history: &TeamHistory| {
+        replay_peer(&history.uses, &history.periods, peer)
+            .map_err(|source| BacktestError::Team { team: history.team.clone(), source })
+    };
+    histories.iter().map(replayed).collect()
+}
+
+/// Writes what a usual rule would have said, as [`run`] does for fuelgauge's own; it has no probabilities.
+///
+/// # Errors
+/// A team's periods overlap, or the lines cannot be written.
+pub fn write_peer(histories: &[TeamHistory], peer: Peer, out: &mut dyn Write) -> Result<(), BacktestError> {
+    for (history, replayed) in histories.iter().zip(replay_peers(histories, peer)?) {
+        let team = json!(history.team).to_string();
+        for PeriodReplay { period, episodes, .. } in replayed {
+            for (raised, cleared) in episodes {
+                let events = [Some(("raise", raised)), cleared.map(|at| ("clear", at))];
+                for (event, at) in events.into_iter().flatten() {
+                    let start = period.start;
+                    writeln!(out, r#"{{"team":{team},"period_start":"{start}","at":"{at}","event":"{event}"}}"#)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn next_of<'a>(histories: &'a [TeamHistory], next: &AtomicUsize) -> Option<(usize, &'a TeamHistory)> {

@@ -240,6 +240,31 @@ pub struct BacktestFlags {
     /// How readily alerts are raised, as in `alerts.exhaustion.sensitivity`.
     #[arg(long, default_value = "balanced", value_name = "SENSITIVITY")]
     pub sensitivity: SensitivityFlag,
+    /// Which rule: fuelgauge's own, or one of the usual ones to compare it with.
+    #[arg(long, default_value = "exhaustion", value_name = "RULE")]
+    pub rule: RuleFlag,
+}
+
+/// A rule for a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RuleFlag {
+    /// fuelgauge's own.
+    Exhaustion,
+    /// 80 % used.
+    Threshold,
+    /// The period's pace so far.
+    Pace,
+    /// A straight line through the last 6 hours.
+    #[value(name = "predict-linear-6h")]
+    PredictLinear6h,
+    /// A straight line through the last 24 hours.
+    #[value(name = "predict-linear-24h")]
+    PredictLinear24h,
+    /// A straight line through the last 3 days.
+    #[value(name = "predict-linear-3d")]
+    PredictLinear3d,
+    /// Multiples of the lasting pace over four pairs of windows.
+    BurnRate,
 }
 
 /// How readily alerts are raised.

@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::table::{credits, moment, percent, table};
 use super::{Answer, is_broken_pipe};
-use crate::backtest::{TeamHistory, read_histories, run as replay_all};
-use crate::cli::{BacktestFlags, SensitivityFlag};
-use crate::domain::{ExhaustionPolicy, PeriodReplay, Sensitivity};
+use crate::backtest::{TeamHistory, read_histories, replay_peers, run as replay_all, write_peer};
+use crate::cli::{BacktestFlags, RuleFlag, SensitivityFlag};
+use crate::domain::{ExhaustionPolicy, Peer, PeriodReplay, Sensitivity};
 
 pub fn run(flags: &BacktestFlags) -> anyhow::Result<Answer> {
     let histories = read_histories(&flags.charges, &flags.periods)?;
@@ -23,12 +23,28 @@ pub fn run(flags: &BacktestFlags) -> anyhow::Result<Answer> {
         return Ok(Answer::Fine);
     }
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let written = replay_all(&histories, &policy(chosen), Some(&mut out)).map_err(anyhow::Error::from);
+    let written = match peer(flags.rule) {
+        None => replay_all(&histories, &policy(chosen), Some(&mut out)).map(drop),
+        Some(peer) => write_peer(&histories, peer, &mut out),
+    };
+    let written = written.map_err(anyhow::Error::from);
     match written.and_then(|_| Ok(out.flush()?)) {
         Ok(()) => Ok(Answer::Fine),
         Err(error) if is_broken_pipe(&error) => Ok(Answer::Fine),
         Err(error) => Err(error),
     }
+}
+
+fn peer(rule: RuleFlag) -> Option<Peer> {
+    Some(match rule {
+        RuleFlag::Exhaustion => return None,
+        RuleFlag::Threshold => Peer::Threshold,
+        RuleFlag::Pace => Peer::Pace,
+        RuleFlag::PredictLinear6h => Peer::PredictLinear(6),
+        RuleFlag::PredictLinear24h => Peer::PredictLinear(24),
+        RuleFlag::PredictLinear3d => Peer::PredictLinear(72),
+        RuleFlag::BurnRate => Peer::BurnRate,
+    })
 }
 
 fn policy(sensitivity: Sensitivity) -> ExhaustionPolicy {
@@ -38,7 +54,7 @@ fn policy(sensitivity: Sensitivity) -> ExhaustionPolicy {
 fn summarise(histories: &[TeamHistory], chosen: Sensitivity) -> anyhow::Result<()> {
     let settings = [("early", Sensitivity::Early), ("balanced", Sensitivity::Balanced), ("quiet", Sensitivity::Quiet)];
     let mut comparison = table(&[
-        "SENSITIVITY",
+        "RULE",
         "PERIODS",
         "RAN OUT",
         "WARNED 1/30 AHEAD",
@@ -51,19 +67,14 @@ fn summarise(histories: &[TeamHistory], chosen: Sensitivity) -> anyhow::Result<(
     for (name, sensitivity) in settings {
         let replays = replay_all(histories, &policy(sensitivity), None)?;
         let tally = Tally::of(replays.iter().flatten());
-        comparison.add_row([
-            name.to_owned(),
-            tally.periods.to_string(),
-            tally.exhausted.to_string(),
-            share(tally.warned_thirtieth),
-            share(tally.warned_tenth),
-            tally.median_lead.map_or_else(|| "-".to_owned(), days),
-            share(tally.false_alarms),
-            tally.raises.to_string(),
-        ]);
+        comparison.add_row(tally.row(&format!("exhaustion, {name}")));
         if sensitivity == chosen {
             detail = replays;
         }
+    }
+    for peer in Peer::ALL {
+        let replays = replay_peers(histories, peer)?;
+        comparison.add_row(Tally::of(replays.iter().flatten()).row(peer.as_str()));
     }
     say!("{comparison}");
     say!();
@@ -131,6 +142,19 @@ impl Tally {
         leads.sort_unstable();
         tally.median_lead = leads.get(leads.len() / 2).copied();
         tally
+    }
+
+    fn row(&self, name: &str) -> [String; 8] {
+        [
+            name.to_owned(),
+            self.periods.to_string(),
+            self.exhausted.to_string(),
+            share(self.warned_thirtieth),
+            share(self.warned_tenth),
+            self.median_lead.map_or_else(|| "-".to_owned(), days),
+            share(self.false_alarms),
+            self.raises.to_string(),
+        ]
     }
 }
 

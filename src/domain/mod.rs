@@ -41,7 +41,7 @@ pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reco
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
-pub use replay::{PastPeriod, PastUse, PeriodReplay, ReplayError, Said, replay};
+pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
 pub use sampling::{Held, SampleGrid, Samples};

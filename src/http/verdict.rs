@@ -5,12 +5,12 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::words;
-use crate::domain::{AccountAssessment, DrawAssessment, Forecast, Outlook, Sensitivity, Stage};
+use crate::domain::{AccountAssessment, DrawAssessment, ExhaustionPolicy, Finding, Forecast, Outlook, Stage};
 
 /// From this share of a period's credits left unused, the page speaks of waste.
 const WASTE_SHARE: f64 = 0.25;
 /// Below this probability the credits are said to last.
-const CALM_BELOW: f64 = crate::domain::rule::CLEAR_BELOW;
+const CALM_BELOW: f64 = 0.10;
 
 /// How a verdict looks, worst first: the order in which the page lists the teams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -114,8 +114,8 @@ fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Fore
     let chance = words::percent(probability);
     let end = period.end_in_words();
     if probability >= 0.5 {
-        let (raise_at, _) = Sensitivity::default().thresholds();
-        let tone = if probability >= raise_at { Tone::Bad } else { Tone::Warn };
+        let finding = ExhaustionPolicy::default().evaluate(&draw.outlook, Some((period.start, period.end)));
+        let tone = if matches!(finding, Finding::Holds(_)) { Tone::Bad } else { Tone::Warn };
         let (headline, detail) = match forecast.run_out.p50.filter(|dry| *dry < period.end) {
             Some(dry) => (
                 format!("Runs out {}", words::date(dry, zone, now)),

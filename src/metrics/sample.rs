@@ -108,7 +108,8 @@ pub fn forecast(probability: f64, per_day: f64, unused: i64, run_out: [Option<&s
     Outlook::Forecast(Forecast {
         at: now(),
         probability: Some(probability),
-        probability_soon: Some(probability / 2.0),
+        probability_half: Some(probability / 2.0),
+        probability_tenth: Some(probability / 4.0),
         run_out: RunOut { p10, p50, p90 },
         horizon: at("2027-01-30T23:00:00Z"),
         expected_use: Credits::from_statistic(per_day * 8.5).unwrap(),

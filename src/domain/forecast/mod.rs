@@ -62,9 +62,10 @@ pub struct Forecast {
     pub at: Timestamp,
     /// Probability (0 to 1) that the credits run out before the reset; `None` without a reset.
     pub probability: Option<f64>,
-    /// Probability (0 to 1) that they run out within a third of the period and before the reset; `None` without a
-    /// reset.
-    pub probability_soon: Option<f64>,
+    /// Probability (0 to 1) that they run out within half a period and before the reset; `None` without a reset.
+    pub probability_half: Option<f64>,
+    /// Probability (0 to 1) that they run out within a tenth of a period and before the reset; `None` without a reset.
+    pub probability_tenth: Option<f64>,
     /// The run-out date if use simply went on with no reset.
     pub run_out: RunOut,
     /// How far ahead run-out dates are looked for; later is "after that".
@@ -171,8 +172,9 @@ const NOTIONAL_PERIOD_DAYS: i64 = 30;
 const HORIZON_PERIODS: i32 = 2;
 /// History of less than so many periods is short.
 const SHORT_HISTORY_PERIODS: f64 = 2.0;
-/// "Soon" is this share of a period.
-const SOON_SHARE: f64 = 1.0 / 3.0;
+/// How far ahead alerts look beside the reset, as shares of a period.
+const HALF: f64 = 1.0 / 2.0;
+const TENTH: f64 = 1.0 / 10.0;
 /// People buy roughly what they need: this share of the credits a period began with is the first guess at its use.
 const GUESSED_SHARE_OF_GRANT: f64 = 0.9;
 /// For so many hours of average weight the guess counts in each level while history is short.
@@ -285,16 +287,14 @@ impl<'a> View<'a> {
             let until = hours_since_epoch(end).min(self.now_hours + limit_hours);
             Some(if remaining.is_positive() { probability_until(until) } else { 1.0 })
         };
-        let soon_hours = self
-            .input
-            .period
-            .map_or(0.0, |(start, end)| (hours_since_epoch(end) - hours_since_epoch(start)).max(0.0) * SOON_SHARE);
+        let length = self.input.period.map_or(0.0, |(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
         let end = self.input.period.map_or(horizon, |(_, end)| end.max(now));
         let expected_use = self.use_at(end, 0.5);
         Forecast {
             at: now,
             probability: probability_before_reset(f64::INFINITY),
-            probability_soon: probability_before_reset(soon_hours),
+            probability_half: probability_before_reset(length.max(0.0) * HALF),
+            probability_tenth: probability_before_reset(length.max(0.0) * TENTH),
             run_out: self.run_out(remaining, horizon),
             horizon,
             expected_use,

@@ -123,10 +123,13 @@ impl Case {
 fn assert_sound(name: &str, case: &Case, forecast: &Forecast) {
     assert_eq!(forecast.probability.is_some(), case.period.is_some(), "{name}");
     assert_eq!(forecast.unused.is_some(), case.period.is_some(), "{name}");
-    for probability in [forecast.probability, forecast.probability_soon].into_iter().flatten() {
+    for probability in
+        [forecast.probability, forecast.probability_half, forecast.probability_tenth].into_iter().flatten()
+    {
         assert!((0.0..=1.0).contains(&probability), "{name}: {forecast:?}");
     }
-    assert!(forecast.probability_soon <= forecast.probability.map(|p| p + 1e-9), "{name}: {forecast:?}");
+    assert!(forecast.probability_half <= forecast.probability.map(|p| p + 1e-9), "{name}: {forecast:?}");
+    assert!(forecast.probability_tenth <= forecast.probability_half.map(|p| p + 1e-9), "{name}: {forecast:?}");
     let never = Timestamp::MAX;
     let RunOut { p10, p50, p90 } = forecast.run_out;
     assert!(p10.unwrap_or(never) <= p50.unwrap_or(never) && p50.unwrap_or(never) <= p90.unwrap_or(never), "{name}");

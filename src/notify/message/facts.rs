@@ -379,16 +379,17 @@ impl View<'_> {
     fn reasons(&self) -> Vec<String> {
         let policy = &self.context.policy;
         let mut lines = vec![format!(
-            "The rule `{}` speaks when the chance of running out before the reset reaches {}, or {} within a third of the \
-             period; it is critical when the credits are expected to last less than {}.",
+            "The rule `{}` speaks when the chance of running out before the reset reaches {}, or {} within half a \
+             period, or {} within a tenth of one; it is critical when the credits are expected to last less than {}.",
             self.notice.rule.as_str(),
             words::threshold(policy.raise_at),
-            words::threshold(policy.raise_soon_at),
+            words::threshold(policy.raise_half_at),
+            words::threshold(policy.raise_tenth_at),
             words::span(policy.critical_within),
         )];
-        if let Some((probability, soon)) = self.forecast().and_then(|f| f.probability.zip(f.probability_soon)) {
-            let (probability, soon) = (words::percent(probability), words::percent(soon));
-            lines.push(format!("Found now: {probability}, and {soon} within a third of the period."));
+        let found = self.forecast().and_then(|f| Some([f.probability?, f.probability_half?, f.probability_tenth?]));
+        if let Some([reset, half, tenth]) = found.map(|found| found.map(words::percent)) {
+            lines.push(format!("Found now: {reset}, {half} within half a period, and {tenth} within a tenth."));
         }
         let alert = self.draw.alerts.iter().find(|(rule, _)| *rule == self.notice.rule).map(|(_, alert)| &alert.state);
         match alert {

@@ -82,7 +82,8 @@ impl Scene {
             outlook: Outlook::Forecast(Forecast {
                 at: now,
                 probability: Some(0.93),
-                probability_soon: Some(0.93),
+                probability_half: Some(0.93),
+                probability_tenth: Some(0.27),
                 run_out: RunOut {
                     p10: Some(at("2026-11-25T14:00:00Z")),
                     p50: Some(at("2026-11-27T10:20:00Z")),
@@ -168,7 +169,8 @@ impl Scene {
     fn calm(mut self) -> Scene {
         let forecast = self.forecast();
         forecast.probability = Some(0.04);
-        forecast.probability_soon = Some(0.001);
+        forecast.probability_half = Some(0.04);
+        forecast.probability_tenth = Some(0.001);
         forecast.run_out = RunOut::default();
         forecast.expected_use = whole(500);
         forecast.unused = Some(whole(310));
