@@ -1,10 +1,12 @@
 //! The arithmetic alone: one forecast, and a state made from its rows.
 
 use std::hint::black_box;
+use std::time::Duration;
 
+use fuelgauge::backtest::{TeamHistory, run};
 use fuelgauge::domain::forecast::{Announced, ForecastInput, PriorUse, UsageState, forecast};
-use fuelgauge::domain::{Credits, HourlyUse};
-use jiff::Timestamp;
+use fuelgauge::domain::{Credits, ExhaustionPolicy, HourlyUse, PastPeriod, PastUse};
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -42,7 +44,43 @@ pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         });
         found.push(Row::new(format!("a state rebuilt from {words} of hours"), rebuilt.words()));
     }
+    found.push(backtest(bench)?);
     Ok(found)
+}
+
+/// A year of twelve periods, every hour and every charge of it, for many teams at once, every line written.
+fn backtest(bench: &Bench) -> anyhow::Result<Row> {
+    let teams = bench.count(1000, 20);
+    let start: Timestamp = "2025-01-01T00:00:00Z".parse()?;
+    let hours_later = |hours: i64| start + SignedDuration::from_hours(hours);
+    let month = 730;
+    let history = |number: usize| {
+        let mut random = Pcg64Mcg::seed_from_u64(number as u64);
+        // Some four charges a day, a quarter of a year before the first period.
+        let mut minutes = 0;
+        let uses = std::iter::from_fn(|| {
+            minutes += random.random_range(1..720);
+            let at = start + SignedDuration::from_mins(minutes - 90 * 24 * 60);
+            Some(PastUse { at, net: Credits::from_whole(random.random_range(1..=10)) })
+        });
+        let uses = uses.take_while(|used| used.at < hours_later(12 * month)).collect();
+        // Of the months one in four is too tight.
+        let periods = (0..12).map(|number: i64| PastPeriod {
+            start: hours_later(number * month),
+            end: hours_later((number + 1) * month),
+            granted: Credits::from_whole(if number % 4 == 0 { 500 } else { 900 }),
+        });
+        TeamHistory { team: format!("team-{number}"), uses, periods: periods.collect() }
+    };
+    let histories: Vec<TeamHistory> = (0..teams).map(history).collect();
+    let charges: usize = histories.iter().map(|history| history.uses.len()).sum();
+    let (took, replays) = timed(|| run(&histories, &ExhaustionPolicy::default(), Some(&mut std::io::sink())));
+    let periods: usize = replays?.iter().map(Vec::len).sum();
+    anyhow::ensure!(periods == 12 * teams, "expected {} periods, found {periods}", 12 * teams);
+    let cores = std::thread::available_parallelism()?;
+    let words = format!("{:.1} s on {cores} cores, {charges} charges", took.as_secs_f64());
+    let row = Row::new(format!("backtest: a year of hourly assessments of {teams} teams"), words);
+    Ok(row.aim("< 60 s", took < Duration::from_secs(60)))
 }
 
 fn repeat(rounds: usize, samples_each: usize, calls: u32, mut call: impl FnMut()) -> Samples {

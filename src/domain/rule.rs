@@ -59,7 +59,7 @@ impl Sensitivity {
     pub const fn thresholds(self) -> [f64; 3] {
         match self {
             Sensitivity::Early => [0.80, 0.60, 0.30],
-            Sensitivity::Balanced => [0.90, 0.68, 0.40],
+            Sensitivity::Balanced => [0.90, 0.66, 0.40],
             Sensitivity::Quiet => [0.90, 0.75, 0.50],
         }
     }
@@ -148,9 +148,9 @@ mod tests {
         use Stage::{Critical, Warning};
         for (name, at_day, chances, p50, confidence, expected) in [
             ("well below", 10, [0.04, 0.0, 0.0], None, Normal, Clear),
-            ("neither", 10, [0.89, 0.67, 0.39], Some(25), Normal, Undecided(Warning)),
+            ("neither", 10, [0.89, 0.65, 0.39], Some(25), Normal, Undecided(Warning)),
             ("almost certain before the reset", 10, [0.90, 0.2, 0.0], Some(25), Normal, Holds(Warning)),
-            ("likely within half a period", 10, [0.75, 0.68, 0.1], Some(16), Normal, Holds(Warning)),
+            ("likely within half a period", 10, [0.75, 0.66, 0.1], Some(16), Normal, Holds(Warning)),
             ("possible within days", 10, [0.60, 0.5, 0.40], Some(16), Normal, Holds(Warning)),
             ("expected within 48 h", 10, [0.95, 0.9, 0.6], Some(12), Normal, Holds(Critical)),
             ("expected just beyond 48 h", 10, [0.95, 0.9, 0.5], Some(13), Normal, Holds(Warning)),
