@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::table::{age, credits, is_colourful, moment, percent, table};
@@ -11,7 +13,7 @@ use crate::assessor::{Alerts, is_at_risk};
 use crate::cli::{OutputFormat, StatusFlags};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Outlook, RunOut};
+use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Guess, Outlook, RunOut};
 
 pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
@@ -56,16 +58,26 @@ fn print<'a>(draws: impl Iterator<Item = (&'a AccountAssessment, &'a DrawAssessm
 
 fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
     let forecast = draw.outlook.forecast();
-    let per_day = forecast.map(|forecast| format!("{:.0}", forecast.pace_per_hour * 24.0));
+    let a_day = |pace_per_hour: f64| format!("{:.0}", pace_per_hour * 24.0);
+    let per_day = forecast.map(|forecast| match &draw.shared {
+        Some(shared) => {
+            let own = shared.own_pace_per_hour.map_or_else(|| "?".to_owned(), a_day);
+            format!("{own} of {}", a_day(forecast.pace_per_hour))
+        }
+        None => a_day(forecast.pace_per_hour),
+    });
     let runs_out = match (&draw.outlook, forecast.and_then(|forecast| forecast.run_out.p50)) {
         (_, Some(run_out)) => moment(Some(run_out), &account.zone),
         (Outlook::Forecast(forecast), None) => {
             format!("after {}", moment(Some(forecast.horizon), &account.zone).split(' ').next().unwrap_or_default())
         }
+        (Outlook::TooLittleHistory { guess: Some(guess), .. }, _) => range(guess, &account.zone),
         _ => "-".to_owned(),
     };
     let probability = match &draw.outlook {
-        Outlook::TooLittleHistory { hours, charges } => format!("too little history ({charges} charges in {hours} h)"),
+        Outlook::TooLittleHistory { hours, charges, .. } => {
+            format!("too little history ({charges} charges in {hours} h)")
+        }
         Outlook::UnknownBalance => "not known".to_owned(),
         Outlook::Forecast(forecast) => match (forecast.probability, forecast.confidence) {
             (None, _) => "no reset".to_owned(),
@@ -91,6 +103,16 @@ fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
     ]
 }
 
+/// Between which days eight in ten run out.
+fn range(guess: &Guess, zone: &TimeZone) -> String {
+    let day = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string();
+    match (guess.run_out.p10, guess.run_out.p90) {
+        (Some(early), Some(late)) => format!("{} to {}", day(early), day(late)),
+        (Some(early), None) => format!("{} or later", day(early)),
+        (None, _) => format!("after {}", day(guess.horizon)),
+    }
+}
+
 fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -> Value {
     let forecast = draw.outlook.forecast();
     let run_out = forecast.map(|forecast| forecast.run_out);
@@ -108,16 +130,23 @@ fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -
         "balance_fresh": draw.fuel.as_ref().map(|fuel| fuel.fresh),
         "spent_credits": draw.spent.to_string(),
         "pace_credits_per_day": forecast.map(|forecast| forecast.pace_per_hour * 24.0),
+        "own_pace_credits_per_day": draw.shared.as_ref().and_then(|shared| shared.own_pace_per_hour).map(|pace| pace * 24.0),
+        "shared": draw.shared.is_some(),
         "run_out": run_out.map(dates),
         "plan_credits": parts.plan.map(|credits| credits.to_string()),
         "purchased_credits": parts.purchased.map(|credits| credits.to_string()),
         "plan_run_out": draw.plan_run_out.map(dates),
+        "range": match &draw.outlook {
+            Outlook::TooLittleHistory { guess, .. } => guess.map(|guess| dates(guess.run_out)),
+            _ => None,
+        },
         "reset": draw.period.as_ref().map(|period| period.end.to_string()),
         "probability": forecast.and_then(|forecast| forecast.probability),
-        "confidence": forecast.map(|forecast| match forecast.confidence {
-            Confidence::Low => "low",
-            Confidence::Normal => "normal",
-        }),
+        "confidence": match &draw.outlook {
+            Outlook::Forecast(forecast) => Some(forecast.confidence),
+            Outlook::TooLittleHistory { .. } => Some(Confidence::Low),
+            Outlook::UnknownBalance => None,
+        }.map(Confidence::as_str),
         "at_risk": is_risky,
     })
 }

@@ -91,7 +91,7 @@ impl AccountAssessment {
     /// or awarded, less what is carried over. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
     pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {
         let unused = draw.outlook.forecast()?.unused?;
-        let limit = draw.fuel.as_ref()?.limit;
+        let limit = draw.tank()?.limit;
         let stays = match (limit, self.parts().and_then(|parts| parts.purchased)) {
             _ if draw.period.as_ref().is_some_and(PlanPeriod::is_budget) => return Some(Credits::ZERO),
             (FuelLimit::Allowance | FuelLimit::PlanCredits | FuelLimit::Budget, _) => Credits::ZERO,
@@ -176,6 +176,9 @@ pub struct DrawAssessment {
     pub period: Option<PlanPeriod>,
     /// What is left, and how that is known.
     pub fuel: Option<Fuel>,
+    /// Where the outlook is of a limit that others use up too: that limit, and their use. It can be another than `fuel`
+    /// where more is left of it and it ends sooner. `None` where the outlook is of `fuel` and of the team's own use.
+    pub shared: Option<SharedTank>,
     /// The team's configured share of a period, if any.
     pub allowance: Option<Credits>,
     /// Net use since the period began (since ever without a period).
@@ -204,6 +207,23 @@ pub struct DrawAssessment {
 }
 
 impl DrawAssessment {
+    /// What the outlook is of; `None` while nothing is known.
+    pub fn tank(&self) -> Option<&Fuel> {
+        self.shared.as_ref().map(|shared| &shared.fuel).or(self.fuel.as_ref())
+    }
+
+    /// What the tank began the period with, where that is known.
+    pub fn tank_capacity(&self) -> Option<Credits> {
+        let of_period = self.period.as_ref().and_then(|period| period.allowance);
+        let is_shared = self.shared.is_some();
+        of_period.filter(|_| is_shared).or(self.allowance).or(of_period)
+    }
+
+    /// Recent pace of all that lowers the tank.
+    pub fn tank_spend(&self) -> SpendRates {
+        self.shared.as_ref().map_or(self.spend, |shared| shared.spend)
+    }
+
     /// The rules firing now, with their stages.
     pub fn firing(&self) -> impl Iterator<Item = (RuleName, Stage)> {
         self.alerts.iter().filter_map(|(rule, alert)| match alert.state {
@@ -224,6 +244,18 @@ pub struct Fuel {
     pub as_of: Timestamp,
     /// Whether that is recent enough to go by.
     pub fresh: bool,
+}
+
+/// A limit that others use up too: other teams on the account, or charges of no team.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedTank {
+    /// What is left in it.
+    pub fuel: Fuel,
+    /// Recent pace of all of them together.
+    pub spend: SpendRates,
+    /// The pace the model goes by for the team alone, in credits for an average hour of the week; `None` with too little
+    /// history of its own.
+    pub own_pace_per_hour: Option<f64>,
 }
 
 /// What sets the limit on a draw's fuel.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
-    TotalsRow,
+    AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Outlook, RunOut, Snapshot,
+    SpendRates, SuspectCharge, TotalsRow, UseAhead,
 };
 
 /// Everything known at `now`.
@@ -94,6 +94,14 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         let (limit, as_of) = (fuel.limit.as_str(), fuel.as_of.to_string());
         json!({"left_credits": amount(fuel.left), "limit": limit, "as_of": as_of, "fresh": fuel.fresh})
     });
+    let shared = draw.shared.as_ref().map(|shared| {
+        json!({
+            "left_credits": amount(shared.fuel.left),
+            "limit": shared.fuel.limit.as_str(),
+            "spend_credits_per_day": spend(&shared.spend),
+            "own_pace_credits_per_day": shared.own_pace_per_hour.map(|pace| pace * 24.0),
+        })
+    });
     let period = draw.period.as_ref().map(|period| {
         json!({
             "start": period.start.to_string(),
@@ -102,7 +110,6 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
             "provenance": period.provenance.as_str(),
         })
     });
-    let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
     let retries = draw.retries.iter().map(|row| {
         let credits = account.told(row.credits).map(amount);
         json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
@@ -110,23 +117,25 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     json!({
         "team": draw.key.team.as_str(),
         "fuel": fuel,
+        "shared": shared,
         "period": period,
         "allowance_credits": draw.allowance.map(amount),
         "spent_credits": amount(draw.spent),
         "pending_credits": account.told(draw.pending).map(amount),
         "unrefunded_credits": account.told(draw.unrefunded).map(amount),
         "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
-        "spend_credits_per_day": {
-            "1h": per_day(draw.spend.hour),
-            "1d": per_day(draw.spend.day),
-            "7d": per_day(draw.spend.week),
-        },
+        "spend_credits_per_day": spend(&draw.spend),
         "outlook": outlook(&draw.outlook),
         "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
     })
+}
+
+fn spend(rates: &SpendRates) -> Value {
+    let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
+    json!({"1h": per_day(rates.hour), "1d": per_day(rates.day), "7d": per_day(rates.week)})
 }
 
 /// So many are told one by one; the metrics count all of them.
@@ -156,9 +165,13 @@ fn totals(row: &TotalsRow) -> Value {
 fn outlook(outlook: &Outlook) -> Value {
     match outlook {
         Outlook::UnknownBalance => json!({"kind": "unknown_balance"}),
-        Outlook::TooLittleHistory { hours, charges } => {
-            json!({"kind": "too_little_history", "hours": hours, "charges": charges})
-        }
+        Outlook::TooLittleHistory { hours, charges, guess } => json!({
+            "kind": "too_little_history",
+            "hours": hours,
+            "charges": charges,
+            "confidence": Confidence::Low.as_str(),
+            "range": guess.as_ref().map(range),
+        }),
         Outlook::Forecast(forecast) => json!({
             "kind": "forecast",
             "at": forecast.at.to_string(),
@@ -168,8 +181,18 @@ fn outlook(outlook: &Outlook) -> Value {
             "expected_use_credits": amount(forecast.expected_use),
             "unused_credits": forecast.unused.map(amount),
             "pace_credits_per_day": forecast.pace_per_hour * 24.0,
+            "confidence": forecast.confidence.as_str(),
         }),
     }
+}
+
+fn range(guess: &Guess) -> Value {
+    let UseAhead { p10, p50, p90, .. } = guess.use_ahead;
+    json!({
+        "run_out_at": run_out(&guess.run_out),
+        "horizon": guess.horizon.to_string(),
+        "expected_use_credits": {"p10": amount(p10), "p50": amount(p50), "p90": amount(p90)},
+    })
 }
 
 fn run_out(run_out: &RunOut) -> Value {

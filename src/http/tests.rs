@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::domain::{Buckets, FuelLimit, Outlook, RunOut};
+use crate::domain::{Buckets, Fuel, FuelLimit, Guess, Outlook, RunOut, SharedTank, UseAhead};
 use crate::metrics::sample;
 
 struct TestServer {
@@ -226,6 +226,72 @@ async fn what_belongs_to_no_team_and_what_a_balance_is_made_up_of_is_told() {
 }
 
 #[tokio::test]
+async fn a_shared_balance_is_told_with_whose_use_it_is_forecast() {
+    let forecast = sample::forecast(0.9, 240.0, 0, [Some("2026-11-24T09:00:00Z"); 3]);
+    let draw = |team: &str, limit, own: f64, left| {
+        let mut draw = sample::draw(sample::key("studio", team), 4000, left, limit, forecast.clone());
+        let fuel = Fuel { left: sample::credits(500), limit: FuelLimit::Balance, ..draw.fuel.clone().unwrap() };
+        let own_pace_per_hour = Some(own / 24.0);
+        draw.shared = Some(SharedTank { fuel, spend: sample::pace(0.0, 240.0, 240.0), own_pace_per_hour });
+        draw
+    };
+    let mut account = sample::account("studio", "meshy");
+    account.draws = vec![draw("art", FuelLimit::Balance, 15.0, 500), draw("props", FuelLimit::Allowance, 9.0, 450)];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "Pace 15 a day 240 a day with the other teams' use; 59 a day would last",
+        "Shared by 2 teams: what is left is the whole account's, forecast with the other teams' use.",
+        "450 of 4,000 credits left",
+        "The 500 that the account has left end sooner than the team's share, with the other teams' use.",
+    ] {
+        let page = page.replace("&#x27;", "'");
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let props = &status["accounts"][0]["teams"][1];
+    assert_eq!(props["fuel"]["left_credits"], 450.0);
+    assert_eq!((&props["shared"]["left_credits"], &props["shared"]["limit"]), (&json!(500.0), &json!("balance")));
+    assert_eq!(props["shared"]["own_pace_credits_per_day"], 9.0);
+    let metrics = server.get("/metrics").await.text();
+    // What lasts is 59 a day, and all together spend 240.
+    let ratio = "fuelgauge_burn_ratio{account=\"studio\",team=\"props\",window=\"1d\"} 4.08";
+    assert!(metrics.contains(ratio), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_is_guessed_before_there_is_history_is_said_to_be_a_guess() {
+    let use_ahead = UseAhead {
+        until: sample::at("2026-11-30T23:00:00Z"),
+        p10: sample::credits(90),
+        p50: sample::credits(260),
+        p90: sample::credits(720),
+    };
+    let run_out = RunOut { p10: Some(sample::at("2026-12-02T09:00:00Z")), p50: None, p90: None };
+    let guess = Some(Guess { run_out, horizon: sample::at("2026-12-30T23:00:00Z"), use_ahead });
+    let mut account = sample::account("new", "meshy");
+    let outlook = Outlook::TooLittleHistory { hours: 5, charges: 1, guess };
+    account.draws = vec![sample::draw(sample::key("new", "first"), 1000, 900, FuelLimit::Balance, outlook)];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "Too little history for a forecast 1 charge in 5 hours so far; teams that buy as much use 90 to 720 more until the \
+         reset, roughly",
+        "Runs out too little history 9 in 10: Wed 2 Dec or later; guessed from what the period began with",
+        "Dry before reset too little history",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let outlook = &status["accounts"][0]["teams"][0]["outlook"];
+    assert_eq!((&outlook["kind"], &outlook["confidence"]), (&json!("too_little_history"), &json!("low")));
+    assert_eq!(outlook["range"]["run_out_at"]["p10"], "2026-12-02T09:00:00Z");
+    assert_eq!(outlook["range"]["expected_use_credits"]["p90"], 720.0);
+    let metrics = server.get("/metrics").await.text();
+    assert!(!metrics.contains("fuelgauge_forecast_exhaustion"), "a guess is no forecast: {metrics}");
+}
+
+#[tokio::test]
 async fn nothing_known_is_no_zero() {
     let mut account = sample::account("new", "meshy");
     account.collectors.clear();
@@ -234,7 +300,7 @@ async fn nothing_known_is_no_zero() {
         0,
         0,
         FuelLimit::Balance,
-        Outlook::TooLittleHistory { hours: 0, charges: 0 },
+        Outlook::TooLittleHistory { hours: 0, charges: 0, guess: None },
     );
     draw.fuel = None;
     draw.period = None;

@@ -87,6 +87,7 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         key,
         period: Some(november(plan)),
         fuel: Some(Fuel { left: credits(left), limit, as_of: now() - SignedDuration::from_mins(3), fresh: true }),
+        shared: None,
         allowance: None,
         spent: credits(plan - left),
         pending: Credits::ZERO,

@@ -16,7 +16,7 @@ use self::model::{Ahead, Model};
 use self::state::{LEVELS, Memory, Present, hours_since_epoch};
 use super::credits::Credits;
 use super::ledger::HourlyUse;
-use super::rule::share_of_period;
+use super::rule::{CLEAR_BELOW, share_of_period};
 
 pub use self::state::{LateUse, UsageState};
 
@@ -31,6 +31,8 @@ pub enum Outlook {
         hours: u32,
         /// Charges seen.
         charges: u32,
+        /// What can be said all the same; `None` where nobody knows what the period began with.
+        guess: Option<Guess>,
     },
     /// How much is left is not known (never read, or too old).
     UnknownBalance,
@@ -44,6 +46,23 @@ impl Outlook {
             Outlook::TooLittleHistory { .. } | Outlook::UnknownBalance => None,
         }
     }
+
+    /// Whether this one speaks of the sooner end, where two limits bind one draw. Where nothing can be said of one of them,
+    /// the other is the sooner only if it speaks of danger: that all is well is not known then.
+    pub fn is_tighter_than(&self, other: &Outlook) -> bool {
+        let end = |forecast: &Forecast| forecast.run_out.p50.unwrap_or(Timestamp::MAX);
+        let is_calm = |forecast: &Forecast| match forecast.probability {
+            Some(probability) => probability < CLEAR_BELOW,
+            None => forecast.run_out.p50.is_none(),
+        };
+        match (self.forecast(), other.forecast()) {
+            (Some(this), Some(other)) if this.probability != other.probability => this.probability > other.probability,
+            (Some(this), Some(other)) => end(this) < end(other),
+            (Some(this), None) => !is_calm(this),
+            (None, Some(other)) => is_calm(other),
+            (None, None) => false,
+        }
+    }
 }
 
 /// How much history stands behind a forecast.
@@ -53,6 +72,16 @@ pub enum Confidence {
     Low,
     /// Two periods or more.
     Normal,
+}
+
+impl Confidence {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Confidence::Low => "low",
+            Confidence::Normal => "normal",
+        }
+    }
 }
 
 /// A forecast for one draw at one moment.
@@ -77,6 +106,18 @@ pub struct Forecast {
     pub pace_per_hour: f64,
     /// How much history stands behind it.
     pub confidence: Confidence,
+}
+
+/// What can be defended before there is history: a wide range, because people buy roughly what they need. Confidence in it
+/// is low, and no alert is raised from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// The run-out date if use simply went on with no reset.
+    pub run_out: RunOut,
+    /// How far ahead run-out dates are looked for; later is "after that".
+    pub horizon: Timestamp,
+    /// Net use up to the reset.
+    pub use_ahead: UseAhead,
 }
 
 /// Quantiles of the run-out date. `None` is "not before the horizon".
@@ -185,34 +226,43 @@ const PRIOR_PERIODS: i32 = 3;
 /// Without a known amount left there is [`Outlook::UnknownBalance`]. Credits that are gone are a fact and need no
 /// history: the probability is 1 and the run-out date is now. Otherwise fewer than three charges, or less than a day
 /// since the first, are [`Outlook::TooLittleHistory`], also where the plan's credits are known: what people bought says
-/// roughly what they will use in a period, and nothing about whether they have begun.
+/// roughly what they will use in a period, and nothing about whether they have begun. It gives a [`Guess`] all the same.
 pub fn forecast(input: &ForecastInput) -> Outlook {
     let Some(remaining) = input.remaining else { return Outlook::UnknownBalance };
     let memory = &input.state.memory;
     let hours = memory.hours_of_history(input.now).unwrap_or(0.0);
     let charges = input.state.charges();
     let is_gone = !remaining.is_positive();
-    if !is_gone && (hours < LEAST_HOURS || charges < LEAST_CHARGES) {
-        return Outlook::TooLittleHistory { hours: hours as u32, charges: u32::try_from(charges).unwrap_or(u32::MAX) };
+    if !is_gone && is_too_little(hours, charges) {
+        return Outlook::TooLittleHistory {
+            hours: hours as u32,
+            charges: u32::try_from(charges).unwrap_or(u32::MAX),
+            guess: View::guessed(input, memory).and_then(|view| view.guess(remaining)),
+        };
     }
     Outlook::Forecast(View::new(input, memory, hours).forecast(remaining))
+}
+
+/// The pace that a forecast goes by, in credits for an average hour of the week; `None` with too little history.
+pub fn pace_per_hour(input: &ForecastInput) -> Option<f64> {
+    let memory = &input.state.memory;
+    let hours = memory.hours_of_history(input.now).unwrap_or(0.0);
+    (!is_too_little(hours, input.state.charges())).then(|| View::new(input, memory, hours).model.pace_per_hour())
+}
+
+fn is_too_little(hours_of_history: f64, charges: u64) -> bool {
+    hours_of_history < LEAST_HOURS || charges < LEAST_CHARGES
 }
 
 /// What net use is likely to come up to each of some moments, by the same model; empty where [`forecast`] has too
 /// little history.
 pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> {
     let hours = input.state.memory.hours_of_history(input.now).unwrap_or(0.0);
-    if hours < LEAST_HOURS || input.state.charges() < LEAST_CHARGES {
+    if is_too_little(hours, input.state.charges()) {
         return Vec::new();
     }
     let view = View::new(input, &input.state.memory, hours);
-    let slice = |until: &Timestamp| UseAhead {
-        until: *until,
-        p10: view.use_at(*until, 0.1),
-        p50: view.use_at(*until, 0.5),
-        p90: view.use_at(*until, 0.9),
-    };
-    moments.iter().map(slice).collect()
+    moments.iter().map(|until| view.use_ahead(*until)).collect()
 }
 
 impl PriorUse {
@@ -253,24 +303,41 @@ impl<'a> View<'a> {
             })
         };
         let paces = level(0.0, 0.0);
-        let guessed = input.granted.zip(length).filter(|(granted, length)| granted.is_positive() && *length > 0.0);
         let before = input.before.filter(|before| before.hours >= LEAST_HOURS);
         let measured = before.map_or(paces[LEVELS - 1], |before| before.net.as_f64().max(0.0) / before.hours);
-        let (paces, plan_pace) = match guessed.filter(|_| is_short) {
-            Some((granted, length)) => {
-                let guess = GUESSED_SHARE_OF_GRANT * granted.as_f64() / length;
-                (level(GUESS_HOURS, guess), guess)
-            }
+        let (paces, plan_pace) = match guessed_pace(input).filter(|_| is_short) {
+            Some(guess) => (level(GUESS_HOURS, guess), guess),
             None => (paces, measured),
         };
+        let confidence = if is_short { Confidence::Low } else { Confidence::Normal };
+        View::of(input, present, &paces, plan_pace, confidence)
+    }
+
+    /// Goes by what the period began with and by nothing else: a few charges of one day say less. The spread is that of
+    /// a team of which no charge is known.
+    fn guessed(input: &'a ForecastInput<'a>, memory: &Memory) -> Option<View<'a>> {
+        let guess = guessed_pace(input)?;
+        let present = Present { charges: 0.0, ..memory.at(input.now) };
+        Some(View::of(input, present, &[guess; LEVELS], guess, Confidence::Low))
+    }
+
+    fn of(
+        input: &'a ForecastInput<'a>,
+        present: Present,
+        paces: &[f64; LEVELS],
+        plan_pace: f64,
+        confidence: Confidence,
+    ) -> View<'a> {
         let elapsed = input.period.map_or(0.5, |(start, end)| share_of_period(input.now, start, end));
-        View {
-            input,
-            now_hours: hours_since_epoch(input.now),
-            present,
-            model: Model::new(&present, &paces, plan_pace, elapsed),
-            confidence: if is_short { Confidence::Low } else { Confidence::Normal },
-        }
+        let model = Model::new(&present, paces, plan_pace, elapsed);
+        View { input, now_hours: hours_since_epoch(input.now), present, model, confidence }
+    }
+
+    /// Nothing can be guessed of a period that is over.
+    fn guess(&self, remaining: Credits) -> Option<Guess> {
+        let (_, end) = self.input.period.filter(|(_, end)| *end > self.input.now)?;
+        let horizon = horizon(self.input.now, self.input.period);
+        Some(Guess { run_out: self.run_out(remaining, horizon), horizon, use_ahead: self.use_ahead(end) })
     }
 
     fn forecast(&self, remaining: Credits) -> Forecast {
@@ -337,6 +404,11 @@ impl<'a> View<'a> {
         usual + self.planned_until(until_hours)
     }
 
+    fn use_ahead(&self, until: Timestamp) -> UseAhead {
+        let [p10, p50, p90] = [0.1, 0.5, 0.9].map(|quantile| self.use_at(until, quantile));
+        UseAhead { until, p10, p50, p90 }
+    }
+
     fn ahead(&self, until: f64) -> Ahead {
         let usual = self.present.shape.exposure(self.now_hours, until);
         let change = |change: &PaceChange| {
@@ -355,6 +427,15 @@ impl<'a> View<'a> {
         let is_due = |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
         self.input.announced.batches.iter().filter(is_due).map(|batch| batch.credits.max(Credits::ZERO)).sum()
     }
+}
+
+/// The pace at which a period's credits would be used as people use what they buy; `None` where it is not known what the
+/// period began with.
+fn guessed_pace(input: &ForecastInput) -> Option<f64> {
+    let (start, end) = input.period?;
+    let length = hours_since_epoch(end) - hours_since_epoch(start);
+    let granted = input.granted.filter(|granted| granted.is_positive() && length > 0.0)?;
+    Some(GUESSED_SHARE_OF_GRANT * granted.as_f64() / length)
 }
 
 /// How far ahead run-out dates are looked for.

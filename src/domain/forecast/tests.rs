@@ -210,7 +210,20 @@ fn too_little_to_go_by() {
     ] {
         let outlook = case.outlook();
         match expected {
-            Some((hours, charges)) => assert_eq!(outlook, Outlook::TooLittleHistory { hours, charges }, "{name}"),
+            Some(expected) => {
+                let Outlook::TooLittleHistory { hours, charges, guess } = outlook else {
+                    panic!("{name}: {outlook:?}")
+                };
+                assert_eq!((hours, charges), expected, "{name}");
+                // What was bought is known, so a wide range is.
+                let guess = guess.expect(name);
+                let [p10, p50, p90] = [guess.use_ahead.p10, guess.use_ahead.p50, guess.use_ahead.p90];
+                assert!(p10.as_f64() * 2.0 < p50.as_f64() && p50.as_f64() * 2.0 < p90.as_f64(), "{name}: {guess:?}");
+                assert!(
+                    guess.run_out.p10 > Some(case.now) && guess.run_out.p50 > guess.run_out.p10,
+                    "{name}: {guess:?}"
+                );
+            }
             None => {
                 let forecast = outlook.forecast().expect(name);
                 assert_sound(name, &case, forecast);
