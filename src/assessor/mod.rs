@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::{AlertsConfig, Config, TeamConfig};
 use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
-use crate::domain::forecast::{Announced, ForecastInput, forecast};
+use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
@@ -351,6 +351,7 @@ impl KnownOfDraw<'_> {
             unrefunded: team.unrefunded,
             suspects: Vec::new(),
             spend: self.usage.state.spend_rates(now),
+            explanation: explain(&tank.input).map(Box::new),
             outlook,
             plan_run_out,
             totals: team.totals.clone(),

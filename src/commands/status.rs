@@ -6,14 +6,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::table::{age, credits, is_colourful, moment, percent, table};
+use super::table::{age, credits, is_colourful, moment, percent, table, wrapped};
 use super::{Answer, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::{Alerts, is_at_risk};
 use crate::cli::{OutputFormat, StatusFlags};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::domain::words::counted;
 use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Guess, Outlook, RunOut};
+use crate::http::explanation;
+
+/// Sentences are broken at this width: half a screen, as mails are.
+const COLUMNS: usize = 72;
 
 pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
@@ -31,10 +36,19 @@ pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
         OutputFormat::Table => {
             let risky = |draw: &DrawAssessment| is_at_risk(draw, &config.alerts);
             print(draws().map(|(account, draw)| (account, draw, risky(draw))));
+            if flags.explain {
+                draws().for_each(|(account, draw)| explain(account, draw));
+            }
         }
         OutputFormat::Json => {
-            let lines: Vec<Value> =
-                draws().map(|(account, draw)| as_json(account, draw, is_at_risk(draw, &config.alerts))).collect();
+            let line = |(account, draw)| {
+                let mut line = as_json(account, draw, is_at_risk(draw, &config.alerts));
+                if flags.explain {
+                    line["explanation"] = explanation_json(account, draw);
+                }
+                line
+            };
+            let lines: Vec<Value> = draws().map(line).collect();
             say!("{}", serde_json::to_string_pretty(&lines)?);
         }
     }
@@ -54,6 +68,51 @@ fn print<'a>(draws: impl Iterator<Item = (&'a AccountAssessment, &'a DrawAssessm
         rows.add_row(line.map(style));
     }
     say!("{rows}");
+}
+
+/// What drives a forecast: sentences, and the paces that are pooled.
+fn explain(account: &AccountAssessment, draw: &DrawAssessment) {
+    say!("\nteam {} on {}", draw.key.team, draw.key.account);
+    let Some(explanation) = &draw.explanation else {
+        say!("Nothing is said of the future, so there is nothing to explain.");
+        return;
+    };
+    for sentence in explanation.in_words(draw.end_in_words(), draw.others(account)) {
+        say!("{}", wrapped(&sentence, COLUMNS));
+    }
+    if explanation.is_guess {
+        return;
+    }
+    let mut rows = table(&["USE COUNTS HALF AFTER", "CREDITS A DAY", "WEIGHT"]);
+    let row = |what: String, per_hour: f64, share: f64| {
+        [what, format!("{:.1}", per_hour * 24.0), format!("{:.1} %", share * 100.0)]
+    };
+    for part in &explanation.paces {
+        let what = match part.half_life_hours {
+            Some(hours) if hours < 72.0 => format!("{hours:.0} h"),
+            Some(hours) => format!("{:.0} days", hours / 24.0),
+            None => "the plan's pace".to_owned(),
+        };
+        rows.add_row(row(what, part.per_hour, part.share));
+    }
+    rows.add_row(row("pooled".to_owned(), explanation.pace_per_hour, 1.0));
+    for place in [1, 2] {
+        if let Some(column) = rows.column_mut(place) {
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+    }
+    say!("\n{rows}");
+    let floor = explanation.floor_per_hour * 24.0;
+    let note = format!(
+        "Pooled is the geometric mean by weight. Before it is taken, {floor:.1} a day are added to each pace: a team at rest \
+         does not stay at rest for ever."
+    );
+    say!("{}", wrapped(&note, COLUMNS));
+}
+
+fn explanation_json(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
+    let told = draw.explanation.as_ref();
+    told.map_or(Value::Null, |told| explanation::explanation(told, draw.end_in_words(), draw.others(account)))
 }
 
 fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
@@ -76,7 +135,7 @@ fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {
     };
     let probability = match &draw.outlook {
         Outlook::TooLittleHistory { hours, charges, .. } => {
-            format!("too little history ({charges} charges in {hours} h)")
+            format!("too little history ({} in {hours} h)", counted(u64::from(*charges), "charge", "charges"))
         }
         Outlook::UnknownBalance => "not known".to_owned(),
         Outlook::Forecast(forecast) => match (forecast.probability, forecast.confidence) {
@@ -132,6 +191,7 @@ fn as_json(account: &AccountAssessment, draw: &DrawAssessment, is_risky: bool) -
         "pace_credits_per_day": forecast.map(|forecast| forecast.pace_per_hour * 24.0),
         "own_pace_credits_per_day": draw.shared.as_ref().and_then(|shared| shared.own_pace_per_hour).map(|pace| pace * 24.0),
         "shared": draw.shared.is_some(),
+        "shared_left_credits": draw.shared.as_ref().map(|shared| shared.fuel.left.to_string()),
         "run_out": run_out.map(dates),
         "plan_credits": parts.plan.map(|credits| credits.to_string()),
         "purchased_credits": parts.purchased.map(|credits| credits.to_string()),

@@ -10,10 +10,11 @@ use super::alert::{Alert, AlertState, RuleName, Stage, Why};
 use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
-use super::forecast::{Outlook, RunOut};
+use super::forecast::{Explanation, Outlook, RunOut};
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
 use super::suspect::SuspectCharge;
+use super::words::other_use;
 
 /// The latest assessment of every account. Published whole; readers never see half of one.
 #[derive(Clone, Debug, Default)]
@@ -193,6 +194,8 @@ pub struct DrawAssessment {
     pub spend: SpendRates,
     /// What lies ahead.
     pub outlook: Outlook,
+    /// What drove that; `None` where nothing is said of the future.
+    pub explanation: Option<Box<Explanation>>,
     /// When the plan's part of the balance is used up, which is no outage while bought credits are left: the same forecast
     /// made for that part alone. `None` where the balance is not the limit, or its parts are not known.
     pub plan_run_out: Option<RunOut>,
@@ -217,6 +220,16 @@ impl DrawAssessment {
         let of_period = self.period.as_ref().and_then(|period| period.allowance);
         let is_shared = self.shared.is_some();
         of_period.filter(|_| is_shared).or(self.allowance).or(of_period)
+    }
+
+    /// What the end of the period is called; `None` without one.
+    pub fn end_in_words(&self) -> Option<&'static str> {
+        self.period.as_ref().map(PlanPeriod::end_in_words)
+    }
+
+    /// Whose use lowers the tank besides the team's own, in words; `None` where nobody's does.
+    pub fn others(&self, account: &AccountAssessment) -> Option<&'static str> {
+        self.shared.as_ref().map(|_| other_use(account))
     }
 
     /// Recent pace of all that lowers the tank.

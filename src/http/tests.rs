@@ -9,7 +9,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::domain::{Buckets, Fuel, FuelLimit, Guess, Outlook, RunOut, SharedTank, UseAhead};
+use crate::domain::forecast::{explain, forecast};
+use crate::domain::{
+    Announced, Buckets, ForecastInput, Fuel, FuelLimit, Guess, HourlyUse, Outlook, RunOut, SharedTank, UsageState,
+    UseAhead,
+};
 use crate::metrics::sample;
 
 struct TestServer {
@@ -120,6 +124,9 @@ async fn every_address_answers_as_promised() {
         ("GET", "/-/healthy", 200, "text/plain; charset=utf-8"),
         ("HEAD", "/-/healthy", 200, "text/plain; charset=utf-8"),
         ("GET", "/api/v1/status", 200, "application/json"),
+        ("GET", "/api/v1/teams/props", 200, "application/json"),
+        ("GET", "/api/v1/teams/Characters%20%26%20%22Creatures%22", 200, "application/json"),
+        ("GET", "/api/v1/teams/nobody", 404, "application/json"),
         ("GET", "/api/v1/nothing", 404, "application/json"),
         ("GET", "/nothing", 404, html),
     ] {
@@ -275,8 +282,8 @@ async fn what_is_guessed_before_there_is_history_is_said_to_be_a_guess() {
     let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
     let page = words_of(&server.get("/").await.text());
     for expected in [
-        "Too little history for a forecast 1 charge in 5 hours so far; teams that buy as much use 90 to 720 more until the \
-         reset, roughly",
+        "Too little history for a forecast 1 charge in 5 hours so far; by what was bought 90 to 720 more until the reset, \
+         a guess",
         "Runs out too little history 9 in 10: Wed 2 Dec or later; guessed from what the period began with",
         "Dry before reset too little history",
     ] {
@@ -340,6 +347,76 @@ async fn a_team_page_shows_the_past_the_band_and_the_reset() {
     assert!(
         html.contains("410 credits left on Sun 22 Nov, expected to run out on Tue 24 Nov, plan resets on Tue 1 Dec")
     );
+}
+
+#[tokio::test]
+async fn what_drives_a_forecast_is_told_on_the_page_and_in_json() {
+    let rows: Vec<HourlyUse> = (0..40 * 24)
+        .filter(|hour| hour % 24 == 9)
+        .map(|hour| HourlyUse {
+            hour: sample::now().as_second() / 3600 - 960 + hour,
+            net: sample::credits(40),
+            charges: 4,
+        })
+        .collect();
+    let state = UsageState::rebuild(&rows).unwrap();
+    let november = sample::november(1200);
+    let input = ForecastInput {
+        state: &state,
+        now: sample::now(),
+        period: Some((november.start, november.end)),
+        remaining: Some(sample::credits(350)),
+        granted: november.allowance,
+        before: None,
+        announced: Announced::default(),
+    };
+    let mut snapshot = sample::snapshot();
+    let mut account = (*snapshot.accounts[1]).clone();
+    account.draws[0].outlook = forecast(&input);
+    account.draws[0].explanation = explain(&input).map(Box::new);
+    snapshot.accounts[1] = Arc::new(account);
+    let server = TestServer::start(snapshot).await;
+    let team = "Characters%20%26%20%22Creatures%22";
+    let page = words_of(&server.get(&format!("/teams/{team}")).await.text());
+    for expected in [
+        "What drives this forecast The pace is about ",
+        "In the 8.5 days up to the reset",
+        "and 350 are left.",
+        "of that uncertainty comes from",
+        "Confidence is low: 39 days of history stand behind it, two periods (60 days) would be needed.",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let calm = words_of(&server.get("/teams/props").await.text());
+    assert!(!calm.contains("What drives this forecast"), "nothing is explained that was not made: {calm}");
+
+    let json = |answer: Answer| serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
+    let status = json(server.get("/api/v1/status").await);
+    let told = json(server.get(&format!("/api/v1/teams/{team}")).await);
+    assert_eq!(
+        (&told["team"], told["draws"].as_array().map(Vec::len)),
+        (&json!("Characters & \"Creatures\""), Some(1))
+    );
+    let draw = &told["draws"][0];
+    assert_eq!(draw["explanation"], status["accounts"][1]["teams"][0]["explanation"]);
+    assert_eq!(draw["explanation"]["chance"]["calibrated"], draw["outlook"]["exhaustion_probability"]);
+    assert_eq!(draw["explanation"]["confidence"]["level"], "low");
+    assert_eq!(draw["explanation"]["words"].as_array().map(Vec::len), Some(5));
+    let share = |part: &str| draw["explanation"]["relative_variance"][part].as_f64().unwrap();
+    assert!((share("lumps") + share("drift") + share("thin_data") - share("total")).abs() < 1e-12);
+    // What else the page shows.
+    assert_eq!((&draw["account"], &draw["fuel"]["left_credits"]), (&json!("cinematics"), &json!(410.0)));
+    assert_eq!(draw["balance"]["available_credits"], 410.0);
+    assert_eq!(draw["totals"][0]["charged_credits"], 11_240.0);
+    assert_eq!((draw["daily"].as_array().map(Vec::len), &draw["daily"][21]["net_credits"]), (Some(22), &json!(305.0)));
+    assert_eq!((&draw["retries"][0]["tasks"], &draw["suspect_charges"][1]["task_id"]), (&json!(46), &json!("018a-77")));
+    let props = json(server.get("/api/v1/teams/props").await);
+    assert_eq!(
+        (&props["draws"][0]["explanation"], &props["draws"][0]["queue"]["waiting_tasks"]),
+        (&json!(null), &json!(3))
+    );
+    let nobody = json(server.get("/api/v1/teams/nobody").await);
+    assert_eq!(nobody["error"], "no such team: `nobody`");
 }
 
 #[tokio::test]

@@ -86,11 +86,11 @@ pub fn verdict(account: &AccountAssessment, draw: &DrawAssessment, now: Timestam
     Verdict { tone: firing.min(told.tone), ..told }
 }
 
-/// What teams usually make of what they buy.
+/// What follows if a team uses roughly what it bought.
 fn guessed(draw: &DrawAssessment, guess: &Guess) -> String {
     let until = draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words);
     let [few, many] = [guess.use_ahead.p10, guess.use_ahead.p90].map(|credits| words::about(credits.as_f64().round()));
-    format!("; teams that buy as much use {few} to {many} more until {until}, roughly")
+    format!("; by what was bought {few} to {many} more until {until}, a guess")
 }
 
 fn unknown(draw: &DrawAssessment, now: Timestamp) -> Verdict {

@@ -95,6 +95,7 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         suspects: Vec::new(),
         spend: SpendRates::default(),
         outlook,
+        explanation: None,
         plan_run_out: None,
         totals: Vec::new(),
         retries: Vec::new(),

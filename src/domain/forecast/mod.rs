@@ -1,10 +1,10 @@
-//! When the credits run out, how surely, and compared with the next reset.
-//!
-//! [`UsageState`] remembers a draw's use in a few hundred numbers; [`forecast`] turns it, what is left and the plan
-//! period into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit
-//! for bit.
+#![doc = include_str!("README.md")]
 
+#[cfg(test)]
+mod case_tests;
+mod explain;
 mod model;
+mod outlook;
 mod shape;
 mod state;
 #[cfg(test)]
@@ -16,120 +16,11 @@ use self::model::{Ahead, Model};
 use self::state::{LEVELS, Memory, Present, hours_since_epoch};
 use super::credits::Credits;
 use super::ledger::HourlyUse;
-use super::rule::{CLEAR_BELOW, share_of_period};
+use super::rule::share_of_period;
 
+pub use self::explain::{Chance, Explanation, PacePart, Spread, explain};
+pub use self::outlook::{Confidence, Forecast, Guess, Outlook, RunOut, UseAhead};
 pub use self::state::{LateUse, UsageState};
-
-/// What can be said of the future.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outlook {
-    /// A forecast.
-    Forecast(Forecast),
-    /// Not enough to go by; says what is missing.
-    TooLittleHistory {
-        /// Hours since the first charge.
-        hours: u32,
-        /// Charges seen.
-        charges: u32,
-        /// What can be said all the same; `None` where nobody knows what the period began with.
-        guess: Option<Guess>,
-    },
-    /// How much is left is not known (never read, or too old).
-    UnknownBalance,
-}
-
-impl Outlook {
-    /// The forecast, if there is one.
-    pub fn forecast(&self) -> Option<&Forecast> {
-        match self {
-            Outlook::Forecast(forecast) => Some(forecast),
-            Outlook::TooLittleHistory { .. } | Outlook::UnknownBalance => None,
-        }
-    }
-
-    /// Whether this one speaks of the sooner end, where two limits bind one draw. Where nothing can be said of one of them,
-    /// the other is the sooner only if it speaks of danger: that all is well is not known then.
-    pub fn is_tighter_than(&self, other: &Outlook) -> bool {
-        let end = |forecast: &Forecast| forecast.run_out.p50.unwrap_or(Timestamp::MAX);
-        let is_calm = |forecast: &Forecast| match forecast.probability {
-            Some(probability) => probability < CLEAR_BELOW,
-            None => forecast.run_out.p50.is_none(),
-        };
-        match (self.forecast(), other.forecast()) {
-            (Some(this), Some(other)) if this.probability != other.probability => this.probability > other.probability,
-            (Some(this), Some(other)) => end(this) < end(other),
-            (Some(this), None) => !is_calm(this),
-            (None, Some(other)) => is_calm(other),
-            (None, None) => false,
-        }
-    }
-}
-
-/// How much history stands behind a forecast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confidence {
-    /// Less than two plan periods of history: the range holds, the alert waits for a tenth of the period.
-    Low,
-    /// Two periods or more.
-    Normal,
-}
-
-impl Confidence {
-    /// The word used in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Confidence::Low => "low",
-            Confidence::Normal => "normal",
-        }
-    }
-}
-
-/// A forecast for one draw at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
-    /// The moment it was made for.
-    pub at: Timestamp,
-    /// Probability (0 to 1) that the credits run out before the reset; `None` without a reset.
-    pub probability: Option<f64>,
-    /// Probability (0 to 1) that they run out within a third of the period and before the reset; `None` without a
-    /// reset.
-    pub probability_soon: Option<f64>,
-    /// The run-out date if use simply went on with no reset.
-    pub run_out: RunOut,
-    /// How far ahead run-out dates are looked for; later is "after that".
-    pub horizon: Timestamp,
-    /// Net use expected up to the reset (or the horizon without one): the median, as likely exceeded as not.
-    pub expected_use: Credits,
-    /// Credits expected to be left unused at the reset (median); `None` without a reset.
-    pub unused: Option<Credits>,
-    /// Pace the model goes by: credits for an average hour of the week.
-    pub pace_per_hour: f64,
-    /// How much history stands behind it.
-    pub confidence: Confidence,
-}
-
-/// What can be defended before there is history: a wide range, because people buy roughly what they need. Confidence in it
-/// is low, and no alert is raised from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guess {
-    /// The run-out date if use simply went on with no reset.
-    pub run_out: RunOut,
-    /// How far ahead run-out dates are looked for; later is "after that".
-    pub horizon: Timestamp,
-    /// Net use up to the reset.
-    pub use_ahead: UseAhead,
-}
-
-/// Quantiles of the run-out date. `None` is "not before the horizon".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RunOut {
-    /// One in ten runs out before this.
-    pub p10: Option<Timestamp>,
-    /// As likely before as after.
-    pub p50: Option<Timestamp>,
-    /// Nine in ten run out before this.
-    pub p90: Option<Timestamp>,
-}
 
 /// What a forecast is made from.
 #[derive(Clone, Copy, Debug)]
@@ -188,37 +79,27 @@ pub struct PlannedBatch {
     pub credits: Credits,
 }
 
-/// What net use is likely to come up to a moment: a slice through the band of a burn-down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UseAhead {
-    /// The moment.
-    pub until: Timestamp,
-    /// One in ten uses less.
-    pub p10: Credits,
-    /// As likely more as less.
-    pub p50: Credits,
-    /// Nine in ten use less.
-    pub p90: Credits,
-}
-
-/// No forecast with a shorter history, in hours since the first charge.
+/// No forecast with a shorter history, in hours since the first charge. Set by hand: a day shows nights and mornings.
 const LEAST_HOURS: f64 = 24.0;
-/// No forecast with fewer charges.
+/// No forecast with fewer charges. Set by hand.
 const LEAST_CHARGES: u64 = 3;
 /// What counts as a period where nothing resets, in days: history is long after two of them, and run-out dates are
-/// looked for over two of them.
+/// looked for over two of them. A month, the usual period of plans.
 const NOTIONAL_PERIOD_DAYS: i64 = 30;
-/// Run-out dates are looked for up to so many period lengths after the period's start.
+/// Run-out dates are looked for up to so many period lengths after the period's start. Set by hand: later ones are no
+/// better than a guess.
 const HORIZON_PERIODS: i32 = 2;
-/// History of less than so many periods is short.
+/// History of less than so many periods is short. Set by hand: the shares were fitted on teams with more history.
 const SHORT_HISTORY_PERIODS: f64 = 2.0;
-/// "Soon" is this share of a period.
+/// "Soon" is this share of a period (no unit). Chosen together with the thresholds of the alert, by recall and false alarms
+/// on charge histories of many teams.
 const SOON_SHARE: f64 = 1.0 / 3.0;
-/// People buy roughly what they need: this share of the credits a period began with is the first guess at its use.
+/// People buy roughly what they need: this share (no unit) of the credits a period began with is the first guess at its use.
+/// Set by hand, a little below what is bought.
 const GUESSED_SHARE_OF_GRANT: f64 = 0.9;
-/// For so many hours of average weight the guess counts in each level while history is short.
+/// For so many hours of average weight the guess counts in each level while history is short. Set by hand: a day.
 const GUESS_HOURS: f64 = 24.0;
-/// The pace of so many earlier periods is the plan's pace.
+/// The pace of so many earlier periods is the plan's pace. Set by hand; the share of that pace was fitted with it.
 const PRIOR_PERIODS: i32 = 3;
 
 /// Looks ahead from `input.now`.
@@ -286,6 +167,11 @@ struct View<'a> {
     input: &'a ForecastInput<'a>,
     now_hours: f64,
     present: Present,
+    /// In credits per hour of average weight, by level.
+    paces: [f64; LEVELS],
+    /// In credits per hour.
+    plan_pace: f64,
+    elapsed: f64,
     model: Model,
     confidence: Confidence,
 }
@@ -293,9 +179,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(input: &'a ForecastInput<'a>, memory: &Memory, hours_of_history: f64) -> View<'a> {
         let present = memory.at(input.now);
-        let length = input.period.map(|(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
-        let notional_length = length.unwrap_or((NOTIONAL_PERIOD_DAYS * 24) as f64);
-        let is_short = hours_of_history < SHORT_HISTORY_PERIODS * notional_length;
+        let is_short = hours_of_history < long_history_hours(input.period);
 
         let level = |guess_hours: f64, guess: f64| -> [f64; LEVELS] {
             std::array::from_fn(|j| {
@@ -310,7 +194,7 @@ impl<'a> View<'a> {
             None => (paces, measured),
         };
         let confidence = if is_short { Confidence::Low } else { Confidence::Normal };
-        View::of(input, present, &paces, plan_pace, confidence)
+        View::of(input, present, paces, plan_pace, confidence)
     }
 
     /// Goes by what the period began with and by nothing else: a few charges of one day say less. The spread is that of
@@ -318,19 +202,20 @@ impl<'a> View<'a> {
     fn guessed(input: &'a ForecastInput<'a>, memory: &Memory) -> Option<View<'a>> {
         let guess = guessed_pace(input)?;
         let present = Present { charges: 0.0, ..memory.at(input.now) };
-        Some(View::of(input, present, &[guess; LEVELS], guess, Confidence::Low))
+        Some(View::of(input, present, [guess; LEVELS], guess, Confidence::Low))
     }
 
     fn of(
         input: &'a ForecastInput<'a>,
         present: Present,
-        paces: &[f64; LEVELS],
+        paces: [f64; LEVELS],
         plan_pace: f64,
         confidence: Confidence,
     ) -> View<'a> {
         let elapsed = input.period.map_or(0.5, |(start, end)| share_of_period(input.now, start, end));
-        let model = Model::new(&present, paces, plan_pace, elapsed);
-        View { input, now_hours: hours_since_epoch(input.now), present, model, confidence }
+        let model = Model::new(&present, &paces, plan_pace, elapsed);
+        let now_hours = hours_since_epoch(input.now);
+        View { input, now_hours, present, paces, plan_pace, elapsed, model, confidence }
     }
 
     /// Nothing can be guessed of a period that is over.
@@ -358,10 +243,12 @@ impl<'a> View<'a> {
             .map_or(0.0, |(start, end)| (hours_since_epoch(end) - hours_since_epoch(start)).max(0.0) * SOON_SHARE);
         let end = self.input.period.map_or(horizon, |(_, end)| end.max(now));
         let expected_use = self.use_at(end, 0.5);
+        let probability = probability_before_reset(f64::INFINITY);
         Forecast {
             at: now,
-            probability: probability_before_reset(f64::INFINITY),
-            probability_soon: probability_before_reset(soon_hours),
+            probability,
+            // Over a night the longer horizon can draw the mean down more than the exposure grows.
+            probability_soon: probability_before_reset(soon_hours).zip(probability).map(|(soon, all)| soon.min(all)),
             run_out: self.run_out(remaining, horizon),
             horizon,
             expected_use,
@@ -427,6 +314,12 @@ impl<'a> View<'a> {
         let is_due = |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
         self.input.announced.batches.iter().filter(is_due).map(|batch| batch.credits.max(Credits::ZERO)).sum()
     }
+}
+
+/// From so many hours on history is long.
+fn long_history_hours(period: Option<(Timestamp, Timestamp)>) -> f64 {
+    let length = period.map(|(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
+    SHORT_HISTORY_PERIODS * length.unwrap_or((NOTIONAL_PERIOD_DAYS * 24) as f64)
 }
 
 /// The pace at which a period's credits would be used as people use what they buy; `None` where it is not known what the

@@ -14,9 +14,10 @@ use crate::domain::ledger::HourlyUse;
 pub(super) const LEVELS: usize = 7;
 /// The level with a half-life of 28 days, by which the lumpiness of days and the wobble of weeks are measured.
 const STEADY: usize = 5;
-/// Half-lives of the levels, in hours.
+/// Half-lives of the levels, in hours: from half a day to twelve weeks, each about twice or three times the one before.
+/// Set by hand; more levels gained nothing when the shares were fitted.
 pub(super) const HALF_LIFE_HOURS: [f64; LEVELS] = [12.0, 24.0, 72.0, 168.0, 336.0, 672.0, 2016.0];
-/// What each level keeps after an hour: 2^(-1 / half-life).
+/// What each level keeps after an hour: 2^(-1 / half-life), no unit. Follows from the half-lives; a test says so.
 pub(super) const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.943_874_312_681_693_5,
     0.971_531_941_153_605_9,
@@ -26,13 +27,23 @@ pub(super) const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.998_969_062_762_623_5,
     0.999_656_236_094_126_1,
 ];
-/// What the measures of lumpiness and wobble keep after a day: a half-life of twelve weeks.
+/// What the measures of lumpiness and wobble keep after a day, no unit: a half-life of twelve weeks (2016 hours), the
+/// longest of the levels. Set by hand.
 pub(super) const KEPT_EACH_DAY: f64 = 0.991_782_200_104_534_1;
 /// Weekly wobble is measured once this many days have been seen, not counting the day of the first charge, which is
-/// seldom whole.
+/// seldom whole. In days; two whole weeks, so that a week is compared with a pace that has seen one. Set by hand.
 const WOBBLE_AFTER_DAYS: u32 = 14;
-/// Before days enough have been seen, a day counts as this many times as lumpy as its average charge.
+/// Before days enough have been seen, a day counts as this many times as lumpy as its average charge; no unit. Chosen by
+/// hand for teams without history, which no fit has seen.
 const LUMPINESS_PRIOR: f64 = 1.5;
+/// The sum of squared misses that wobble begins with, in weeks (no unit): ten weeks at 0.25 each, which is typical of many
+/// teams. Set by hand with the count that follows.
+const WOBBLE_PRIOR_SUM: f64 = 2.5;
+/// So many weeks the prior of the wobble counts for.
+const WOBBLE_PRIOR_WEEKS: f64 = 10.0;
+/// A week's squared relative miss (no unit) counts as this at most: one huge week says no more than a large one. Chosen by
+/// hand.
+const MOST_WOBBLE: f64 = 9.0;
 /// Net use of so many recent hours is kept for the spend rates: seven days and the hour that is running.
 const RECENT_HOURS: usize = 169;
 /// Net use of so many recent days is kept for the page.
@@ -343,13 +354,13 @@ impl DayMeasures {
             let expected = pace * self.week.iter().map(|day| day.exposure).sum::<f64>();
             let used: f64 = self.week.iter().map(|day| day.net).sum();
             let miss = used / expected.max(1e-9) - 1.0;
-            self.wobble_sum = self.wobble_sum * KEPT_EACH_DAY + (miss * miss).min(9.0);
+            self.wobble_sum = self.wobble_sum * KEPT_EACH_DAY + (miss * miss).min(MOST_WOBBLE);
             self.wobble_count = self.wobble_count * KEPT_EACH_DAY + 1.0;
         }
     }
 
     fn wobble(&self) -> f64 {
-        (self.wobble_sum + 2.5) / (self.wobble_count + 10.0)
+        (self.wobble_sum + WOBBLE_PRIOR_SUM) / (self.wobble_count + WOBBLE_PRIOR_WEEKS)
     }
 }
 

@@ -95,6 +95,7 @@ impl Scene {
                 pace_per_hour: 7.0,
                 confidence: Confidence::Normal,
             }),
+            explanation: None,
             plan_run_out: None,
             totals: vec![
                 row("text-to-3d-preview", "meshy-5", 900, 20),
