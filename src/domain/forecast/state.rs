@@ -79,10 +79,11 @@ pub(super) struct Memory {
     first_hour: Option<i64>,
     /// The hour that is running.
     hour: i64,
-    hour_net: f64,
+    /// Exact, so that a row for each charge and one for the hour lead to the same bits.
+    hour_net: Credits,
     hour_charges: u32,
     levels: Levels,
-    /// Charges and their net use since the first.
+    /// Charges since the first, and the net use of hours that are closed.
     total_charges: u64,
     total_net: f64,
     /// Net use of each hour of the running day.
@@ -144,7 +145,7 @@ impl Default for UsageState {
         let memory = Memory {
             first_hour: None,
             hour: 0,
-            hour_net: 0.0,
+            hour_net: Credits::ZERO,
             hour_charges: 0,
             levels: Levels::default(),
             total_charges: 0,
@@ -170,7 +171,7 @@ impl UsageState {
     }
 
     /// Adds use to the row's hour, closing the hours before it. Rows without a charge do not begin a history. Net use
-    /// below zero, which a refund larger than its charge can leave, counts as none in the statistics.
+    /// of an hour below zero, which refunds larger than its charges can leave, counts as none in the statistics.
     ///
     /// # Errors
     /// [`LateUse`] if the hour is already closed; the state is as before.
@@ -186,7 +187,7 @@ impl UsageState {
             return Err(LateUse { found: row.hour, running: self.memory.hour });
         }
         self.advance_to(row.hour);
-        self.memory.add(row.net.as_f64(), row.charges);
+        self.memory.add(row.net, row.charges);
         self.recent[slot(row.hour, RECENT_HOURS)] += row.net;
         self.daily[slot(row.hour.div_euclid(DAY), RECENT_DAYS)] += row.net;
         Ok(())
@@ -257,12 +258,15 @@ impl UsageState {
 }
 
 impl Memory {
-    fn add(&mut self, net: f64, charges: u32) {
-        let net = net.max(0.0);
+    fn add(&mut self, net: Credits, charges: u32) {
         self.hour_net += net;
         self.hour_charges += charges;
-        self.total_net += net;
         self.total_charges += u64::from(charges);
+    }
+
+    /// Use of the running hour as it counts in the statistics.
+    fn hour_use(&self) -> f64 {
+        self.hour_net.max(Credits::ZERO).as_f64()
     }
 
     fn advance_to(&mut self, hour: i64) {
@@ -272,14 +276,16 @@ impl Memory {
     }
 
     fn close_hour(&mut self) {
+        let net = self.hour_use();
         let weight = self.shape.weight(self.hour);
         for (level, kept) in KEPT_EACH_HOUR.iter().enumerate() {
-            self.levels.used[level] = self.levels.used[level] * kept + self.hour_net;
+            self.levels.used[level] = self.levels.used[level] * kept + net;
             self.levels.exposure[level] = self.levels.exposure[level] * kept + weight;
         }
         self.levels.charges = self.levels.charges * KEPT_EACH_HOUR[STEADY] + f64::from(self.hour_charges);
-        self.day_hours[self.hour.rem_euclid(DAY) as usize] = self.hour_net;
-        self.hour_net = 0.0;
+        self.day_hours[self.hour.rem_euclid(DAY) as usize] = net;
+        self.total_net += net;
+        self.hour_net = Credits::ZERO;
         self.hour_charges = 0;
         self.hour += 1;
         if self.hour.rem_euclid(DAY) == 0 {
@@ -305,9 +311,10 @@ impl Memory {
         }
         let passed = (moment - memory.hour as f64).clamp(0.0, 1.0);
         let weight = passed * memory.shape.weight(memory.hour);
+        let net = memory.hour_use();
         let kept = HALF_LIFE_HOURS.map(|half_life| libm::exp2(-passed / half_life));
         Present {
-            used: std::array::from_fn(|j| memory.levels.used[j] * kept[j] + memory.hour_net),
+            used: std::array::from_fn(|j| memory.levels.used[j] * kept[j] + net),
             exposure: std::array::from_fn(|j| memory.levels.exposure[j] * kept[j] + weight),
             charges: memory.levels.charges * kept[STEADY] + f64::from(memory.hour_charges),
             dispersion: memory.dispersion(),
@@ -320,7 +327,7 @@ impl Memory {
         if self.days.expected > 0.0 {
             return self.days.squared_misses / self.days.expected;
         }
-        LUMPINESS_PRIOR * self.total_net / (self.total_charges.max(1) as f64)
+        LUMPINESS_PRIOR * (self.total_net + self.hour_use()) / (self.total_charges.max(1) as f64)
     }
 
     /// Hours from the beginning of the first charge's hour to `now`; `None` before the first charge.

@@ -469,6 +469,35 @@ proptest! {
     }
 
     #[test]
+    fn a_state_rebuilt_from_hours_is_that_fed_charge_by_charge(
+        events in prop::collection::vec((0..40_i64, 1..90_000_000_i64, prop::bool::ANY), 1..300),
+    ) {
+        let mut hour = hour_of(at(MONDAY));
+        let mut fed = UsageState::default();
+        let mut hours: Vec<HourlyUse> = Vec::new();
+        for (gap, micros, is_refunded) in events {
+            // Most charges share their hour with others.
+            hour += (gap - 30).max(0);
+            let net = Credits::from_micros(micros);
+            let mut feed = |row: HourlyUse| {
+                fed.push(row).unwrap();
+                match hours.last_mut().filter(|last| last.hour == row.hour) {
+                    Some(last) => (last.net, last.charges) = (last.net + row.net, last.charges + row.charges),
+                    None => hours.push(row),
+                }
+            };
+            feed(HourlyUse { hour, net, charges: 1 });
+            if is_refunded {
+                feed(HourlyUse { hour, net: -net, charges: 0 });
+            }
+        }
+        let rebuilt = UsageState::rebuild(&hours).unwrap();
+        // Every digit: what is printed reads back as the same number.
+        prop_assert_eq!(format!("{fed:?}"), format!("{rebuilt:?}"));
+        prop_assert_eq!(fed, rebuilt);
+    }
+
+    #[test]
     fn more_left_is_never_riskier(remaining in 1..3000_i64, more in 1..1000_i64) {
         let with = |remaining| Case { remaining: Some(remaining), ..Case::new() }.forecast();
         let (less, more) = (with(remaining), with(remaining + more));
