@@ -21,6 +21,8 @@ use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
 mod buckets;
+#[cfg(test)]
+mod case_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
