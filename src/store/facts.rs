@@ -214,7 +214,7 @@ impl Store {
 }
 
 /// Team by team, so that only the hours asked for are looked at.
-const HOURS_OF_ALL: &str = "\
+pub(super) const HOURS_OF_ALL: &str = "\
     SELECT hour, SUM(net), SUM(charges) FROM (SELECT DISTINCT team FROM totals WHERE account_id = $1) t \
     CROSS JOIN hourly_use h ON h.account_id = $1 AND h.team = t.team AND hour >= $2 \
     GROUP BY hour HAVING SUM(net) <> 0 OR SUM(charges) <> 0 ORDER BY hour";
