@@ -2,7 +2,7 @@
 
 use super::tests::{Watched, at, balance, whole};
 use super::*;
-use crate::domain::{EstimateRequest, FuelLimit, RunOut, TaskState, estimate};
+use crate::domain::{BalanceRecord, EstimateRequest, FuelLimit, RunOut, TaskState, estimate};
 
 const TWO_TEAMS: &str = "[{name: heavy, account: studio, match: {project: [h]}}, \
                          {name: light, account: studio, match: {project: [l]}}]";
@@ -86,6 +86,19 @@ async fn whose_use_counts_follows_from_what_is_the_limit() {
         let expected = tank.left.as_f64() / others;
         assert!((0.4 * expected..2.0 * expected).contains(&days), "{name}: {days} days, expected about {expected}");
     }
+}
+
+#[tokio::test]
+async fn the_plans_part_of_a_shared_balance_ends_for_all_at_once() {
+    let watched = twelve_days(PLAN, TWO_TEAMS, &[("h", 40), ("l", 2)], None).await;
+    let (plan, purchased) = (Some(whole(100)), Some(whole(2000)));
+    watched.read(NOW, &[], Some(BalanceRecord { plan, purchased, ..BalanceRecord::of(whole(2100)) })).await;
+    let assessment = watched.assess(NOW).await;
+    let plan_ends: Vec<_> = assessment.draws.iter().map(|draw| draw.plan_run_out.unwrap().p50.unwrap()).collect();
+    assert_eq!(plan_ends[0], plan_ends[1]);
+    let days = plan_ends[0].duration_since(at(NOW)).as_secs_f64() / 86_400.0;
+    assert!((1.0..5.0).contains(&days), "100 credits at 42 a day: {days} days");
+    assert!(assessment.draws.iter().all(|draw| draw.outlook.forecast().unwrap().probability < Some(0.1)));
 }
 
 #[tokio::test]
