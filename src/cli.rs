@@ -182,6 +182,9 @@ pub struct StatusFlags {
     /// Exit 3 if any team is at risk of running out before its reset.
     #[arg(long)]
     pub check: bool,
+    /// Say what drives each forecast.
+    #[arg(long)]
+    pub explain: bool,
     /// How the answer is printed.
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,

@@ -10,26 +10,31 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::{AlertsConfig, Config, TeamConfig};
 use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
-use crate::domain::forecast::{Announced, ForecastInput, forecast};
-use crate::domain::fuel::{FuelFacts, current_period, fuel};
+use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
+use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
-    effect,
+    Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
 mod buckets;
+#[cfg(test)]
+mod case_tests;
 mod mails;
+#[cfg(test)]
+mod shared_tests;
+mod tanks;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 pub use buckets::LotsCache;
 pub use mails::Sender;
-pub use usage::{Usage, UsageCache};
+use tanks::{Tanks, plan_left};
+pub use usage::{Usage, UsageCache, Whose};
 
 /// How many assessments are under way at once. They share two connections anyway, and those that only wait for their turn
 /// then need no room of their own: with thousands of accounts on one schedule that is most of the memory.
@@ -153,14 +158,16 @@ impl Assessor {
         job: &Estimate,
         now: Timestamp,
     ) -> Result<Option<(DrawAssessment, Effect)>, StoreError> {
-        let (mut assessment, _) = self.look(account, now).await?;
-        let Some(place) = assessment.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
-        let draw = assessment.draws.swap_remove(place);
-        let changes = self.changes(account).await?;
-        let usage = self.usage(&draw.key, draw.period.as_ref(), changes, now).await?;
-        let input = forecast_input(&assessment, draw.period.as_ref(), draw.fuel.as_ref(), draw.allowance, &usage);
-        let effect = effect(&input, job);
-        Ok(Some((draw, effect)))
+        let (mut assessment, facts) = self.look(account, now).await?;
+        let Some(place) = account.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
+        let assessed = assessment.draws.swap_remove(place);
+        let (period, changes) = (assessed.period.as_ref(), self.changes(account).await?);
+        let draw = &account.draws[place];
+        let usage = self.usage(&Whose::Team(draw.key.clone()), period, changes, now).await?;
+        let of_all = self.usage_of_all(account, &facts, period, changes, now).await?;
+        let known = KnownOfDraw { draw, facts: &facts, period, usage: &usage, usage_of_all: of_all.as_ref() };
+        let effect = Tanks::of(&known, &assessment, &known.limits(&assessment)).effect(job);
+        Ok(Some((assessed, effect)))
     }
 
     async fn look(&self, account: &Account, now: Timestamp) -> Result<(AccountAssessment, AccountFacts), StoreError> {
@@ -194,9 +201,12 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let changes = self.changes(account).await?;
-        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
+        let whose: Vec<Whose> = account.draws.iter().map(|draw| Whose::Team(draw.key.clone())).collect();
+        let usages = whose.iter().map(|whose| self.usage(whose, period.as_ref(), changes, now));
+        let of_all = self.usage_of_all(account, &facts, period.as_ref(), changes, now).await?;
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
-            let known = KnownOfDraw { draw, facts: &facts, period: period.as_ref(), usage: &usage };
+            let (period, usage_of_all) = (period.as_ref(), of_all.as_ref());
+            let known = KnownOfDraw { draw, facts: &facts, period, usage: &usage, usage_of_all };
             let mut assessed = known.assess(&assessment);
             let team = Some(&draw.key.team);
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
@@ -295,43 +305,55 @@ struct KnownOfDraw<'a> {
     facts: &'a AccountFacts,
     period: Option<&'a PlanPeriod>,
     usage: &'a Usage,
+    /// Everybody's use, where it is more than the team's.
+    usage_of_all: Option<&'a Usage>,
 }
 
 impl KnownOfDraw<'_> {
-    fn assess(&self, account: &AccountAssessment) -> DrawAssessment {
-        let now = account.at;
-        let nothing = TeamFacts::default();
-        let team = self.facts.teams.get(&Some(self.draw.key.team.clone())).unwrap_or(&nothing);
+    fn team(&self) -> Option<&TeamFacts> {
+        self.facts.teams.get(&Some(self.draw.key.team.clone()))
+    }
+
+    fn limits(&self, account: &AccountAssessment) -> Limits {
         let charges = account.collectors.iter().find(|status| status.collector == Collector::Charges);
         let charges_fresh = account.is_fresh(Collector::Charges);
         let granted = |is_budget| self.period.filter(|period| period.is_budget() == is_budget)?.allowance;
         let balance_fresh = account.is_fresh(Collector::Balance);
-        let fuel = fuel(&FuelFacts {
+        Limits::of(&FuelFacts {
             balance: account.balance.as_ref().map(|(record, at)| (record.available, *at, balance_fresh)),
             allowance: self.draw.allowance,
             plan_credits: granted(false).map(|granted| granted + account.carried()),
             budget: granted(true),
             charges_read: charges.and_then(|status| status.last_success_at).map(|at| (at, charges_fresh)),
-            spent: team.spent,
+            spent: self.team().map_or(Credits::ZERO, |team| team.spent),
             account_spent: account.spent,
+        })
+    }
+
+    fn assess(&self, account: &AccountAssessment) -> DrawAssessment {
+        let now = account.at;
+        let nothing = TeamFacts::default();
+        let team = self.team().unwrap_or(&nothing);
+        let limits = self.limits(account);
+        let tanks = Tanks::of(self, account, &limits);
+        let (tank, outlook) = tanks.outlook();
+        let plan_run_out = plan_left(account, self.period, tank).filter(|_| tank.input.remaining.is_some());
+        let plan_run_out = plan_run_out.and_then(|left| {
+            forecast(&ForecastInput { remaining: Some(left), ..tank.input }).forecast().map(|f| f.run_out)
         });
-        let bounds = self.period.map(|period| (period.start, period.end));
-        let input = forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage);
-        let outlook = forecast(&input);
-        let plan_run_out = plan_left(account, self.period, fuel.as_ref())
-            .filter(|_| input.remaining.is_some())
-            .and_then(|left| forecast(&ForecastInput { remaining: Some(left), ..input }).forecast().map(|f| f.run_out));
-        let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
+        let period_start = self.period.map_or(Timestamp::UNIX_EPOCH, |period| period.start);
         DrawAssessment {
             key: self.draw.key.clone(),
             period: self.period.cloned(),
-            fuel,
+            fuel: limits.fuel().cloned(),
+            shared: tanks.shared(tank),
             allowance: self.draw.allowance,
             spent: team.spent,
             pending: team.pending,
             unrefunded: team.unrefunded,
             suspects: Vec::new(),
             spend: self.usage.state.spend_rates(now),
+            explanation: explain(&tank.input).map(Box::new),
             outlook,
             plan_run_out,
             totals: team.totals.clone(),
@@ -342,13 +364,13 @@ impl KnownOfDraw<'_> {
     }
 }
 
-/// What a draw's forecast is made from. A forecast needs both what is left and how fast it goes: either one out of date and
+/// What the forecast of a limit is made from: `granted` is what it began with, `usage` what lowers it. A forecast needs both what is left and how fast it goes: either one out of date and
 /// nothing can be said.
 fn forecast_input<'a>(
     account: &AccountAssessment,
     period: Option<&PlanPeriod>,
     fuel: Option<&Fuel>,
-    allowance: Option<Credits>,
+    granted: Option<Credits>,
     usage: &'a Usage,
 ) -> ForecastInput<'a> {
     let is_known = account.is_fresh(Collector::Charges);
@@ -357,17 +379,10 @@ fn forecast_input<'a>(
         now: account.at,
         period: period.map(|period| (period.start, period.end)),
         remaining: fuel.filter(|fuel| fuel.fresh && is_known).map(|fuel| fuel.left),
-        granted: allowance.or(period.and_then(|period| period.allowance)),
+        granted,
         before: usage.before,
         announced: Announced::default(),
     }
-}
-
-/// What is left of the plan's part of a balance that is a draw's limit.
-fn plan_left(account: &AccountAssessment, period: Option<&PlanPeriod>, fuel: Option<&Fuel>) -> Option<Credits> {
-    period.filter(|period| !period.is_budget())?;
-    fuel.filter(|fuel| fuel.limit == FuelLimit::Balance)?;
-    account.buckets.as_ref()?.plan
 }
 
 /// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.

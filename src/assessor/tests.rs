@@ -9,24 +9,24 @@ use crate::domain::{BalanceRecord, FuelLimit, Reading, TaskRecord, TaskState};
 use crate::provider::history::ColumnMap;
 use crate::store::CollectorOutcome;
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn whole(credits: i64) -> Credits {
+pub(super) fn whole(credits: i64) -> Credits {
     Credits::from_whole(credits)
 }
 
 /// An account of the configuration, its ledger and its assessor.
-struct Watched {
+pub(super) struct Watched {
     _folder: TempDir,
-    account: Account,
-    assessor: Assessor,
+    pub(super) account: Account,
+    pub(super) assessor: Assessor,
 }
 
 impl Watched {
     /// An account `studio` with such a plan, drawn on by `teams`, a list of YAML.
-    async fn new(plan: &str, teams: &str) -> Watched {
+    pub(super) async fn new(plan: &str, teams: &str) -> Watched {
         let text = format!("accounts: [{{name: studio, plan: {plan}}}]\nteams: {teams}\n");
         let config = Config::parse(&text, Path::new("fuelgauge.yml")).unwrap();
         let folder = TempDir::new().unwrap();
@@ -41,7 +41,7 @@ impl Watched {
     }
 
     /// Keeps what was read at a moment: charges, each with project and credits, and the balance if one was told.
-    async fn read(&self, now: &str, charges: &[(&str, i64)], balance: Option<BalanceRecord>) {
+    pub(super) async fn read(&self, now: &str, charges: &[(&str, i64)], balance: Option<BalanceRecord>) {
         let now = at(now);
         let task = |(place, (project, credits)): (usize, &(&str, i64))| {
             let mut task = TaskRecord::new(format!("{now}/{place}"), now, TaskState::Succeeded, "text-to-3d");
@@ -58,16 +58,16 @@ impl Watched {
         self.assessor.store.append(&self.account.config.name, &self.account.draws, incoming).await.unwrap();
     }
 
-    async fn assess(&self, now: &str) -> Arc<AccountAssessment> {
+    pub(super) async fn assess(&self, now: &str) -> Arc<AccountAssessment> {
         self.assessor.assess_once(&self.account, at(now), Alerts::Leave).await.unwrap()
     }
 }
 
-fn balance(available: i64) -> Option<BalanceRecord> {
+pub(super) fn balance(available: i64) -> Option<BalanceRecord> {
     Some(BalanceRecord::of(whole(available)))
 }
 
-const ONE_TEAM: &str = "[{name: art, account: studio}]";
+pub(super) const ONE_TEAM: &str = "[{name: art, account: studio}]";
 
 #[tokio::test]
 async fn a_budget_limits_a_prepaid_account_and_its_end_changes_no_balance() {

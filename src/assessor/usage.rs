@@ -1,4 +1,4 @@
-//! Each draw's usage state, kept warm between assessments. It follows from the ledger alone and can be thrown away.
+//! Each draw's usage state, and that of accounts that are shared, kept warm between assessments. It follows from the ledger alone and can be thrown away.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ const OPEN_HOURS: i64 = 24;
 /// A burn-down reaches back so many hours at most.
 const DRAWN_HOURS: i64 = 62 * 24;
 
-/// A draw's use up to a moment.
+/// Use up to a moment.
 #[derive(Clone, Debug)]
 pub struct Usage {
     /// Up to the running hour.
@@ -26,10 +26,19 @@ pub struct Usage {
     pub before: Option<PriorUse>,
 }
 
-/// What is kept of each draw, a few kilobytes: boxed, because a table has room for many more than are in it.
-pub type UsageCache = HashMap<DrawKey, Box<Kept>>;
+/// Whose use is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// One team's on an account.
+    Team(DrawKey),
+    /// All that lowers an account's balance: every team's, and charges of no team.
+    Everybody(AccountName),
+}
 
-/// One draw's state up to an hour that is unlikely to change any more.
+/// What is kept of each, a few kilobytes: boxed, because a table has room for many more than are in it.
+pub type UsageCache = HashMap<Whose, Box<Kept>>;
+
+/// One state up to an hour that is unlikely to change any more.
 #[derive(Clone, Debug)]
 pub struct Kept {
     closed: UsageState,
@@ -47,7 +56,9 @@ impl Assessor {
     pub(super) async fn changes(&self, account: &Account) -> Result<Changes, StoreError> {
         let last_entry = {
             let cache = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            account.draws.iter().filter_map(|draw| cache.get(&draw.key)).map(|kept| kept.last_entry).min()
+            let teams = account.draws.iter().map(|draw| Whose::Team(draw.key.clone()));
+            let all = teams.chain([Whose::Everybody(account.config.name.clone())]);
+            all.filter_map(|whose| cache.get(&whose).map(|kept| kept.last_entry)).min()
         };
         let name = &account.config.name;
         match last_entry {
@@ -83,17 +94,33 @@ impl Assessor {
         })
     }
 
-    /// The draw's use up to `now`, from what is kept and the rows since.
+    /// The use of all who draw on an account, where it is more than that of its only team.
+    pub(super) async fn usage_of_all(
+        &self,
+        account: &Account,
+        facts: &AccountFacts,
+        period: Option<&PlanPeriod>,
+        changes: Changes,
+        now: Timestamp,
+    ) -> Result<Option<Usage>, StoreError> {
+        let of_no_team = facts.teams.get(&None).is_some_and(|team| !team.totals.is_empty());
+        if account.draws.len() < 2 && !of_no_team {
+            return Ok(None);
+        }
+        self.usage(&Whose::Everybody(account.config.name.clone()), period, changes, now).await.map(Some)
+    }
+
+    /// Somebody's use up to `now`, from what is kept and the rows since.
     pub(super) async fn usage(
         &self,
-        key: &DrawKey,
+        whose: &Whose,
         period: Option<&PlanPeriod>,
         changes: Changes,
         now: Timestamp,
     ) -> Result<Usage, StoreError> {
         let running_hour = now.as_second().div_euclid(3600);
         let kept =
-            self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).map(|kept| Kept::clone(kept));
+            self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(whose).map(|kept| Kept::clone(kept));
         let still_holds = |kept: &Kept| {
             kept.period_start == period.map(|period| period.start)
                 && kept.closed_before <= running_hour
@@ -110,7 +137,10 @@ impl Assessor {
             },
         };
         let is_new = kept.closed_before == i64::MIN;
-        let rows = self.store.hourly_use(&key.account, Some(&key.team), kept.closed_before).await?;
+        let rows = match whose {
+            Whose::Team(key) => self.store.hourly_use(&key.account, Some(&key.team), kept.closed_before).await?,
+            Whose::Everybody(account) => self.store.hourly_use_of_all(account, kept.closed_before).await?,
+        };
         let rows: Vec<HourlyUse> = rows.into_iter().filter(|row| row.hour <= running_hour).collect();
         if is_new {
             kept.before = period.map(|period| PriorUse::of_rows(&rows, (period.start, period.end)));
@@ -125,7 +155,7 @@ impl Assessor {
         push_all(&mut state, open);
         state.advance_to(running_hour);
         let before = kept.before;
-        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key.clone(), Box::new(kept));
+        self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(whose.clone(), Box::new(kept));
         Ok(Usage { state, before })
     }
 }

@@ -215,7 +215,7 @@ impl Narrator<'_> {
 
     /// Plays the lead who has read the mail: some hours later credits are bought that last until the reset.
     fn buy_credits(&self, draw: &DrawAssessment) {
-        let (Some(forecast), Some(fuel)) = (draw.outlook.forecast(), &draw.fuel) else { return };
+        let (Some(forecast), Some(fuel)) = (draw.outlook.forecast(), draw.tank()) else { return };
         let packs = ((forecast.expected_use.as_f64() * SAFETY - fuel.left.as_f64()) / PACK as f64).ceil();
         let credits = Credits::from_whole(PACK * (packs.max(1.0) as i64));
         let at = self.clock.now() + READING_TIME;

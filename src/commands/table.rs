@@ -46,9 +46,34 @@ pub fn age(length: SignedDuration) -> String {
     }
 }
 
+/// A text in lines of at most so many characters, broken at spaces; a longer word has a line of its own.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if width > 0 {
+            let is_full = width + 1 + length > columns;
+            lines.push(if is_full { '\n' } else { ' ' });
+            width = if is_full { 0 } else { width + 1 };
+        }
+        lines.push_str(word);
+        width += length;
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_broken_at_spaces() {
+        for (text, lines) in [("", ""), ("a bb ccc", "a bb\nccc"), ("aaaaaaa b", "aaaaaaa\nb"), ("ä ö ü", "ä ö ü")]
+        {
+            assert_eq!(wrapped(text, 5), lines, "{text}");
+        }
+    }
 
     #[test]
     fn figures_read_well() {

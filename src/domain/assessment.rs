@@ -10,10 +10,11 @@ use super::alert::{Alert, AlertState, RuleName, Stage, Why};
 use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
-use super::forecast::{Outlook, RunOut};
+use super::forecast::{Explanation, Outlook, RunOut};
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
 use super::suspect::SuspectCharge;
+use super::words::other_use;
 
 /// The latest assessment of every account. Published whole; readers never see half of one.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +92,7 @@ impl AccountAssessment {
     /// or awarded, less what is carried over. Plan credits burn first. `None` while unknown; zero if nothing will lapse.
     pub fn lapsing(&self, draw: &DrawAssessment) -> Option<Credits> {
         let unused = draw.outlook.forecast()?.unused?;
-        let limit = draw.fuel.as_ref()?.limit;
+        let limit = draw.tank()?.limit;
         let stays = match (limit, self.parts().and_then(|parts| parts.purchased)) {
             _ if draw.period.as_ref().is_some_and(PlanPeriod::is_budget) => return Some(Credits::ZERO),
             (FuelLimit::Allowance | FuelLimit::PlanCredits | FuelLimit::Budget, _) => Credits::ZERO,
@@ -176,6 +177,9 @@ pub struct DrawAssessment {
     pub period: Option<PlanPeriod>,
     /// What is left, and how that is known.
     pub fuel: Option<Fuel>,
+    /// Where the outlook is of a limit that others use up too: that limit, and their use. It can be another than `fuel`
+    /// where more is left of it and it ends sooner. `None` where the outlook is of `fuel` and of the team's own use.
+    pub shared: Option<SharedTank>,
     /// The team's configured share of a period, if any.
     pub allowance: Option<Credits>,
     /// Net use since the period began (since ever without a period).
@@ -190,6 +194,8 @@ pub struct DrawAssessment {
     pub spend: SpendRates,
     /// What lies ahead.
     pub outlook: Outlook,
+    /// What drove that; `None` where nothing is said of the future.
+    pub explanation: Option<Box<Explanation>>,
     /// When the plan's part of the balance is used up, which is no outage while bought credits are left: the same forecast
     /// made for that part alone. `None` where the balance is not the limit, or its parts are not known.
     pub plan_run_out: Option<RunOut>,
@@ -204,6 +210,33 @@ pub struct DrawAssessment {
 }
 
 impl DrawAssessment {
+    /// What the outlook is of; `None` while nothing is known.
+    pub fn tank(&self) -> Option<&Fuel> {
+        self.shared.as_ref().map(|shared| &shared.fuel).or(self.fuel.as_ref())
+    }
+
+    /// What the tank began the period with, where that is known.
+    pub fn tank_capacity(&self) -> Option<Credits> {
+        let of_period = self.period.as_ref().and_then(|period| period.allowance);
+        let is_shared = self.shared.is_some();
+        of_period.filter(|_| is_shared).or(self.allowance).or(of_period)
+    }
+
+    /// What the end of the period is called; `None` without one.
+    pub fn end_in_words(&self) -> Option<&'static str> {
+        self.period.as_ref().map(PlanPeriod::end_in_words)
+    }
+
+    /// Whose use lowers the tank besides the team's own, in words; `None` where nobody's does.
+    pub fn others(&self, account: &AccountAssessment) -> Option<&'static str> {
+        self.shared.as_ref().map(|_| other_use(account))
+    }
+
+    /// Recent pace of all that lowers the tank.
+    pub fn tank_spend(&self) -> SpendRates {
+        self.shared.as_ref().map_or(self.spend, |shared| shared.spend)
+    }
+
     /// The rules firing now, with their stages.
     pub fn firing(&self) -> impl Iterator<Item = (RuleName, Stage)> {
         self.alerts.iter().filter_map(|(rule, alert)| match alert.state {
@@ -224,6 +257,18 @@ pub struct Fuel {
     pub as_of: Timestamp,
     /// Whether that is recent enough to go by.
     pub fresh: bool,
+}
+
+/// A limit that others use up too: other teams on the account, or charges of no team.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedTank {
+    /// What is left in it.
+    pub fuel: Fuel,
+    /// Recent pace of all of them together.
+    pub spend: SpendRates,
+    /// The pace the model goes by for the team alone, in credits for an average hour of the week; `None` with too little
+    /// history of its own.
+    pub own_pace_per_hour: Option<f64>,
 }
 
 /// What sets the limit on a draw's fuel.

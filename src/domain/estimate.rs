@@ -200,6 +200,16 @@ pub fn effect(input: &ForecastInput, estimate: &Estimate) -> Effect {
 }
 
 impl Effect {
+    /// The effect on a draw that two limits bind: of each outlook the one that ends sooner.
+    pub fn tighter_of(self, other: Effect) -> Effect {
+        let tighter = |this: Outlook, other: Outlook| if other.is_tighter_than(&this) { other } else { this };
+        Effect {
+            before: tighter(self.before, other.before),
+            after_p50: tighter(self.after_p50, other.after_p50),
+            after_p90: tighter(self.after_p90, other.after_p90),
+        }
+    }
+
     /// Whether the credits would last with the job: the probability of running out before the reset, with the job at
     /// its p90, stays below `threshold` (0 to 1). Without a reset: whether the job itself is covered. `None` while
     /// unknown.

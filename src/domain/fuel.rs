@@ -68,23 +68,40 @@ pub struct FuelFacts {
     pub account_spent: Credits,
 }
 
-/// What a draw can still spend: the smallest of what its allowance leaves, what the account's budget leaves, and what the
-/// account has left. The account's own limit is its balance, or, where none is reported, what the plan's credits leave.
-/// `None` while nothing is known.
-pub fn fuel(facts: &FuelFacts) -> Option<Fuel> {
-    let from_ledger = |granted: Credits, spent: Credits, limit: FuelLimit| {
-        facts.charges_read.map(|(as_of, fresh)| Fuel { left: granted - spent, limit, as_of, fresh })
-    };
-    let account = match facts.balance {
-        Some((left, as_of, fresh)) => Some(Fuel { left, limit: FuelLimit::Balance, as_of, fresh }),
-        None => {
-            facts.plan_credits.and_then(|credits| from_ledger(credits, facts.account_spent, FuelLimit::PlanCredits))
+/// What limits a draw: its own share, and what it shares with everybody who draws on the account.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// What the team's allowance leaves; its own use lowers it.
+    pub own: Option<Fuel>,
+    /// What the account's budget leaves or what the account has left, whichever is less; everybody's use lowers it. The
+    /// account's own limit is its balance, or, where none is reported, what the plan's credits leave.
+    pub shared: Option<Fuel>,
+}
+
+impl Limits {
+    /// The limits that are known.
+    pub fn of(facts: &FuelFacts) -> Limits {
+        let from_ledger = |granted: Credits, spent: Credits, limit: FuelLimit| {
+            facts.charges_read.map(|(as_of, fresh)| Fuel { left: granted - spent, limit, as_of, fresh })
+        };
+        let account = match facts.balance {
+            Some((left, as_of, fresh)) => Some(Fuel { left, limit: FuelLimit::Balance, as_of, fresh }),
+            None => {
+                facts.plan_credits.and_then(|credits| from_ledger(credits, facts.account_spent, FuelLimit::PlanCredits))
+            }
+        };
+        let budget = facts.budget.and_then(|budget| from_ledger(budget, facts.account_spent, FuelLimit::Budget));
+        Limits {
+            own: facts.allowance.and_then(|allowance| from_ledger(allowance, facts.spent, FuelLimit::Allowance)),
+            // Of equal ones the first: the limit that people set themselves.
+            shared: [budget, account].into_iter().flatten().min_by_key(|fuel| fuel.left),
         }
-    };
-    let team = facts.allowance.and_then(|allowance| from_ledger(allowance, facts.spent, FuelLimit::Allowance));
-    let budget = facts.budget.and_then(|budget| from_ledger(budget, facts.account_spent, FuelLimit::Budget));
-    // Of equal ones the first: the limit that people set themselves.
-    [team, budget, account].into_iter().flatten().min_by_key(|fuel| fuel.left)
+    }
+
+    /// What a draw can still spend: the smaller of both. `None` while nothing is known.
+    pub fn fuel(&self) -> Option<&Fuel> {
+        [&self.own, &self.shared].into_iter().flatten().min_by_key(|fuel| fuel.left)
+    }
 }
 
 #[cfg(test)]
@@ -186,12 +203,12 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                fuel(&facts).map(|fuel| (fuel.left, fuel.limit)),
+                Limits::of(&facts).fuel().map(|fuel| (fuel.left, fuel.limit)),
                 expected.map(|(left, l)| (credits(left), l)),
                 "{name}"
             );
         }
         let never_read = FuelFacts { charges_read: None, ..facts(None, Some(500), Some(900)) };
-        assert_eq!(fuel(&never_read), None, "an allowance says nothing before charges were read");
+        assert_eq!(Limits::of(&never_read), Limits::default(), "an allowance says nothing before charges were read");
     }
 }

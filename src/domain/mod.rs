@@ -34,8 +34,8 @@ pub use estimate::{
     Attempts, Effect, Estimate, EstimatePart, EstimateRequest, PastTask, UnknownCost, effect, estimate,
 };
 pub use forecast::{
-    Announced, Confidence, Forecast, ForecastInput, LateUse, Outlook, PaceChange, PlannedBatch, PriorUse, RunOut,
-    UsageState, UseAhead, forecast, use_ahead,
+    Announced, Confidence, Explanation, Forecast, ForecastInput, Guess, LateUse, Outlook, PaceChange, PlannedBatch,
+    PriorUse, RunOut, UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
 pub use reading::{

@@ -169,7 +169,10 @@ mod tests {
         let policy = ExhaustionPolicy::default();
         let period = Some((day(0), day(30)));
         assert_eq!(policy.evaluate(&Outlook::UnknownBalance, period), Finding::Unknown);
-        assert_eq!(policy.evaluate(&Outlook::TooLittleHistory { hours: 1, charges: 1 }, period), Finding::Unknown);
+        assert_eq!(
+            policy.evaluate(&Outlook::TooLittleHistory { hours: 1, charges: 1, guess: None }, period),
+            Finding::Unknown
+        );
         assert_eq!(policy.evaluate(&outlook(1, [0.9; 3], None, Confidence::Normal), None), Finding::Unknown);
     }
 }

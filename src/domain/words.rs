@@ -1,5 +1,6 @@
 //! Figures as people read them, the same on the page, in mails and on the terminal.
 
+use super::assessment::AccountAssessment;
 use super::credits::Credits;
 
 /// Credits without the unit: whole from ten up, fewer digits than the ledger has below; thousands apart.
@@ -58,6 +59,14 @@ pub fn likelihood(probability: f64) -> &'static str {
         0.1.. => "possible",
         0.01.. => "unlikely",
         _ => "almost certainly not",
+    }
+}
+
+/// Whose use comes on top of a team's where an account's limit is shared.
+pub fn other_use(account: &AccountAssessment) -> &'static str {
+    match account.draws.len() {
+        ..2 => "with the use that belongs to no team",
+        _ => "with the other teams' use",
     }
 }
 

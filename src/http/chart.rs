@@ -55,10 +55,10 @@ pub struct Chart {
 
 /// Draws the burn-down of a draw; `None` while it is not known how much is left.
 pub fn burn_down(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Option<Chart> {
-    let fuel = draw.fuel.as_ref()?;
+    let fuel = draw.tank()?;
     let (start, end) = extent(draw, now)?;
     let past = history(account, draw, fuel, start);
-    let granted = draw.allowance.or(draw.period.as_ref().and_then(|period| period.allowance));
+    let granted = draw.tank_capacity();
     let most = past.iter().map(|(_, left)| *left).chain(granted).max()?.as_f64();
     let step = tick_step(most);
     let plot = Plot { start, end, top: (most / step).ceil().max(1.0) * step };

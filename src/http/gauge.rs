@@ -8,6 +8,7 @@ use super::view::{AlertRow, alerts};
 use super::words::{self, NOT_KNOWN};
 use crate::domain::{
     AccountAssessment, BalanceRecord, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow,
+    RunOut,
 };
 
 /// One draw's gauge.
@@ -100,7 +101,13 @@ fn facts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
     let mut facts = vec![run_out(account, draw, now)];
     facts.extend(parts(account, draw, now));
     facts.extend(plan_run_out(account, draw, now));
-    facts.extend([reset, pace(draw, now), chance(draw), last_day(draw), retries_in_short(account, &draw.retries)]);
+    facts.extend([
+        reset,
+        pace(account, draw, now),
+        chance(draw),
+        last_day(draw),
+        retries_in_short(account, &draw.retries),
+    ]);
     facts.extend([alert_state(account, draw, now), read]);
     facts
 }
@@ -119,34 +126,44 @@ fn parts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> 
     is_worth_it.then(|| Fact { name: "Made up of", value: known.join(", "), more: lapse })
 }
 
-fn pace(draw: &DrawAssessment, now: Timestamp) -> Fact {
+fn pace(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Fact {
     let modelled = draw.outlook.forecast().map(|forecast| forecast.pace_per_hour * 24.0);
     let recent = draw.spend.week.or(draw.spend.day).or(draw.spend.hour).map(|per_second| per_second * 86_400.0);
-    let value = modelled.or(recent).map(|per_day| format!("{} a day", words::about(per_day)));
-    let fuel = draw.fuel.as_ref().filter(|fuel| fuel.fresh && fuel.left.is_positive());
+    let fuel = draw.tank().filter(|fuel| fuel.fresh && fuel.left.is_positive());
     let lasting = fuel.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
         let days = period.end.duration_since(now).as_secs_f64() / 86_400.0;
         (days > 0.0).then(|| format!("{} a day would last", words::about(fuel.left.as_f64() / days)))
     });
-    Fact { name: "Pace", value: value.unwrap_or_else(|| NOT_KNOWN.to_string()), more: lasting }
+    let per_day = |pace: f64| format!("{} a day", words::about(pace));
+    let Some((shared, all)) = draw.shared.as_ref().zip(modelled) else {
+        let value = modelled.or(recent).map_or_else(|| NOT_KNOWN.to_string(), per_day);
+        return Fact { name: "Pace", value, more: lasting };
+    };
+    let own = shared.own_pace_per_hour.map(|pace| pace * 24.0).or(recent);
+    let lasting = lasting.map_or_else(String::new, |lasting| format!("; {lasting}"));
+    let more = format!("{} {}{lasting}", per_day(all), words::other_use(account));
+    Fact { name: "Pace", value: own.map_or_else(|| NOT_KNOWN.to_string(), per_day), more: Some(more) }
 }
 
 fn run_out(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Fact {
     let name = "Runs out";
     let fact = |value: String, more: Option<String>| Fact { name, value, more };
-    let Some(forecast) = draw.outlook.forecast() else {
-        let value = match &draw.outlook {
-            Outlook::TooLittleHistory { .. } => "too little history",
-            _ => NOT_KNOWN,
-        };
-        return fact(value.to_string(), None);
-    };
     let date = |at| words::date(at, &account.zone, now);
-    let range = match (forecast.run_out.p10, forecast.run_out.p90) {
+    let range = |run_out: &RunOut| match (run_out.p10, run_out.p90) {
         (Some(early), Some(late)) => Some(format!("8 in 10: {} to {}", date(early), date(late))),
         (Some(early), None) => Some(format!("9 in 10: {} or later", date(early))),
         (None, _) => None,
     };
+    let forecast = match &draw.outlook {
+        Outlook::Forecast(forecast) => forecast,
+        Outlook::TooLittleHistory { guess, .. } => {
+            let guessed = guess.as_ref().and_then(|guess| range(&guess.run_out));
+            let more = guessed.map(|range| format!("{range}; guessed from what the period began with"));
+            return fact("too little history".to_string(), more);
+        }
+        Outlook::UnknownBalance => return fact(NOT_KNOWN.to_string(), None),
+    };
+    let range = range(&forecast.run_out);
     let reset = draw.period.as_ref().map(|period| period.end);
     let after = draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words);
     match forecast.run_out.p50 {
@@ -231,14 +248,23 @@ fn more_in_parts(balance: &BalanceRecord) -> Option<String> {
 
 fn notes(account: &AccountAssessment, draw: &DrawAssessment) -> Vec<String> {
     let mut notes = Vec::new();
-    match draw.fuel.as_ref().map(|fuel| fuel.limit) {
-        Some(FuelLimit::Balance) if draw.allowance.is_some() => {
-            notes.push("The account has less left than the team's share: its balance is the limit.".to_string());
-        }
-        Some(FuelLimit::Balance | FuelLimit::PlanCredits | FuelLimit::Budget) if account.draws.len() > 1 => {
-            notes.push(format!("Shared by {} teams: what is left is the whole account's.", account.draws.len()));
-        }
-        _ => {}
+    let limit = draw.fuel.as_ref().map(|fuel| fuel.limit);
+    if draw.allowance.is_some() && limit == Some(FuelLimit::Balance) {
+        notes.push("The account has less left than the team's share: its balance is the limit.".to_string());
+    }
+    match (&draw.shared, limit) {
+        (Some(shared), Some(FuelLimit::Allowance)) => notes.push(format!(
+            "The {} that the account has left end sooner than the team's share, {}.",
+            words::credits(shared.fuel.left),
+            words::other_use(account)
+        )),
+        (Some(_), _) if account.draws.len() > 1 => notes.push(format!(
+            "Shared by {} teams: what is left is the whole account's, forecast {}.",
+            account.draws.len(),
+            words::other_use(account)
+        )),
+        (Some(_), _) => notes.push(format!("What is left is forecast {}.", words::other_use(account))),
+        (None, _) => {}
     }
     if draw.fuel.as_ref().is_some_and(|fuel| fuel.limit == FuelLimit::Budget) {
         let balance = account.balance.as_ref().map(|(balance, _)| words::credits(balance.available));

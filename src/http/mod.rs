@@ -30,6 +30,7 @@ use crate::domain::Snapshot;
 use crate::metrics::{self, Metrics};
 
 mod chart;
+pub mod explanation;
 mod gauge;
 mod pages;
 pub mod readings;
@@ -89,6 +90,7 @@ pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinj
         .route("/-/healthy", get(|| async { "fuelgauge is healthy.\n" }))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status_json))
+        .route("/api/v1/teams/{team}", get(team_json))
         .fallback(not_found);
     Ok(guarded(routes, shared))
 }
@@ -219,6 +221,16 @@ async fn status_json(State(shared): SharedState) -> Response {
     blocking(shared, |shared| {
         let status = status::status(&shared.snapshot(), shared.state.version, shared.now());
         axum::Json(status).into_response()
+    })
+    .await
+}
+
+async fn team_json(State(shared): SharedState, Path(team): Path<String>) -> Response {
+    blocking(shared, move |shared| match status::team(&shared.snapshot(), &team, shared.now()) {
+        Some(team) => axum::Json(team).into_response(),
+        None => {
+            (StatusCode::NOT_FOUND, axum::Json(json!({ "error": format!("no such team: `{team}`") }))).into_response()
+        }
     })
     .await
 }

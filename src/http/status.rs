@@ -1,12 +1,13 @@
-//! `/api/v1/status`: what the front page shows, as JSON. Unknown values are `null`, times are RFC 3339, amounts are
-//! credits.
+//! `/api/v1/status` and `/api/v1/teams/{team}`: what the front page and a team's page show, as JSON. Unknown values are
+//! `null`, times are RFC 3339, amounts are credits.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::explanation::explanation;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
-    TotalsRow,
+    AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Outlook, RunOut, Snapshot,
+    SpendRates, SuspectCharge, TotalsRow, UseAhead,
 };
 
 /// Everything known at `now`.
@@ -25,6 +26,36 @@ pub fn status(snapshot: &Snapshot, version: &str, now: Timestamp) -> Value {
     })
 }
 
+/// Everything known of a team at `now`, each of its draws with what its account tells; `None` if no team has that name.
+pub fn team(snapshot: &Snapshot, team: &str, now: Timestamp) -> Option<Value> {
+    let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
+    let draws = draws.filter(|(_, draw)| draw.key.team.as_str() == team);
+    let draws: Vec<Value> = draws.map(|(account, draw)| team_draw(account, draw)).collect();
+    (!draws.is_empty()).then(|| json!({"team": team, "at": now.to_string(), "draws": draws}))
+}
+
+fn team_draw(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
+    let days = draw.daily.iter().map(|day| json!({"day": day.day.to_string(), "net_credits": amount(day.net)}));
+    let mut told = draw_status(account, draw);
+    let more = json!({
+        "account": account.account.as_str(),
+        "platform": account.platform,
+        "plan": account.plan_name,
+        "timezone": account.zone.iana_name(),
+        "assessed_at": account.at.to_string(),
+        "balance": balance(account),
+        "spendable": spendable(account),
+        "queue": queue(account),
+        "queue_is_shared": account.draws.len() > 1,
+        "totals": draw.totals.iter().map(totals).collect::<Vec<_>>(),
+        "daily": days.collect::<Vec<_>>(),
+    });
+    if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
+        told.extend(more);
+    }
+    told
+}
+
 fn account_status(account: &AccountAssessment) -> Value {
     let collectors = account.collectors.iter().map(|status| {
         json!({
@@ -36,45 +67,16 @@ fn account_status(account: &AccountAssessment) -> Value {
             "last_failure": status.last_failure.as_ref().map(|(reason, text)| json!({"reason": reason, "text": text})),
         })
     });
-    let balance = account.balance.as_ref().map(|(balance, read_at)| {
-        json!({
-            "available_credits": amount(balance.available),
-            "plan_credits": balance.plan.map(amount),
-            "purchased_credits": balance.purchased.map(amount),
-            "frozen_credits": balance.frozen.map(amount),
-            "read_at": read_at.to_string(),
-            "fresh": account.is_current(Collector::Balance, *read_at),
-        })
-    });
-    let queue = account.queue.as_ref().map(|(queue, read_at)| {
-        json!({
-            "waiting_tasks": queue.waiting,
-            "running_tasks": queue.running,
-            "limit_tasks": queue.limit,
-            "oldest_waiting_at": time(queue.oldest_waiting_at),
-            "read_at": read_at.to_string(),
-            "fresh": account.is_current(Collector::Queue, *read_at),
-        })
-    });
-    let parts = account.parts().or_else(|| account.buckets.clone()).map(|parts| {
-        json!({
-            "plan_credits": parts.plan.map(amount),
-            "purchased_credits": parts.purchased.map(amount),
-            "other_credits": parts.unknown.map(amount),
-            "carried_over_credits": parts.carried.map(amount),
-            "next_expiry": parts.next_expiry.map(|(at, credits)| json!({"at": at.to_string(), "credits": amount(credits)})),
-        })
-    });
     json!({
         "account": account.account.as_str(),
         "platform": account.platform,
         "plan": account.plan_name,
         "timezone": account.zone.iana_name(),
         "assessed_at": account.at.to_string(),
-        "balance": balance,
-        "spendable": parts,
+        "balance": balance(account),
+        "spendable": spendable(account),
         "spent_credits": amount(account.spent),
-        "queue": queue,
+        "queue": queue(account),
         "granted_credits": amount(account.granted),
         "expired_credits": amount(account.expired),
         "unexplained_credits": account.unexplained.map(amount),
@@ -89,10 +91,54 @@ fn account_status(account: &AccountAssessment) -> Value {
     })
 }
 
+fn balance(account: &AccountAssessment) -> Option<Value> {
+    let (balance, read_at) = account.balance.as_ref()?;
+    Some(json!({
+        "available_credits": amount(balance.available),
+        "plan_credits": balance.plan.map(amount),
+        "purchased_credits": balance.purchased.map(amount),
+        "frozen_credits": balance.frozen.map(amount),
+        "read_at": read_at.to_string(),
+        "fresh": account.is_current(Collector::Balance, *read_at),
+    }))
+}
+
+fn queue(account: &AccountAssessment) -> Option<Value> {
+    let (queue, read_at) = account.queue.as_ref()?;
+    Some(json!({
+        "waiting_tasks": queue.waiting,
+        "running_tasks": queue.running,
+        "limit_tasks": queue.limit,
+        "oldest_waiting_at": time(queue.oldest_waiting_at),
+        "read_at": read_at.to_string(),
+        "fresh": account.is_current(Collector::Queue, *read_at),
+    }))
+}
+
+fn spendable(account: &AccountAssessment) -> Option<Value> {
+    let parts = account.parts().or_else(|| account.buckets.clone())?;
+    let next_expiry = |(at, credits): (Timestamp, Credits)| json!({"at": at.to_string(), "credits": amount(credits)});
+    Some(json!({
+        "plan_credits": parts.plan.map(amount),
+        "purchased_credits": parts.purchased.map(amount),
+        "other_credits": parts.unknown.map(amount),
+        "carried_over_credits": parts.carried.map(amount),
+        "next_expiry": parts.next_expiry.map(next_expiry),
+    }))
+}
+
 fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     let fuel = draw.fuel.as_ref().map(|fuel| {
         let (limit, as_of) = (fuel.limit.as_str(), fuel.as_of.to_string());
         json!({"left_credits": amount(fuel.left), "limit": limit, "as_of": as_of, "fresh": fuel.fresh})
+    });
+    let shared = draw.shared.as_ref().map(|shared| {
+        json!({
+            "left_credits": amount(shared.fuel.left),
+            "limit": shared.fuel.limit.as_str(),
+            "spend_credits_per_day": spend(&shared.spend),
+            "own_pace_credits_per_day": shared.own_pace_per_hour.map(|pace| pace * 24.0),
+        })
     });
     let period = draw.period.as_ref().map(|period| {
         json!({
@@ -102,7 +148,6 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
             "provenance": period.provenance.as_str(),
         })
     });
-    let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
     let retries = draw.retries.iter().map(|row| {
         let credits = account.told(row.credits).map(amount);
         json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
@@ -110,23 +155,26 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     json!({
         "team": draw.key.team.as_str(),
         "fuel": fuel,
+        "shared": shared,
         "period": period,
         "allowance_credits": draw.allowance.map(amount),
         "spent_credits": amount(draw.spent),
         "pending_credits": account.told(draw.pending).map(amount),
         "unrefunded_credits": account.told(draw.unrefunded).map(amount),
         "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
-        "spend_credits_per_day": {
-            "1h": per_day(draw.spend.hour),
-            "1d": per_day(draw.spend.day),
-            "7d": per_day(draw.spend.week),
-        },
+        "spend_credits_per_day": spend(&draw.spend),
         "outlook": outlook(&draw.outlook),
+        "explanation": draw.explanation.as_ref().map(|told| explanation(told, draw.end_in_words(), draw.others(account))),
         "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
         "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
     })
+}
+
+fn spend(rates: &SpendRates) -> Value {
+    let per_day = |per_second: Option<f64>| per_second.map(|pace| pace * 86_400.0);
+    json!({"1h": per_day(rates.hour), "1d": per_day(rates.day), "7d": per_day(rates.week)})
 }
 
 /// So many are told one by one; the metrics count all of them.
@@ -156,9 +204,13 @@ fn totals(row: &TotalsRow) -> Value {
 fn outlook(outlook: &Outlook) -> Value {
     match outlook {
         Outlook::UnknownBalance => json!({"kind": "unknown_balance"}),
-        Outlook::TooLittleHistory { hours, charges } => {
-            json!({"kind": "too_little_history", "hours": hours, "charges": charges})
-        }
+        Outlook::TooLittleHistory { hours, charges, guess } => json!({
+            "kind": "too_little_history",
+            "hours": hours,
+            "charges": charges,
+            "confidence": Confidence::Low.as_str(),
+            "range": guess.as_ref().map(range),
+        }),
         Outlook::Forecast(forecast) => json!({
             "kind": "forecast",
             "at": forecast.at.to_string(),
@@ -168,8 +220,18 @@ fn outlook(outlook: &Outlook) -> Value {
             "expected_use_credits": amount(forecast.expected_use),
             "unused_credits": forecast.unused.map(amount),
             "pace_credits_per_day": forecast.pace_per_hour * 24.0,
+            "confidence": forecast.confidence.as_str(),
         }),
     }
+}
+
+fn range(guess: &Guess) -> Value {
+    let UseAhead { p10, p50, p90, .. } = guess.use_ahead;
+    json!({
+        "run_out_at": run_out(&guess.run_out),
+        "horizon": guess.horizon.to_string(),
+        "expected_use_credits": {"p10": amount(p10), "p50": amount(p50), "p90": amount(p90)},
+    })
 }
 
 fn run_out(run_out: &RunOut) -> Value {

@@ -9,7 +9,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::domain::{Buckets, FuelLimit, Outlook, RunOut};
+use crate::domain::forecast::{explain, forecast};
+use crate::domain::{
+    Announced, Buckets, ForecastInput, Fuel, FuelLimit, Guess, HourlyUse, Outlook, RunOut, SharedTank, UsageState,
+    UseAhead,
+};
 use crate::metrics::sample;
 
 struct TestServer {
@@ -120,6 +124,9 @@ async fn every_address_answers_as_promised() {
         ("GET", "/-/healthy", 200, "text/plain; charset=utf-8"),
         ("HEAD", "/-/healthy", 200, "text/plain; charset=utf-8"),
         ("GET", "/api/v1/status", 200, "application/json"),
+        ("GET", "/api/v1/teams/props", 200, "application/json"),
+        ("GET", "/api/v1/teams/Characters%20%26%20%22Creatures%22", 200, "application/json"),
+        ("GET", "/api/v1/teams/nobody", 404, "application/json"),
         ("GET", "/api/v1/nothing", 404, "application/json"),
         ("GET", "/nothing", 404, html),
     ] {
@@ -226,6 +233,72 @@ async fn what_belongs_to_no_team_and_what_a_balance_is_made_up_of_is_told() {
 }
 
 #[tokio::test]
+async fn a_shared_balance_is_told_with_whose_use_it_is_forecast() {
+    let forecast = sample::forecast(0.9, 240.0, 0, [Some("2026-11-24T09:00:00Z"); 3]);
+    let draw = |team: &str, limit, own: f64, left| {
+        let mut draw = sample::draw(sample::key("studio", team), 4000, left, limit, forecast.clone());
+        let fuel = Fuel { left: sample::credits(500), limit: FuelLimit::Balance, ..draw.fuel.clone().unwrap() };
+        let own_pace_per_hour = Some(own / 24.0);
+        draw.shared = Some(SharedTank { fuel, spend: sample::pace(0.0, 240.0, 240.0), own_pace_per_hour });
+        draw
+    };
+    let mut account = sample::account("studio", "meshy");
+    account.draws = vec![draw("art", FuelLimit::Balance, 15.0, 500), draw("props", FuelLimit::Allowance, 9.0, 450)];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "Pace 15 a day 240 a day with the other teams' use; 59 a day would last",
+        "Shared by 2 teams: what is left is the whole account's, forecast with the other teams' use.",
+        "450 of 4,000 credits left",
+        "The 500 that the account has left end sooner than the team's share, with the other teams' use.",
+    ] {
+        let page = page.replace("&#x27;", "'");
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let props = &status["accounts"][0]["teams"][1];
+    assert_eq!(props["fuel"]["left_credits"], 450.0);
+    assert_eq!((&props["shared"]["left_credits"], &props["shared"]["limit"]), (&json!(500.0), &json!("balance")));
+    assert_eq!(props["shared"]["own_pace_credits_per_day"], 9.0);
+    let metrics = server.get("/metrics").await.text();
+    // What lasts is 59 a day, and all together spend 240.
+    let ratio = "fuelgauge_burn_ratio{account=\"studio\",team=\"props\",window=\"1d\"} 4.08";
+    assert!(metrics.contains(ratio), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_is_guessed_before_there_is_history_is_said_to_be_a_guess() {
+    let use_ahead = UseAhead {
+        until: sample::at("2026-11-30T23:00:00Z"),
+        p10: sample::credits(90),
+        p50: sample::credits(260),
+        p90: sample::credits(720),
+    };
+    let run_out = RunOut { p10: Some(sample::at("2026-12-02T09:00:00Z")), p50: None, p90: None };
+    let guess = Some(Guess { run_out, horizon: sample::at("2026-12-30T23:00:00Z"), use_ahead });
+    let mut account = sample::account("new", "meshy");
+    let outlook = Outlook::TooLittleHistory { hours: 5, charges: 1, guess };
+    account.draws = vec![sample::draw(sample::key("new", "first"), 1000, 900, FuelLimit::Balance, outlook)];
+    let server = TestServer::start(Snapshot { accounts: vec![Arc::new(account)], ..Snapshot::default() }).await;
+    let page = words_of(&server.get("/").await.text());
+    for expected in [
+        "Too little history for a forecast 1 charge in 5 hours so far; by what was bought 90 to 720 more until the reset, \
+         a guess",
+        "Runs out too little history 9 in 10: Wed 2 Dec or later; guessed from what the period began with",
+        "Dry before reset too little history",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let status: serde_json::Value = serde_json::from_slice(&server.get("/api/v1/status").await.body).unwrap();
+    let outlook = &status["accounts"][0]["teams"][0]["outlook"];
+    assert_eq!((&outlook["kind"], &outlook["confidence"]), (&json!("too_little_history"), &json!("low")));
+    assert_eq!(outlook["range"]["run_out_at"]["p10"], "2026-12-02T09:00:00Z");
+    assert_eq!(outlook["range"]["expected_use_credits"]["p90"], 720.0);
+    let metrics = server.get("/metrics").await.text();
+    assert!(!metrics.contains("fuelgauge_forecast_exhaustion"), "a guess is no forecast: {metrics}");
+}
+
+#[tokio::test]
 async fn nothing_known_is_no_zero() {
     let mut account = sample::account("new", "meshy");
     account.collectors.clear();
@@ -234,7 +307,7 @@ async fn nothing_known_is_no_zero() {
         0,
         0,
         FuelLimit::Balance,
-        Outlook::TooLittleHistory { hours: 0, charges: 0 },
+        Outlook::TooLittleHistory { hours: 0, charges: 0, guess: None },
     );
     draw.fuel = None;
     draw.period = None;
@@ -274,6 +347,76 @@ async fn a_team_page_shows_the_past_the_band_and_the_reset() {
     assert!(
         html.contains("410 credits left on Sun 22 Nov, expected to run out on Tue 24 Nov, plan resets on Tue 1 Dec")
     );
+}
+
+#[tokio::test]
+async fn what_drives_a_forecast_is_told_on_the_page_and_in_json() {
+    let rows: Vec<HourlyUse> = (0..40 * 24)
+        .filter(|hour| hour % 24 == 9)
+        .map(|hour| HourlyUse {
+            hour: sample::now().as_second() / 3600 - 960 + hour,
+            net: sample::credits(40),
+            charges: 4,
+        })
+        .collect();
+    let state = UsageState::rebuild(&rows).unwrap();
+    let november = sample::november(1200);
+    let input = ForecastInput {
+        state: &state,
+        now: sample::now(),
+        period: Some((november.start, november.end)),
+        remaining: Some(sample::credits(350)),
+        granted: november.allowance,
+        before: None,
+        announced: Announced::default(),
+    };
+    let mut snapshot = sample::snapshot();
+    let mut account = (*snapshot.accounts[1]).clone();
+    account.draws[0].outlook = forecast(&input);
+    account.draws[0].explanation = explain(&input).map(Box::new);
+    snapshot.accounts[1] = Arc::new(account);
+    let server = TestServer::start(snapshot).await;
+    let team = "Characters%20%26%20%22Creatures%22";
+    let page = words_of(&server.get(&format!("/teams/{team}")).await.text());
+    for expected in [
+        "What drives this forecast The pace is about ",
+        "In the 8.5 days up to the reset",
+        "and 350 are left.",
+        "of that uncertainty comes from",
+        "Confidence is low: 39 days of history stand behind it, two periods (60 days) would be needed.",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let calm = words_of(&server.get("/teams/props").await.text());
+    assert!(!calm.contains("What drives this forecast"), "nothing is explained that was not made: {calm}");
+
+    let json = |answer: Answer| serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
+    let status = json(server.get("/api/v1/status").await);
+    let told = json(server.get(&format!("/api/v1/teams/{team}")).await);
+    assert_eq!(
+        (&told["team"], told["draws"].as_array().map(Vec::len)),
+        (&json!("Characters & \"Creatures\""), Some(1))
+    );
+    let draw = &told["draws"][0];
+    assert_eq!(draw["explanation"], status["accounts"][1]["teams"][0]["explanation"]);
+    assert_eq!(draw["explanation"]["chance"]["calibrated"], draw["outlook"]["exhaustion_probability"]);
+    assert_eq!(draw["explanation"]["confidence"]["level"], "low");
+    assert_eq!(draw["explanation"]["words"].as_array().map(Vec::len), Some(5));
+    let share = |part: &str| draw["explanation"]["relative_variance"][part].as_f64().unwrap();
+    assert!((share("lumps") + share("drift") + share("thin_data") - share("total")).abs() < 1e-12);
+    // What else the page shows.
+    assert_eq!((&draw["account"], &draw["fuel"]["left_credits"]), (&json!("cinematics"), &json!(410.0)));
+    assert_eq!(draw["balance"]["available_credits"], 410.0);
+    assert_eq!(draw["totals"][0]["charged_credits"], 11_240.0);
+    assert_eq!((draw["daily"].as_array().map(Vec::len), &draw["daily"][21]["net_credits"]), (Some(22), &json!(305.0)));
+    assert_eq!((&draw["retries"][0]["tasks"], &draw["suspect_charges"][1]["task_id"]), (&json!(46), &json!("018a-77")));
+    let props = json(server.get("/api/v1/teams/props").await);
+    assert_eq!(
+        (&props["draws"][0]["explanation"], &props["draws"][0]["queue"]["waiting_tasks"]),
+        (&json!(null), &json!(3))
+    );
+    let nobody = json(server.get("/api/v1/teams/nobody").await);
+    assert_eq!(nobody["error"], "no such team: `nobody`");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::words;
-use crate::domain::{AccountAssessment, DrawAssessment, ExhaustionPolicy, Finding, Forecast, Outlook, Stage};
+use crate::domain::{
+    AccountAssessment, DrawAssessment, ExhaustionPolicy, Finding, Forecast, Guess, Outlook, PlanPeriod, Stage,
+};
 
 /// From this share of a period's credits left unused, the page speaks of waste.
 const WASTE_SHARE: f64 = 0.25;
@@ -61,13 +63,14 @@ pub fn verdict(account: &AccountAssessment, draw: &DrawAssessment, now: Timestam
     let told = match &draw.outlook {
         Outlook::UnknownBalance => unknown(draw, now),
         _ if draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive()) => out_of_credits(draw, zone, now),
-        Outlook::TooLittleHistory { hours, charges } => Verdict {
+        Outlook::TooLittleHistory { hours, charges, guess } => Verdict {
             tone: Tone::Unknown,
             headline: "Too little history for a forecast".to_string(),
             detail: format!(
-                "{} in {} so far",
+                "{} in {} so far{}",
                 words::counted(u64::from(*charges), "charge", "charges"),
-                words::counted(u64::from(*hours), "hour", "hours")
+                words::counted(u64::from(*hours), "hour", "hours"),
+                guess.as_ref().map_or_else(String::new, |guess| guessed(draw, guess))
             ),
         },
         Outlook::Forecast(forecast) => predicted(account, draw, forecast, now),
@@ -83,6 +86,13 @@ pub fn verdict(account: &AccountAssessment, draw: &DrawAssessment, now: Timestam
         };
     }
     Verdict { tone: firing.min(told.tone), ..told }
+}
+
+/// What follows if a team uses roughly what it bought.
+fn guessed(draw: &DrawAssessment, guess: &Guess) -> String {
+    let until = draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words);
+    let [few, many] = [guess.use_ahead.p10, guess.use_ahead.p90].map(|credits| words::about(credits.as_f64().round()));
+    format!("; by what was bought {few} to {many} more until {until}, a guess")
 }
 
 fn unknown(draw: &DrawAssessment, now: Timestamp) -> Verdict {
@@ -226,7 +236,7 @@ mod tests {
                 "nothing left until the reset on Tue 1 Dec, 00:00\u{a0}CET",
             ),
             (
-                Outlook::TooLittleHistory { hours: 5, charges: 1 },
+                Outlook::TooLittleHistory { hours: 5, charges: 1, guess: None },
                 90,
                 Tone::Unknown,
                 "Too little history for a forecast",

@@ -50,6 +50,8 @@ pub struct AlertsPage {
 struct DrawPage {
     gauge: Gauge,
     chart: Option<Chart>,
+    /// What drives the forecast, sentence by sentence; empty where nothing is said of the future.
+    explanation: Vec<String>,
     charges: Vec<ChargeRow>,
     retries: Vec<RetryLine>,
     unrefunded: Option<String>,
@@ -206,6 +208,11 @@ impl DrawPage {
         DrawPage {
             gauge: Gauge::of(account, draw, now),
             chart: chart::burn_down(account, draw, now),
+            explanation: draw
+                .explanation
+                .as_ref()
+                .map(|told| told.in_words(draw.end_in_words(), draw.others(account)))
+                .unwrap_or_default(),
             charges: totals.into_iter().map(|row| ChargeRow::of(account, row)).collect(),
             retries: retries.into_iter().map(|row| RetryLine::of(account, row)).collect(),
             unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use crate::domain::words::{count, counted, likelihood, path_segment, percent};
+pub use crate::domain::words::{count, counted, likelihood, other_use, path_segment, percent};
 use crate::domain::{Credits, words};
 
 /// What stands where a value is not known. Never a zero.

@@ -11,7 +11,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RetryRow, RuleName, RunOut, Snapshot, Stage, Suspicion, TotalsRow,
+    RetryRow, RuleName, RunOut, Snapshot, SpendRates, Stage, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -285,25 +285,30 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
         sheet.add(Fuel::SuspectCharges, &labels, suspects.clone().count() as f64);
         sheet.add_credits(Fuel::SuspectCredits, &labels, Some(suspects.map(|suspect| suspect.credits).sum()));
     }
-    let fuel = draw.fuel.as_ref().filter(|fuel| fuel.fresh);
-    let lasting_pace = fuel.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
+    let tank = draw.tank().filter(|tank| tank.fresh);
+    let lasting_pace = tank.zip(draw.period.as_ref()).and_then(|(fuel, period)| {
         let seconds_left = period.end.duration_since(account.at).as_secs_f64();
         (fuel.left.is_positive() && seconds_left > 0.0).then(|| fuel.left.as_f64() / seconds_left)
     });
-    for (window, pace) in [("1h", draw.spend.hour), ("1d", draw.spend.day), ("7d", draw.spend.week)] {
+    for (window, pace) in windows(draw.spend) {
         let Some(pace) = pace else { continue };
         sheet.add(Fuel::Spend, &[name, team, window], pace);
-        if let Some(lasting_pace) = lasting_pace {
-            sheet.add(Fuel::BurnRatio, &[name, team, window], pace / lasting_pace);
-        }
     }
-    if let Some(forecast) = draw.outlook.forecast().filter(|_| fuel.is_some()) {
+    for (window, pace) in windows(draw.tank_spend()) {
+        let Some((pace, lasting_pace)) = pace.zip(lasting_pace) else { continue };
+        sheet.add(Fuel::BurnRatio, &[name, team, window], pace / lasting_pace);
+    }
+    if let Some(forecast) = draw.outlook.forecast().filter(|_| tank.is_some()) {
         forecast_series(sheet, &[name, team], forecast);
         if let Some(run_out) = &draw.plan_run_out {
             runway(sheet, Fuel::PlanRunway, &[name, team], run_out, forecast.at);
         }
         sheet.add_credits(Fuel::Unused, &[name, team], account.lapsing(draw));
     }
+}
+
+fn windows(spend: SpendRates) -> [(&'static str, Option<f64>); 3] {
+    [("1h", spend.hour), ("1d", spend.day), ("7d", spend.week)]
 }
 
 fn forecast_series(sheet: &mut Sheet, labels: &[&str; 2], forecast: &Forecast) {

@@ -336,5 +336,5 @@ fn ten_thousand_series_take_no_time_worth_speaking_of() {
 }
 
 fn no_forecast() -> crate::domain::Outlook {
-    crate::domain::Outlook::TooLittleHistory { hours: 3, charges: 2 }
+    crate::domain::Outlook::TooLittleHistory { hours: 3, charges: 2, guess: None }
 }

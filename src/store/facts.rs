@@ -117,6 +117,27 @@ impl Store {
         Ok(found.into_iter().map(use_).collect())
     }
 
+    /// The whole account's net use by hour from `since_hour` on, charges of no team among it, oldest first; hours without
+    /// any are left out.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn hourly_use_of_all(
+        &self,
+        account: &AccountName,
+        since_hour: i64,
+    ) -> Result<Vec<HourlyUse>, StoreError> {
+        let id = self.account_id(account)?;
+        let found: Vec<(i64, i64, u32)> = sqlx::query_as(HOURS_OF_ALL)
+            .bind(id)
+            .bind(since_hour)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        let use_ = |(hour, net, charges)| HourlyUse { hour, net: credits(net), charges };
+        Ok(found.into_iter().map(use_).collect())
+    }
+
     /// A team's launches from `since` on, newest first, at most `limit`.
     ///
     /// # Errors
@@ -191,6 +212,12 @@ impl Store {
         Ok(found.into_iter().filter_map(entry).collect())
     }
 }
+
+/// Team by team, so that only the hours asked for are looked at.
+pub(super) const HOURS_OF_ALL: &str = "\
+    SELECT hour, SUM(net), SUM(charges) FROM (SELECT DISTINCT team FROM totals WHERE account_id = $1) t \
+    CROSS JOIN hourly_use h ON h.account_id = $1 AND h.team = t.team AND hour >= $2 \
+    GROUP BY hour HAVING SUM(net) <> 0 OR SUM(charges) <> 0 ORDER BY hour";
 
 pub(super) const ENTRIES: &str = "\
     SELECT entries.id, key, kind, at, seen_at, credits, task_id, basis, tasks.team FROM entries \

@@ -479,6 +479,11 @@ async fn an_assessment_reads_no_more_than_it_needs() {
     assert_eq!(tasks, expected);
     let scans: Vec<_> = plan.iter().filter(|row| row.3.starts_with("SCAN ") && row.3 != "SCAN t").collect();
     assert!(scans.iter().all(|row| row.3 == "SCAN CONSTANT ROW"), "{scans:?}");
+
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", facts::HOURS_OF_ALL));
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&ledger.store.readers).await.unwrap();
+    let hours = "SEARCH h USING PRIMARY KEY (account_id=? AND team=? AND hour>?)";
+    assert!(plan.iter().any(|row| row.3 == hours), "only the hours asked for: {plan:?}");
 }
 
 #[tokio::test]

@@ -128,6 +128,24 @@ async fn polling_asking_and_estimating_by_hand() {
     let lines = studio.run(&["status", "--format=json", "--check"]).await.expect(3).json();
     let risks: Vec<_> = lines.as_array().unwrap().iter().map(|line| line["at_risk"].as_bool().unwrap()).collect();
     assert_eq!(risks, [false, true], "{lines}");
+    let told = studio.run(&["status", "--explain"]).await.expect(0).out;
+    for part in [
+        &format!("\nteam {} on {}\nThe pace is about ", HOT.name, HOT.name),
+        "the chance of running out before the reset",
+        "USE COUNTS HALF AFTER CREDITS A DAY WEIGHT",
+        "12 h",
+        "84 days",
+        "the plan's pace",
+    ] {
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(part) || words.contains(part), "{part}:\n{told}");
+    }
+    let explained = told.split_once("\nteam ").unwrap().1;
+    assert!(explained.lines().all(|line| line.chars().count() <= 72), "{told}");
+    let lines = studio.run(&["status", "--explain", "--format=json"]).await.expect(0).json();
+    let told = &lines[1]["explanation"];
+    assert_eq!(told["chance"]["calibrated"], lines[1]["probability"], "{told}");
+    assert_eq!(told["paces"].as_array().map(Vec::len), Some(8), "{told}");
     on_platform(&studio, &platform, &[STEADY]);
     studio.run(&["status", "--check"]).await.expect(0);
 
@@ -237,7 +255,9 @@ async fn importing_a_history_and_looking_at_it() {
         let line = of(team);
         assert_eq!(line["at_risk"], at_risk, "{line}");
         assert_eq!(number(&line["balance_credits"]), allowance - number(&line["spent_credits"]), "{line}");
-        assert!(pace.contains(&line["pace_credits_per_day"].as_f64().unwrap()), "{line}");
+        // Where what the account has left ends sooner than the share, the pace is that of all teams.
+        let own = if line["shared"] == true { "own_pace_credits_per_day" } else { "pace_credits_per_day" };
+        assert!(pace.contains(&line[own].as_f64().unwrap()), "{line}");
         assert_eq!(line["reset"], "2026-11-30T23:00:00Z");
     }
     let run_out: Timestamp = of("environment-art")["run_out"]["p50"].as_str().unwrap().parse().unwrap();

@@ -1,10 +1,10 @@
-//! When the credits run out, how surely, and compared with the next reset.
-//!
-//! [`UsageState`] remembers a draw's use in a few hundred numbers; [`forecast`] turns it, what is left and the plan
-//! period into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit
-//! for bit.
+#![doc = include_str!("README.md")]
 
+#[cfg(test)]
+mod case_tests;
+mod explain;
 mod model;
+mod outlook;
 mod shape;
 mod state;
 #[cfg(test)]
@@ -18,78 +18,9 @@ use super::credits::Credits;
 use super::ledger::HourlyUse;
 use super::rule::share_of_period;
 
+pub use self::explain::{Chance, Explanation, PacePart, Spread, explain};
+pub use self::outlook::{Confidence, Forecast, Guess, Outlook, RunOut, UseAhead};
 pub use self::state::{LateUse, UsageState};
-
-/// What can be said of the future.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outlook {
-    /// A forecast.
-    Forecast(Forecast),
-    /// Not enough to go by; says what is missing.
-    TooLittleHistory {
-        /// Hours since the first charge.
-        hours: u32,
-        /// Charges seen.
-        charges: u32,
-    },
-    /// How much is left is not known (never read, or too old).
-    UnknownBalance,
-}
-
-impl Outlook {
-    /// The forecast, if there is one.
-    pub fn forecast(&self) -> Option<&Forecast> {
-        match self {
-            Outlook::Forecast(forecast) => Some(forecast),
-            Outlook::TooLittleHistory { .. } | Outlook::UnknownBalance => None,
-        }
-    }
-}
-
-/// How much history stands behind a forecast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confidence {
-    /// Less than two plan periods of history: the range holds, the alert waits for a tenth of the period.
-    Low,
-    /// Two periods or more.
-    Normal,
-}
-
-/// A forecast for one draw at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
-    /// The moment it was made for.
-    pub at: Timestamp,
-    /// Probability (0 to 1) that the credits run out before the reset; `None` without a reset.
-    pub probability: Option<f64>,
-    /// Probability (0 to 1) that they run out within half a period and before the reset; `None` without a reset.
-    pub probability_half: Option<f64>,
-    /// Probability (0 to 1) that they run out within a tenth of a period and before the reset; `None` without a reset.
-    pub probability_tenth: Option<f64>,
-    /// The run-out date if use simply went on with no reset.
-    pub run_out: RunOut,
-    /// How far ahead run-out dates are looked for; later is "after that".
-    pub horizon: Timestamp,
-    /// Net use expected up to the reset (or the horizon without one): the median, as likely exceeded as not.
-    pub expected_use: Credits,
-    /// Credits expected to be left unused at the reset (median); `None` without a reset.
-    pub unused: Option<Credits>,
-    /// Pace the model goes by: credits for an average hour of the week.
-    pub pace_per_hour: f64,
-    /// How much history stands behind it.
-    pub confidence: Confidence,
-}
-
-/// Quantiles of the run-out date. `None` is "not before the horizon".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RunOut {
-    /// One in ten runs out before this.
-    pub p10: Option<Timestamp>,
-    /// As likely before as after.
-    pub p50: Option<Timestamp>,
-    /// Nine in ten run out before this.
-    pub p90: Option<Timestamp>,
-}
 
 /// What a forecast is made from.
 #[derive(Clone, Copy, Debug)]
@@ -148,38 +79,28 @@ pub struct PlannedBatch {
     pub credits: Credits,
 }
 
-/// What net use is likely to come up to a moment: a slice through the band of a burn-down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UseAhead {
-    /// The moment.
-    pub until: Timestamp,
-    /// One in ten uses less.
-    pub p10: Credits,
-    /// As likely more as less.
-    pub p50: Credits,
-    /// Nine in ten use less.
-    pub p90: Credits,
-}
-
-/// No forecast with a shorter history, in hours since the first charge.
+/// No forecast with a shorter history, in hours since the first charge. Set by hand: a day shows nights and mornings.
 const LEAST_HOURS: f64 = 24.0;
-/// No forecast with fewer charges.
+/// No forecast with fewer charges. Set by hand.
 const LEAST_CHARGES: u64 = 3;
 /// What counts as a period where nothing resets, in days: history is long after two of them, and run-out dates are
-/// looked for over two of them.
+/// looked for over two of them. A month, the usual period of plans.
 const NOTIONAL_PERIOD_DAYS: i64 = 30;
-/// Run-out dates are looked for up to so many period lengths after the period's start.
+/// Run-out dates are looked for up to so many period lengths after the period's start. Set by hand: later ones are no
+/// better than a guess.
 const HORIZON_PERIODS: i32 = 2;
-/// History of less than so many periods is short.
+/// History of less than so many periods is short. Set by hand: the shares were fitted on teams with more history.
 const SHORT_HISTORY_PERIODS: f64 = 2.0;
-/// How far ahead alerts look beside the reset, as shares of a period.
+/// How far ahead alerts look beside the reset, as shares of a period (no unit). Chosen together with the thresholds of the
+/// alert, by recall and false alarms on charge histories of many teams.
 const HALF: f64 = 1.0 / 2.0;
 const TENTH: f64 = 1.0 / 10.0;
-/// People buy roughly what they need: this share of the credits a period began with is the first guess at its use.
+/// People buy roughly what they need: this share (no unit) of the credits a period began with is the first guess at its use.
+/// Set by hand, a little below what is bought.
 const GUESSED_SHARE_OF_GRANT: f64 = 0.9;
-/// For so many hours of average weight the guess counts in each level while history is short.
+/// For so many hours of average weight the guess counts in each level while history is short. Set by hand: a day.
 const GUESS_HOURS: f64 = 24.0;
-/// The pace of so many earlier periods is the plan's pace.
+/// The pace of so many earlier periods is the plan's pace. Set by hand; the share of that pace was fitted with it.
 const PRIOR_PERIODS: i32 = 3;
 
 /// Looks ahead from `input.now`.
@@ -187,34 +108,43 @@ const PRIOR_PERIODS: i32 = 3;
 /// Without a known amount left there is [`Outlook::UnknownBalance`]. Credits that are gone are a fact and need no
 /// history: the probability is 1 and the run-out date is now. Otherwise fewer than three charges, or less than a day
 /// since the first, are [`Outlook::TooLittleHistory`], also where the plan's credits are known: what people bought says
-/// roughly what they will use in a period, and nothing about whether they have begun.
+/// roughly what they will use in a period, and nothing about whether they have begun. It gives a [`Guess`] all the same.
 pub fn forecast(input: &ForecastInput) -> Outlook {
     let Some(remaining) = input.remaining else { return Outlook::UnknownBalance };
     let memory = &input.state.memory;
     let hours = memory.hours_of_history(input.now).unwrap_or(0.0);
     let charges = input.state.charges();
     let is_gone = !remaining.is_positive();
-    if !is_gone && (hours < LEAST_HOURS || charges < LEAST_CHARGES) {
-        return Outlook::TooLittleHistory { hours: hours as u32, charges: u32::try_from(charges).unwrap_or(u32::MAX) };
+    if !is_gone && is_too_little(hours, charges) {
+        return Outlook::TooLittleHistory {
+            hours: hours as u32,
+            charges: u32::try_from(charges).unwrap_or(u32::MAX),
+            guess: View::guessed(input, memory).and_then(|view| view.guess(remaining)),
+        };
     }
     Outlook::Forecast(View::new(input, memory, hours).forecast(remaining))
+}
+
+/// The pace that a forecast goes by, in credits for an average hour of the week; `None` with too little history.
+pub fn pace_per_hour(input: &ForecastInput) -> Option<f64> {
+    let memory = &input.state.memory;
+    let hours = memory.hours_of_history(input.now).unwrap_or(0.0);
+    (!is_too_little(hours, input.state.charges())).then(|| View::new(input, memory, hours).model.pace_per_hour())
+}
+
+fn is_too_little(hours_of_history: f64, charges: u64) -> bool {
+    hours_of_history < LEAST_HOURS || charges < LEAST_CHARGES
 }
 
 /// What net use is likely to come up to each of some moments, by the same model; empty where [`forecast`] has too
 /// little history.
 pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> {
     let hours = input.state.memory.hours_of_history(input.now).unwrap_or(0.0);
-    if hours < LEAST_HOURS || input.state.charges() < LEAST_CHARGES {
+    if is_too_little(hours, input.state.charges()) {
         return Vec::new();
     }
     let view = View::new(input, &input.state.memory, hours);
-    let slice = |until: &Timestamp| UseAhead {
-        until: *until,
-        p10: view.use_at(*until, 0.1),
-        p50: view.use_at(*until, 0.5),
-        p90: view.use_at(*until, 0.9),
-    };
-    moments.iter().map(slice).collect()
+    moments.iter().map(|until| view.use_ahead(*until)).collect()
 }
 
 impl PriorUse {
@@ -238,6 +168,11 @@ struct View<'a> {
     input: &'a ForecastInput<'a>,
     now_hours: f64,
     present: Present,
+    /// In credits per hour of average weight, by level.
+    paces: [f64; LEVELS],
+    /// In credits per hour.
+    plan_pace: f64,
+    elapsed: f64,
     model: Model,
     confidence: Confidence,
 }
@@ -245,9 +180,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(input: &'a ForecastInput<'a>, memory: &Memory, hours_of_history: f64) -> View<'a> {
         let present = memory.at(input.now);
-        let length = input.period.map(|(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
-        let notional_length = length.unwrap_or((NOTIONAL_PERIOD_DAYS * 24) as f64);
-        let is_short = hours_of_history < SHORT_HISTORY_PERIODS * notional_length;
+        let is_short = hours_of_history < long_history_hours(input.period);
 
         let level = |guess_hours: f64, guess: f64| -> [f64; LEVELS] {
             std::array::from_fn(|j| {
@@ -255,24 +188,42 @@ impl<'a> View<'a> {
             })
         };
         let paces = level(0.0, 0.0);
-        let guessed = input.granted.zip(length).filter(|(granted, length)| granted.is_positive() && *length > 0.0);
         let before = input.before.filter(|before| before.hours >= LEAST_HOURS);
         let measured = before.map_or(paces[LEVELS - 1], |before| before.net.as_f64().max(0.0) / before.hours);
-        let (paces, plan_pace) = match guessed.filter(|_| is_short) {
-            Some((granted, length)) => {
-                let guess = GUESSED_SHARE_OF_GRANT * granted.as_f64() / length;
-                (level(GUESS_HOURS, guess), guess)
-            }
+        let (paces, plan_pace) = match guessed_pace(input).filter(|_| is_short) {
+            Some(guess) => (level(GUESS_HOURS, guess), guess),
             None => (paces, measured),
         };
+        let confidence = if is_short { Confidence::Low } else { Confidence::Normal };
+        View::of(input, present, paces, plan_pace, confidence)
+    }
+
+    /// Goes by what the period began with and by nothing else: a few charges of one day say less. The spread is that of
+    /// a team of which no charge is known.
+    fn guessed(input: &'a ForecastInput<'a>, memory: &Memory) -> Option<View<'a>> {
+        let guess = guessed_pace(input)?;
+        let present = Present { charges: 0.0, ..memory.at(input.now) };
+        Some(View::of(input, present, [guess; LEVELS], guess, Confidence::Low))
+    }
+
+    fn of(
+        input: &'a ForecastInput<'a>,
+        present: Present,
+        paces: [f64; LEVELS],
+        plan_pace: f64,
+        confidence: Confidence,
+    ) -> View<'a> {
         let elapsed = input.period.map_or(0.5, |(start, end)| share_of_period(input.now, start, end));
-        View {
-            input,
-            now_hours: hours_since_epoch(input.now),
-            present,
-            model: Model::new(&present, &paces, plan_pace, elapsed),
-            confidence: if is_short { Confidence::Low } else { Confidence::Normal },
-        }
+        let model = Model::new(&present, &paces, plan_pace, elapsed);
+        let now_hours = hours_since_epoch(input.now);
+        View { input, now_hours, present, paces, plan_pace, elapsed, model, confidence }
+    }
+
+    /// Nothing can be guessed of a period that is over.
+    fn guess(&self, remaining: Credits) -> Option<Guess> {
+        let (_, end) = self.input.period.filter(|(_, end)| *end > self.input.now)?;
+        let horizon = horizon(self.input.now, self.input.period);
+        Some(Guess { run_out: self.run_out(remaining, horizon), horizon, use_ahead: self.use_ahead(end) })
     }
 
     fn forecast(&self, remaining: Credits) -> Forecast {
@@ -290,11 +241,16 @@ impl<'a> View<'a> {
         let length = self.input.period.map_or(0.0, |(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
         let end = self.input.period.map_or(horizon, |(_, end)| end.max(now));
         let expected_use = self.use_at(end, 0.5);
+        let probability = probability_before_reset(f64::INFINITY);
+        // Over a night the longer horizon can draw the mean down more than the exposure grows.
+        let within = |share: f64| {
+            probability_before_reset(length.max(0.0) * share).zip(probability).map(|(soon, all)| soon.min(all))
+        };
         Forecast {
             at: now,
-            probability: probability_before_reset(f64::INFINITY),
-            probability_half: probability_before_reset(length.max(0.0) * HALF),
-            probability_tenth: probability_before_reset(length.max(0.0) * TENTH),
+            probability,
+            probability_half: within(HALF),
+            probability_tenth: within(TENTH),
             run_out: self.run_out(remaining, horizon),
             horizon,
             expected_use,
@@ -337,6 +293,11 @@ impl<'a> View<'a> {
         usual + self.planned_until(until_hours)
     }
 
+    fn use_ahead(&self, until: Timestamp) -> UseAhead {
+        let [p10, p50, p90] = [0.1, 0.5, 0.9].map(|quantile| self.use_at(until, quantile));
+        UseAhead { until, p10, p50, p90 }
+    }
+
     fn ahead(&self, until: f64) -> Ahead {
         let usual = self.present.shape.exposure(self.now_hours, until);
         let change = |change: &PaceChange| {
@@ -355,6 +316,21 @@ impl<'a> View<'a> {
         let is_due = |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
         self.input.announced.batches.iter().filter(is_due).map(|batch| batch.credits.max(Credits::ZERO)).sum()
     }
+}
+
+/// From so many hours on history is long.
+fn long_history_hours(period: Option<(Timestamp, Timestamp)>) -> f64 {
+    let length = period.map(|(start, end)| hours_since_epoch(end) - hours_since_epoch(start));
+    SHORT_HISTORY_PERIODS * length.unwrap_or((NOTIONAL_PERIOD_DAYS * 24) as f64)
+}
+
+/// The pace at which a period's credits would be used as people use what they buy; `None` where it is not known what the
+/// period began with.
+fn guessed_pace(input: &ForecastInput) -> Option<f64> {
+    let (start, end) = input.period?;
+    let length = hours_since_epoch(end) - hours_since_epoch(start);
+    let granted = input.granted.filter(|granted| granted.is_positive() && length > 0.0)?;
+    Some(GUESSED_SHARE_OF_GRANT * granted.as_f64() / length)
 }
 
 /// How far ahead run-out dates are looked for.

@@ -11,32 +11,45 @@ use std::ops::Range;
 
 use super::state::{LEVELS, Present};
 
-/// Shares of the seven levels and of the plan's pace in the pooled pace.
-const SHARES: [f64; LEVELS + 1] = [0.0192, 0.0192, 0.0290, 0.0581, 0.3518, 0.1342, 0.3651, 0.0235];
-/// So much of the plan's pace is added to each level: a team at rest does not stay at rest for ever.
-const PLAN_PACE_FLOOR: f64 = 0.05;
-/// Mean of what is to come, as a power law of the horizon in weeks.
+/// Shares of the seven levels and of the plan's pace in the pooled pace, in the order of the half-lives; no unit, together
+/// one. Fitted by maximum likelihood with the other constants of this block, on charge histories of many teams together.
+pub(super) const SHARES: [f64; LEVELS + 1] = [0.0192, 0.0192, 0.0290, 0.0581, 0.3518, 0.1342, 0.3651, 0.0235];
+/// So much of the plan's pace is added to each level, as a share (no unit): a team at rest does not stay at rest for ever.
+/// Set by hand.
+pub(super) const PLAN_PACE_FLOOR: f64 = 0.05;
+/// The logarithm of mean use over pace times exposure, for a horizon of one week; no unit. Fitted.
 const MEAN_OFFSET: f64 = -0.084;
+/// How that logarithm moves with the logarithm of the horizon in weeks: over a longer time less than the pace comes true.
+/// An exponent, no unit. Fitted.
 const MEAN_BY_HORIZON: f64 = -0.113;
-/// Variance over squared mean: lumps, drift as a power law of horizon and wobble, thin data.
+/// Lumps: how much of the dispersion of days (credits) over the mean (credits) becomes relative variance; no unit. Fitted.
 const LUMPS: f64 = 2.293;
+/// Drift: relative variance over one week at typical wobble; no unit. Fitted.
 const DRIFT: f64 = 0.1371;
+/// How drift moves with the horizon: an exponent of the horizon in weeks, no unit. Fitted.
 const DRIFT_BY_HORIZON: f64 = -0.162;
+/// How drift moves with the wobble: an exponent of wobble over [`TYPICAL_WOBBLE`], no unit. Fitted.
 const DRIFT_BY_WOBBLE: f64 = 1.431;
+/// Thin data: relative variance of a team without charges, divided by one more than their effective number; no unit. Fitted.
 const THIN_DATA: f64 = 1.185;
-/// The recalibration: offset, slope, and how the offset moves with the elapsed share of the period.
+/// The recalibration's offset at half of the period, in units of the logarithm of odds. Fitted.
 const CALIBRATION_OFFSET: f64 = 0.869;
+/// Its slope, no unit. Fitted.
 const CALIBRATION_SLOPE: f64 = 1.333;
+/// How its offset moves from the beginning to the end of a period, in units of the logarithm of odds. Fitted.
 const CALIBRATION_BY_ELAPSED: f64 = -0.740;
 
-/// The wobble at which drift is as fitted.
+/// The wobble (squared relative miss of a week, no unit) at which drift is as fitted: what is typical of many teams.
 const TYPICAL_WOBBLE: f64 = 0.25;
+/// Horizons are counted in weeks of so many hours.
 const HOURS_OF_A_WEEK: f64 = 168.0;
-/// Raw probabilities are kept this far from 0 and 1.
+/// Raw probabilities are kept this far from 0 and 1, no unit. Set by hand: a forecast is not a certainty.
 const CLIP: f64 = 1e-5;
-/// The least that a pace, an exposure and an amount count as, so that logarithms stay finite.
-const LEAST_PACE: f64 = 1e-9;
+/// The least that a pace counts as, in credits an hour, so that logarithms stay finite. Set by hand, below any real one.
+pub(super) const LEAST_PACE: f64 = 1e-9;
+/// The least that an exposure counts as, in hours of average weight, for the same reason.
 const LEAST_EXPOSURE: f64 = 1e-9;
+/// The least that an amount counts as, in credits, for the same reason: the least that the ledger knows.
 const LEAST_CREDITS: f64 = 1e-6;
 
 /// A draw at one moment, ready to be asked about any horizon.
@@ -63,6 +76,21 @@ pub(super) struct Ahead {
 struct LogAhead {
     weeks: f64,
     exposure: f64,
+}
+
+/// The numbers on the way to a probability, see [`Model::steps`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Steps {
+    /// By how much the mean differs from pooled pace times exposure.
+    pub(super) horizon_factor: f64,
+    /// The mean of what is to come, in credits.
+    pub(super) mean: f64,
+    /// Variance over squared mean of each source of spread: lumps, drift, thin data.
+    pub(super) sources: [f64; 3],
+    /// The probability before recalibration.
+    pub(super) raw: f64,
+    /// Offset and slope of the recalibration.
+    pub(super) calibration: (f64, f64),
 }
 
 /// What is to come up to some horizon, as a log-normal distribution.
@@ -99,7 +127,20 @@ impl Model {
         if remaining <= 0.0 {
             return 1.0;
         }
-        self.calibrated(self.what_comes(LogAhead::new(ahead)).score(log_credits(remaining)))
+        self.calibrated(raw(self.what_comes(LogAhead::new(ahead)).score(log_credits(remaining))))
+    }
+
+    /// The numbers on the way to [`Model::probability`], for people.
+    pub(super) fn steps(&self, ahead: Ahead, remaining: f64) -> Steps {
+        let ahead = LogAhead::new(ahead);
+        let to_come = self.what_comes(ahead);
+        Steps {
+            horizon_factor: libm::exp(MEAN_OFFSET + MEAN_BY_HORIZON * ahead.weeks),
+            mean: libm::exp(to_come.log_mean),
+            sources: self.sources(to_come.log_mean, ahead.weeks),
+            raw: raw(to_come.score(log_credits(remaining))),
+            calibration: (self.calibration_offset, CALIBRATION_SLOPE),
+        }
     }
 
     /// The amount that use ahead stays below with this probability (between 0 and 1): the inverse of
@@ -143,13 +184,17 @@ impl Model {
     }
 
     fn variance(&self, log_mean: f64, log_weeks: f64) -> f64 {
-        let lumps = self.lumps * libm::exp(-log_mean);
-        let drift = self.drift * libm::exp(DRIFT_BY_HORIZON * log_weeks);
-        lumps + drift + self.thin_data
+        let [lumps, drift, thin_data] = self.sources(log_mean, log_weeks);
+        lumps + drift + thin_data
     }
 
-    fn calibrated(&self, score: f64) -> f64 {
-        let raw = (libm::erfc(-score / SQRT_2) / 2.0).clamp(CLIP, 1.0 - CLIP);
+    fn sources(&self, log_mean: f64, log_weeks: f64) -> [f64; 3] {
+        let lumps = self.lumps * libm::exp(-log_mean);
+        let drift = self.drift * libm::exp(DRIFT_BY_HORIZON * log_weeks);
+        [lumps, drift, self.thin_data]
+    }
+
+    fn calibrated(&self, raw: f64) -> f64 {
         logistic(self.calibration_offset + CALIBRATION_SLOPE * logit(raw))
     }
 
@@ -224,6 +269,11 @@ impl ToCome {
         let spread = libm::log1p(self.variance);
         (self.log_mean - spread / 2.0 - log_credits) / spread.sqrt()
     }
+}
+
+/// The probability that goes with a score, before recalibration.
+fn raw(score: f64) -> f64 {
+    (libm::erfc(-score / SQRT_2) / 2.0).clamp(CLIP, 1.0 - CLIP)
 }
 
 fn log_credits(credits: f64) -> f64 {

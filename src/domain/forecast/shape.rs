@@ -6,13 +6,14 @@
 /// Hours of a day.
 pub(super) const DAY: i64 = 24;
 
-/// What a weekday weighs before anything is known of the team, Monday first.
+/// What a weekday weighs before anything is known of the team, Monday first; no unit, an average day weighs one. Set by
+/// hand, for a working week with some work at its end.
 const WEEKDAY_PRIOR: [f64; 7] = [1.15, 1.2, 1.2, 1.2, 1.15, 0.6, 0.5];
-/// How many days of evidence the prior of a weekday counts for.
+/// How many days of evidence (of that weekday) the prior of a weekday counts for. Set by hand.
 const WEEKDAY_PRIOR_DAYS: f64 = 3.0;
-/// How many days of evidence a flat day counts for.
+/// How many days of evidence a flat day counts for. Set by hand: working hours show within two weeks.
 const FLAT_PRIOR_DAYS: f64 = 10.0;
-/// What is kept of the evidence each midnight: a half-life of eight weeks.
+/// What is kept of the evidence each midnight, no unit: a half-life of eight weeks (1344 hours). Set by hand.
 pub(super) const KEPT_EACH_MIDNIGHT: f64 = 0.987_698_659_537_702;
 
 /// The evidence: net use by weekday and by hour of the day, older days counting less.

@@ -14,9 +14,10 @@ use crate::domain::ledger::HourlyUse;
 pub(super) const LEVELS: usize = 7;
 /// The level with a half-life of 28 days, by which the lumpiness of days and the wobble of weeks are measured.
 const STEADY: usize = 5;
-/// Half-lives of the levels, in hours.
+/// Half-lives of the levels, in hours: from half a day to twelve weeks, each about twice or three times the one before.
+/// Set by hand; more levels gained nothing when the shares were fitted.
 pub(super) const HALF_LIFE_HOURS: [f64; LEVELS] = [12.0, 24.0, 72.0, 168.0, 336.0, 672.0, 2016.0];
-/// What each level keeps after an hour: 2^(-1 / half-life).
+/// What each level keeps after an hour: 2^(-1 / half-life), no unit. Follows from the half-lives; a test says so.
 pub(super) const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.943_874_312_681_693_5,
     0.971_531_941_153_605_9,
@@ -26,13 +27,23 @@ pub(super) const KEPT_EACH_HOUR: [f64; LEVELS] = [
     0.998_969_062_762_623_5,
     0.999_656_236_094_126_1,
 ];
-/// What the measures of lumpiness and wobble keep after a day: a half-life of twelve weeks.
+/// What the measures of lumpiness and wobble keep after a day, no unit: a half-life of twelve weeks (2016 hours), the
+/// longest of the levels. Set by hand.
 pub(super) const KEPT_EACH_DAY: f64 = 0.991_782_200_104_534_1;
 /// Weekly wobble is measured once this many days have been seen, not counting the day of the first charge, which is
-/// seldom whole.
+/// seldom whole. In days; two whole weeks, so that a week is compared with a pace that has seen one. Set by hand.
 const WOBBLE_AFTER_DAYS: u32 = 14;
-/// Before days enough have been seen, a day counts as this many times as lumpy as its average charge.
+/// Before days enough have been seen, a day counts as this many times as lumpy as its average charge; no unit. Chosen by
+/// hand for teams without history, which no fit has seen.
 const LUMPINESS_PRIOR: f64 = 1.5;
+/// The sum of squared misses that wobble begins with, in weeks (no unit): ten weeks at 0.25 each, which is typical of many
+/// teams. Set by hand with the count that follows.
+const WOBBLE_PRIOR_SUM: f64 = 2.5;
+/// So many weeks the prior of the wobble counts for.
+const WOBBLE_PRIOR_WEEKS: f64 = 10.0;
+/// A week's squared relative miss (no unit) counts as this at most: one huge week says no more than a large one. Chosen by
+/// hand.
+const MOST_WOBBLE: f64 = 9.0;
 /// Net use of so many recent hours is kept for the spend rates: seven days and the hour that is running.
 const RECENT_HOURS: usize = 169;
 /// Net use of so many recent days is kept for the page.
@@ -68,10 +79,11 @@ pub(super) struct Memory {
     first_hour: Option<i64>,
     /// The hour that is running.
     hour: i64,
-    hour_net: f64,
+    /// Exact, so that a row for each charge and one for the hour lead to the same bits.
+    hour_net: Credits,
     hour_charges: u32,
     levels: Levels,
-    /// Charges and their net use since the first.
+    /// Charges since the first, and the net use of hours that are closed.
     total_charges: u64,
     total_net: f64,
     /// Net use of each hour of the running day.
@@ -133,7 +145,7 @@ impl Default for UsageState {
         let memory = Memory {
             first_hour: None,
             hour: 0,
-            hour_net: 0.0,
+            hour_net: Credits::ZERO,
             hour_charges: 0,
             levels: Levels::default(),
             total_charges: 0,
@@ -159,7 +171,7 @@ impl UsageState {
     }
 
     /// Adds use to the row's hour, closing the hours before it. Rows without a charge do not begin a history. Net use
-    /// below zero, which a refund larger than its charge can leave, counts as none in the statistics.
+    /// of an hour below zero, which refunds larger than its charges can leave, counts as none in the statistics.
     ///
     /// # Errors
     /// [`LateUse`] if the hour is already closed; the state is as before.
@@ -175,7 +187,7 @@ impl UsageState {
             return Err(LateUse { found: row.hour, running: self.memory.hour });
         }
         self.advance_to(row.hour);
-        self.memory.add(row.net.as_f64(), row.charges);
+        self.memory.add(row.net, row.charges);
         self.recent[slot(row.hour, RECENT_HOURS)] += row.net;
         self.daily[slot(row.hour.div_euclid(DAY), RECENT_DAYS)] += row.net;
         Ok(())
@@ -246,12 +258,15 @@ impl UsageState {
 }
 
 impl Memory {
-    fn add(&mut self, net: f64, charges: u32) {
-        let net = net.max(0.0);
+    fn add(&mut self, net: Credits, charges: u32) {
         self.hour_net += net;
         self.hour_charges += charges;
-        self.total_net += net;
         self.total_charges += u64::from(charges);
+    }
+
+    /// Use of the running hour as it counts in the statistics.
+    fn hour_use(&self) -> f64 {
+        self.hour_net.max(Credits::ZERO).as_f64()
     }
 
     fn advance_to(&mut self, hour: i64) {
@@ -261,14 +276,16 @@ impl Memory {
     }
 
     fn close_hour(&mut self) {
+        let net = self.hour_use();
         let weight = self.shape.weight(self.hour);
         for (level, kept) in KEPT_EACH_HOUR.iter().enumerate() {
-            self.levels.used[level] = self.levels.used[level] * kept + self.hour_net;
+            self.levels.used[level] = self.levels.used[level] * kept + net;
             self.levels.exposure[level] = self.levels.exposure[level] * kept + weight;
         }
         self.levels.charges = self.levels.charges * KEPT_EACH_HOUR[STEADY] + f64::from(self.hour_charges);
-        self.day_hours[self.hour.rem_euclid(DAY) as usize] = self.hour_net;
-        self.hour_net = 0.0;
+        self.day_hours[self.hour.rem_euclid(DAY) as usize] = net;
+        self.total_net += net;
+        self.hour_net = Credits::ZERO;
         self.hour_charges = 0;
         self.hour += 1;
         if self.hour.rem_euclid(DAY) == 0 {
@@ -294,9 +311,10 @@ impl Memory {
         }
         let passed = (moment - memory.hour as f64).clamp(0.0, 1.0);
         let weight = passed * memory.shape.weight(memory.hour);
+        let net = memory.hour_use();
         let kept = HALF_LIFE_HOURS.map(|half_life| libm::exp2(-passed / half_life));
         Present {
-            used: std::array::from_fn(|j| memory.levels.used[j] * kept[j] + memory.hour_net),
+            used: std::array::from_fn(|j| memory.levels.used[j] * kept[j] + net),
             exposure: std::array::from_fn(|j| memory.levels.exposure[j] * kept[j] + weight),
             charges: memory.levels.charges * kept[STEADY] + f64::from(memory.hour_charges),
             dispersion: memory.dispersion(),
@@ -309,7 +327,7 @@ impl Memory {
         if self.days.expected > 0.0 {
             return self.days.squared_misses / self.days.expected;
         }
-        LUMPINESS_PRIOR * self.total_net / (self.total_charges.max(1) as f64)
+        LUMPINESS_PRIOR * (self.total_net + self.hour_use()) / (self.total_charges.max(1) as f64)
     }
 
     /// Hours from the beginning of the first charge's hour to `now`; `None` before the first charge.
@@ -343,13 +361,13 @@ impl DayMeasures {
             let expected = pace * self.week.iter().map(|day| day.exposure).sum::<f64>();
             let used: f64 = self.week.iter().map(|day| day.net).sum();
             let miss = used / expected.max(1e-9) - 1.0;
-            self.wobble_sum = self.wobble_sum * KEPT_EACH_DAY + (miss * miss).min(9.0);
+            self.wobble_sum = self.wobble_sum * KEPT_EACH_DAY + (miss * miss).min(MOST_WOBBLE);
             self.wobble_count = self.wobble_count * KEPT_EACH_DAY + 1.0;
         }
     }
 
     fn wobble(&self) -> f64 {
-        (self.wobble_sum + 2.5) / (self.wobble_count + 10.0)
+        (self.wobble_sum + WOBBLE_PRIOR_SUM) / (self.wobble_count + WOBBLE_PRIOR_WEEKS)
     }
 }
 

@@ -6,26 +6,26 @@ use super::state::{LEVELS, Present};
 use super::*;
 
 /// A Monday midnight.
-const MONDAY: &str = "2026-03-02T00:00:00Z";
+pub(super) const MONDAY: &str = "2026-03-02T00:00:00Z";
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn hours(count: i64) -> SignedDuration {
+pub(super) fn hours(count: i64) -> SignedDuration {
     SignedDuration::from_hours(count)
 }
 
-fn hour_of(moment: Timestamp) -> i64 {
+pub(super) fn hour_of(moment: Timestamp) -> i64 {
     moment.as_second().div_euclid(3600)
 }
 
-fn used(moment: Timestamp, credits: i64) -> HourlyUse {
+pub(super) fn used(moment: Timestamp, credits: i64) -> HourlyUse {
     HourlyUse { hour: hour_of(moment), net: Credits::from_whole(credits), charges: 1 }
 }
 
 /// Working hours of so many days from a Monday on: five credits each hour from nine to five, nothing at weekends.
-fn working_days(days: i64) -> Vec<HourlyUse> {
+pub(super) fn working_days(days: i64) -> Vec<HourlyUse> {
     let monday = at(MONDAY);
     let is_working = |hour: &i64| (9..17).contains(&(hour % 24)) && hour / 24 % 7 < 5;
     (0..days * 24).filter(is_working).map(|hour| used(monday + hours(hour), 5)).collect()
@@ -84,23 +84,23 @@ fn exposure_is_the_sum_of_the_weights() {
 }
 
 /// A draw with forty working days of history before a period of thirty days.
-struct Case {
-    rows: Vec<HourlyUse>,
-    period: Option<(Timestamp, Timestamp)>,
-    now: Timestamp,
-    remaining: Option<i64>,
-    granted: Option<i64>,
+pub(super) struct Case {
+    pub(super) rows: Vec<HourlyUse>,
+    pub(super) period: Option<(Timestamp, Timestamp)>,
+    pub(super) now: Timestamp,
+    pub(super) remaining: Option<i64>,
+    pub(super) granted: Option<i64>,
 }
 
 impl Case {
-    fn new() -> Case {
+    pub(super) fn new() -> Case {
         let start = at(MONDAY) + hours(63 * 24);
         let now = start + hours(10 * 24);
         let rows = working_days(73);
         Case { rows, period: Some((start, start + hours(30 * 24))), now, remaining: Some(550), granted: Some(1000) }
     }
 
-    fn outlook(&self) -> Outlook {
+    pub(super) fn outlook(&self) -> Outlook {
         let known: Vec<HourlyUse> = self.rows.iter().filter(|row| row.hour <= hour_of(self.now)).copied().collect();
         let state = UsageState::rebuild(&known).unwrap();
         forecast(&ForecastInput {
@@ -114,13 +114,13 @@ impl Case {
         })
     }
 
-    fn forecast(&self) -> Forecast {
+    pub(super) fn forecast(&self) -> Forecast {
         self.outlook().forecast().cloned().unwrap()
     }
 }
 
 /// Probabilities are probabilities, quantiles are in order, and the parts of a forecast do not contradict one another.
-fn assert_sound(name: &str, case: &Case, forecast: &Forecast) {
+pub(super) fn assert_sound(name: &str, case: &Case, forecast: &Forecast) {
     assert_eq!(forecast.probability.is_some(), case.period.is_some(), "{name}");
     assert_eq!(forecast.unused.is_some(), case.period.is_some(), "{name}");
     for probability in
@@ -213,7 +213,20 @@ fn too_little_to_go_by() {
     ] {
         let outlook = case.outlook();
         match expected {
-            Some((hours, charges)) => assert_eq!(outlook, Outlook::TooLittleHistory { hours, charges }, "{name}"),
+            Some(expected) => {
+                let Outlook::TooLittleHistory { hours, charges, guess } = outlook else {
+                    panic!("{name}: {outlook:?}")
+                };
+                assert_eq!((hours, charges), expected, "{name}");
+                // What was bought is known, so a wide range is.
+                let guess = guess.expect(name);
+                let [p10, p50, p90] = [guess.use_ahead.p10, guess.use_ahead.p50, guess.use_ahead.p90];
+                assert!(p10.as_f64() * 2.0 < p50.as_f64() && p50.as_f64() * 2.0 < p90.as_f64(), "{name}: {guess:?}");
+                assert!(
+                    guess.run_out.p10 > Some(case.now) && guess.run_out.p50 > guess.run_out.p10,
+                    "{name}: {guess:?}"
+                );
+            }
             None => {
                 let forecast = outlook.forecast().expect(name);
                 assert_sound(name, &case, forecast);
@@ -456,6 +469,35 @@ proptest! {
             stepped.push(*row).unwrap();
         }
         prop_assert_eq!(stepped, UsageState::rebuild(&rows).unwrap());
+    }
+
+    #[test]
+    fn a_state_rebuilt_from_hours_is_that_fed_charge_by_charge(
+        events in prop::collection::vec((0..40_i64, 1..90_000_000_i64, prop::bool::ANY), 1..300),
+    ) {
+        let mut hour = hour_of(at(MONDAY));
+        let mut fed = UsageState::default();
+        let mut hours: Vec<HourlyUse> = Vec::new();
+        for (gap, micros, is_refunded) in events {
+            // Most charges share their hour with others.
+            hour += (gap - 30).max(0);
+            let net = Credits::from_micros(micros);
+            let mut feed = |row: HourlyUse| {
+                fed.push(row).unwrap();
+                match hours.last_mut().filter(|last| last.hour == row.hour) {
+                    Some(last) => (last.net, last.charges) = (last.net + row.net, last.charges + row.charges),
+                    None => hours.push(row),
+                }
+            };
+            feed(HourlyUse { hour, net, charges: 1 });
+            if is_refunded {
+                feed(HourlyUse { hour, net: -net, charges: 0 });
+            }
+        }
+        let rebuilt = UsageState::rebuild(&hours).unwrap();
+        // Every digit: what is printed reads back as the same number.
+        prop_assert_eq!(format!("{fed:?}"), format!("{rebuilt:?}"));
+        prop_assert_eq!(fed, rebuilt);
     }
 
     #[test]

@@ -31,12 +31,13 @@ pub(super) fn actions(
     totals: &[TotalsRow],
     retries: &[RetryRow],
 ) -> Vec<Action> {
-    let (Some(fuel), Some(period)) = (&draw.fuel, &draw.period) else { return Vec::new() };
+    let (Some(fuel), Some(period)) = (draw.tank(), &draw.period) else { return Vec::new() };
     let to_reset = period.end.duration_since(forecast.at);
     if to_reset <= SignedDuration::ZERO {
         return Vec::new();
     }
-    let outlook = Remaining { fuel, forecast, to_reset, end: period.end_in_words() };
+    let own_part = own_part(draw, forecast);
+    let outlook = Remaining { fuel, forecast, to_reset, end: period.end_in_words(), own_part };
     let mut actions = Vec::new();
     actions.extend(outlook.slow_down());
     actions.extend(outlook.without_reruns(totals, retries));
@@ -51,6 +52,16 @@ struct Remaining<'a> {
     to_reset: SignedDuration,
     /// What the end of the period is called.
     end: &'static str,
+    /// The team's part of the use (0 to 1); `None` where that is not known.
+    own_part: Option<f64>,
+}
+
+/// The team's part of the use that lowers its tank: 1 where nobody else draws on it, `None` where it is not known.
+pub(super) fn own_part(draw: &DrawAssessment, forecast: &Forecast) -> Option<f64> {
+    let Some(shared) = &draw.shared else { return Some(1.0) };
+    let part = shared.own_pace_per_hour? / forecast.pace_per_hour;
+    // The paces are pooled each for itself, so that parts need not add up to one.
+    part.is_finite().then(|| part.clamp(0.0, 1.0))
 }
 
 impl Remaining<'_> {
@@ -60,10 +71,26 @@ impl Remaining<'_> {
         let run_out = self.forecast.run_out.p50.map(|run_out| run_out.duration_since(self.forecast.at));
         let longer = run_out.filter(|lasts| *lasts < self.to_reset).map(|lasts| words::span(self.to_reset - lasts));
         let longer = longer.map(|longer| format!(", {longer} longer")).unwrap_or_default();
-        let now = Credits::from_statistic(pace).map(words::amount)?;
-        Some(Action {
-            what: format!("Slow down to {} a day (now about {now})", words::statistic(lasting)?),
-            effect: format!("lasts until {}{longer}", self.end),
+        let amount = |value: f64| Credits::from_statistic(value).map(words::amount);
+        let (lasting_text, now) = (words::statistic(lasting)?, amount(pace)?);
+        if self.own_part == Some(1.0) {
+            return Some(Action {
+                what: format!("Slow down to {lasting_text} a day (now about {now})"),
+                effect: format!("lasts until {}{longer}", self.end),
+            });
+        }
+        // Others draw on it too: everybody slows down in the same proportion.
+        let all = format!("all together to {lasting_text} a day (now about {now})");
+        Some(match self.own_part.map(|part| (lasting * part, pace * part)) {
+            Some((own_lasting, own)) => Action {
+                what: format!(
+                    "Slow down to {} a day (now about {}), {all}",
+                    words::statistic(own_lasting)?,
+                    amount(own)?
+                ),
+                effect: format!("lasts until {}{longer}", self.end),
+            },
+            None => Action { what: format!("Slow down, {all}"), effect: format!("lasts until {}{longer}", self.end) },
         })
     }
 
@@ -81,8 +108,9 @@ impl Remaining<'_> {
         (share >= 0.2).then(|| self.spending_less(what, share / 2.0)).flatten()
     }
 
-    /// Spending a share less from now on: credits saved until the reset, and how much longer the fuel lasts.
-    fn spending_less(&self, what: String, share: f64) -> Option<Action> {
+    /// The team spending a share less from now on: credits saved until the reset, and how much longer the fuel lasts.
+    fn spending_less(&self, what: String, own_share: f64) -> Option<Action> {
+        let share = own_share * self.own_part?;
         (share >= LEAST_SHARE && self.fuel.left.is_positive()).then_some(())?;
         let saved = words::statistic(self.forecast.expected_use.as_f64() * share)?;
         let effect = match self.forecast.run_out.p50 {

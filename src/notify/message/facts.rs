@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::actions::{self, Action, LEAST_SHARE};
 use super::words::{self, ReaderClock};
 use super::{Drivers, MessageContext};
+use crate::domain::words::other_use;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice,
     Outlook, PlanPeriod, RetryKind, RetryRow, Stage, TotalsRow, Why,
@@ -285,18 +286,25 @@ impl View<'_> {
 
     /// The pace against the pace that would last.
     fn pace(&self) -> Option<String> {
-        let (forecast, fuel, reset) = (self.forecast()?, self.draw.fuel.as_ref()?, self.reset()?);
+        let (forecast, fuel, reset) = (self.forecast()?, self.draw.tank()?, self.reset()?);
         let pace = forecast.pace_per_hour * 24.0;
         let lasting = actions::lasting_pace(fuel, reset.duration_since(forecast.at));
         let pace_text = words::statistic(pace)?;
         let compared =
             lasting.and_then(|lasting| Some((pace / lasting, words::amount(Credits::from_statistic(lasting)?))));
+        let whole = match &self.draw.shared {
+            Some(_) => format!("{} the pace is about", capitalised(other_use(self.assessment))),
+            None => "The pace is about".into(),
+        };
+        let own = actions::own_part(self.draw, forecast).filter(|_| self.draw.shared.is_some());
+        let own = own.and_then(|part| words::statistic(pace * part));
+        let own = own.map(|own| format!(" The team's own part is about {own}.")).unwrap_or_default();
         Some(match compared {
-            None => format!("The pace is about {pace_text} a day."),
+            None => format!("{whole} {pace_text} a day.{own}"),
             Some((times, lasting)) if times >= 1.1 => {
-                format!("The pace is about {pace_text} a day, {times:.1} times the {lasting} that would last.")
+                format!("{whole} {pace_text} a day, {times:.1} times the {lasting} that would last.{own}")
             }
-            Some((_, lasting)) => format!("The pace is about {pace_text} a day; {lasting} would last."),
+            Some((_, lasting)) => format!("{whole} {pace_text} a day; {lasting} would last.{own}"),
         })
     }
 
@@ -316,6 +324,7 @@ impl View<'_> {
         let spent = if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" };
         [
             ("Left", Some(self.draw.fuel.as_ref().map_or("not known".into(), |fuel| self.left(fuel)))),
+            ("Left to all teams", self.left_to_all()),
             (spent, Some(words::credits(self.draw.spent))),
             ("In tasks not finished", pending.map(words::credits)),
             ("Pace, last day", per_day(self.draw.spend.day)),
@@ -329,8 +338,20 @@ impl View<'_> {
         .collect()
     }
 
+    /// What is left of a limit that others lower too, where that is another than the team's own.
+    fn left_to_all(&self) -> Option<String> {
+        let shared = self.draw.shared.as_ref().filter(|shared| Some(&shared.fuel) != self.draw.fuel.as_ref())?;
+        Some(format!("{}, which end sooner", words::credits(shared.fuel.left)))
+    }
+
     fn left(&self, fuel: &Fuel) -> String {
-        let left = words::credits(fuel.left);
+        let is_shared = self.draw.shared.is_some() && fuel.limit != FuelLimit::Allowance;
+        let shared = match self.assessment.draws.len() {
+            _ if !is_shared => "",
+            ..2 => ", lowered by charges of no team too",
+            _ => ", shared with the other teams",
+        };
+        let left = words::credits(fuel.left) + shared;
         match (fuel.limit, self.draw.allowance, &self.assessment.balance) {
             (FuelLimit::Allowance, Some(allowance), _) => {
                 format!("{left} of the team's {}", words::amount(allowance))
@@ -420,6 +441,11 @@ impl View<'_> {
         let base = self.context.external_url.as_deref()?.trim_end_matches('/');
         Some(format!("{base}/teams/{}", words::path_segment(self.notice.key.team.as_str())))
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn net(row: &TotalsRow) -> Credits {

@@ -6,8 +6,8 @@ use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
     AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
-    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage,
-    TeamName, Unassigned, Why,
+    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SharedTank, SpendRates,
+    Stage, TeamName, Unassigned, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -73,6 +73,7 @@ impl Scene {
                 as_of: at("2026-11-22T13:00:00Z"),
                 fresh: true,
             }),
+            shared: None,
             allowance: None,
             spent: whole(3180),
             unrefunded: Credits::ZERO,
@@ -95,6 +96,7 @@ impl Scene {
                 pace_per_hour: 7.0,
                 confidence: Confidence::Normal,
             }),
+            explanation: None,
             plan_run_out: None,
             totals: vec![
                 row("text-to-3d-preview", "meshy-5", 900, 20),
@@ -213,6 +215,48 @@ fn a_budget_is_called_by_its_name() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("the plan resets") && !text.contains("Expected to lapse"), "{text}");
+}
+
+#[test]
+fn a_shared_balance_is_forecast_with_everybodys_use_and_each_is_asked_for_a_part() {
+    let text_of = |own_pace_per_hour, teams: usize| {
+        let mut scene = Scene::new(Why::Opened, Stage::Warning);
+        let fuel = scene.draw.fuel.clone().unwrap();
+        scene.draw.shared = Some(SharedTank { fuel, spend: SpendRates::default(), own_pace_per_hour });
+        scene.assessment.draws = vec![scene.draw.clone(); teams];
+        scene.shown().text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (own_pace_per_hour, teams, expected) in [
+        (
+            Some(1.75),
+            2,
+            &[
+                "With the other teams' use the pace is about 168 credits a day, 1.7 times the 97 that would last. The team's \
+                 own part is about 42 credits.",
+                "Slow down to 24 credits a day (now about 42), all together to 97 credits a day (now about 168): lasts until \
+                 the reset",
+                // A quarter of what a team alone would save.
+                "Launch half as many text-to-3d-refine tasks: saves about 80 credits;",
+                "Top up by 710 credits",
+                "820 credits, shared with the other teams (plan 700, bought 120)",
+            ][..],
+        ),
+        (None, 2, &["Slow down, all together to 97 credits a day (now about 168): lasts until the reset"]),
+        (Some(1.75), 1, &["With the use that belongs to no team the pace is", "lowered by charges of no team too"]),
+    ] {
+        let text = text_of(own_pace_per_hour, teams);
+        for expected in expected {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+    assert!(!text_of(None, 2).contains("half as many"), "what an unknown part would save is not known");
+
+    let mut sooner = Scene::new(Why::Opened, Stage::Warning);
+    let fuel = Fuel { left: whole(900), limit: FuelLimit::Balance, ..sooner.draw.fuel.clone().unwrap() };
+    sooner.draw.fuel.as_mut().unwrap().limit = FuelLimit::Allowance;
+    sooner.draw.shared = Some(SharedTank { fuel, spend: SpendRates::default(), own_pace_per_hour: Some(1.0) });
+    let text = sooner.shown().text;
+    assert!(text.contains("Left to all teams         900 credits, which end sooner"), "{text}");
 }
 
 #[test]
