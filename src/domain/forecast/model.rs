@@ -9,6 +9,7 @@
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
+use super::PlannedBatch;
 use super::state::{LEVELS, Present};
 
 /// Shares of the seven levels and of the plan's pace in the pooled pace.
@@ -56,6 +57,18 @@ pub(super) struct Ahead {
     pub(super) hours: f64,
     /// The same in hours of average weight.
     pub(super) exposure: f64,
+    /// What comes on top of the usual use and is not known exactly.
+    pub(super) extra: Extra,
+}
+
+/// Mean and variance, in credits, of what planned batches cost beyond what they cost at least.
+///
+/// It joins the usual use in one log-normal distribution with the sum of the means and of the variances. What they cost at
+/// least is no part of it: that is as good as spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Extra {
+    mean: f64,
+    variance: f64,
 }
 
 /// The logarithms of a horizon, in weeks and in exposure.
@@ -63,6 +76,7 @@ pub(super) struct Ahead {
 struct LogAhead {
     weeks: f64,
     exposure: f64,
+    extra: Extra,
 }
 
 /// What is to come up to some horizon, as a log-normal distribution.
@@ -135,7 +149,7 @@ impl Model {
 
     fn what_comes(&self, ahead: LogAhead) -> ToCome {
         let log_mean = self.log_mean(ahead.weeks, ahead.exposure);
-        ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }
+        ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }.with(ahead.extra)
     }
 
     fn log_mean(&self, log_weeks: f64, log_exposure: f64) -> f64 {
@@ -194,6 +208,10 @@ impl<F: Fn(u32) -> Limit> Search<'_, F> {
 
     /// A bound on the score of every step between two: each part is taken at the limit where it favours running out.
     fn highest_score(&self, before: &Limit, last: &Limit) -> f64 {
+        if last.ahead.extra.is_some() {
+            // Batches add to a mean and to a variance that both rise; a search among them goes through every step.
+            return f64::INFINITY;
+        }
         let highest_mean = self.model.log_mean(before.ahead.weeks, last.ahead.exposure);
         let excess = highest_mean - last.log_remaining;
         // The score is `excess / spread - spread / 2`. Above zero excess it falls with the spread, so the smallest
@@ -214,11 +232,37 @@ impl LogAhead {
         LogAhead {
             weeks: libm::log(ahead.hours.max(1.0) / HOURS_OF_A_WEEK),
             exposure: libm::log(ahead.exposure.max(LEAST_EXPOSURE)),
+            extra: ahead.extra,
         }
     }
 }
 
+impl Extra {
+    /// With one more batch. The mean of a skewed range is near 0.3, 0.4 and 0.3 of its bounds (Swanson's rule), and the
+    /// bounds of a normal one lie 2.563 standard deviations apart.
+    pub(super) fn and(self, batch: &PlannedBatch) -> Extra {
+        let [low, likely, high] = [batch.low, batch.likely, batch.high].map(|credits| credits.as_f64().max(0.0));
+        let (likely, high) = ((likely - low).max(0.0), (high - low).max(0.0));
+        let deviation = high / 2.563;
+        Extra { mean: self.mean + 0.4 * likely + 0.3 * high, variance: self.variance + deviation * deviation }
+    }
+
+    fn is_some(self) -> bool {
+        self.mean > 0.0 || self.variance > 0.0
+    }
+}
+
 impl ToCome {
+    fn with(self, extra: Extra) -> ToCome {
+        if !extra.is_some() {
+            return self;
+        }
+        let usual = libm::exp(self.log_mean);
+        let mean = usual + extra.mean;
+        let variance = (self.variance * usual * usual + extra.variance) / (mean * mean);
+        ToCome { log_mean: libm::log(mean), variance }
+    }
+
     /// How many standard deviations of the logarithm the median lies above an amount.
     fn score(&self, log_credits: f64) -> f64 {
         let spread = libm::log1p(self.variance);
