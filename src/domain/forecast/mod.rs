@@ -4,6 +4,8 @@
 //! period into an [`Outlook`]. Nothing is random and nothing is allocated: the same input gives the same answer, bit
 //! for bit.
 
+#[cfg(test)]
+mod announced_tests;
 mod model;
 mod pace;
 mod shape;
@@ -239,19 +241,14 @@ impl PriorUse {
 
     /// The same of the usual pace, under announced changes: an hour counts as many times as its factor says, and one at
     /// rest not at all.
-    pub fn of_rows_under(
-        rows: &[HourlyUse],
-        (start, end): (Timestamp, Timestamp),
-        paces: &[PaceChange],
-    ) -> PriorUse {
+    pub fn of_rows_under(rows: &[HourlyUse], (start, end): (Timestamp, Timestamp), paces: &[PaceChange]) -> PriorUse {
         let (start, end) = (hours_since_epoch(start), hours_since_epoch(end));
         let from = start - (end - start).max(0.0) * f64::from(PRIOR_PERIODS);
         let Some(first) = rows.iter().find(|row| row.charges > 0) else { return PriorUse::default() };
         let is_before = |moment: f64| move |row: &HourlyUse| (row.hour as f64) < moment;
         let window = rows.partition_point(is_before(from))..rows.partition_point(is_before(start));
-        let counts = |row: &&HourlyUse| {
-            pace::factor_between(paces, row.hour as f64, (row.hour + 1) as f64) >= pace::REST_BELOW
-        };
+        let counts =
+            |row: &&HourlyUse| pace::factor_between(paces, row.hour as f64, (row.hour + 1) as f64) >= pace::REST_BELOW;
         let from = from.max(first.hour as f64);
         let hours = pace::scaled(paces, from, start.max(from), |from, to| to - from);
         PriorUse { net: rows.get(window).unwrap_or_default().iter().filter(counts).map(|row| row.net).sum(), hours }
