@@ -21,6 +21,7 @@ use crate::notify::MessageError;
 use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
+mod announced;
 mod buckets;
 mod mails;
 #[cfg(test)]
@@ -153,11 +154,11 @@ impl Assessor {
         job: &Estimate,
         now: Timestamp,
     ) -> Result<Option<(DrawAssessment, Effect)>, StoreError> {
-        let (mut assessment, _) = self.look(account, now).await?;
+        let (mut assessment, facts) = self.look(account, now).await?;
         let Some(place) = assessment.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
         let draw = assessment.draws.swap_remove(place);
         let changes = self.changes(account).await?;
-        let usage = self.usage(&draw.key, draw.period.as_ref(), changes, now).await?;
+        let usage = self.usage(&draw.key, draw.period.as_ref(), (changes, &facts), now).await?;
         let input = forecast_input(&assessment, draw.period.as_ref(), draw.fuel.as_ref(), draw.allowance, &usage);
         let effect = effect(&input, job);
         Ok(Some((draw, effect)))
@@ -194,7 +195,7 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let changes = self.changes(account).await?;
-        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), changes, now));
+        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), (changes, &facts), now));
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
             let known = KnownOfDraw { draw, facts: &facts, period: period.as_ref(), usage: &usage };
             let mut assessed = known.assess(&assessment);
@@ -318,6 +319,7 @@ impl KnownOfDraw<'_> {
         let bounds = self.period.map(|period| (period.start, period.end));
         let input = forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage);
         let outlook = forecast(&input);
+        let announced = announced::standing(&input, &self.usage.announced);
         let plan_run_out = plan_left(account, self.period, fuel.as_ref())
             .filter(|_| input.remaining.is_some())
             .and_then(|left| forecast(&ForecastInput { remaining: Some(left), ..input }).forecast().map(|f| f.run_out));
@@ -334,6 +336,8 @@ impl KnownOfDraw<'_> {
             spend: self.usage.state.spend_rates(now),
             outlook,
             plan_run_out,
+            announced,
+            queued: self.usage.queued,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
@@ -359,7 +363,7 @@ fn forecast_input<'a>(
         remaining: fuel.filter(|fuel| fuel.fresh && is_known).map(|fuel| fuel.left),
         granted: allowance.or(period.and_then(|period| period.allowance)),
         before: usage.before,
-        announced: Announced::default(),
+        announced: Announced { paces: usage.state.paces(), batches: &usage.batches, queued: usage.queued.credits },
     }
 }
 

@@ -1,12 +1,14 @@
 //! Each draw's usage state, kept warm between assessments. It follows from the ledger alone and can be thrown away.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Assessor;
-use crate::domain::forecast::{PriorUse, UsageState};
-use crate::domain::{AccountName, DrawKey, HourlyUse, PlanPeriod, Unassigned};
+use crate::domain::announcement::{batches, paces};
+use crate::domain::forecast::{PaceChange, PlannedBatch, PriorUse, UsageState};
+use crate::domain::{AccountName, Announcement, DrawKey, HourlyUse, PlanPeriod, Queued, Unassigned};
 use crate::poller::Account;
 use crate::store::{AccountFacts, Changes, StoreError};
 
@@ -24,6 +26,12 @@ pub struct Usage {
     pub state: UsageState,
     /// Net use before the period; `None` without a period.
     pub before: Option<PriorUse>,
+    /// Everything announced and not taken back.
+    pub announced: Vec<Announcement>,
+    /// The planned batches among it that are still to come.
+    pub batches: Vec<PlannedBatch>,
+    /// Tasks that wait to be charged.
+    pub queued: Queued,
 }
 
 /// What is kept of each draw, a few kilobytes: boxed, because a table has room for many more than are in it.
@@ -83,26 +91,30 @@ impl Assessor {
         })
     }
 
-    /// The draw's use up to `now`, from what is kept and the rows since.
+    /// The draw's use up to `now`, from what is kept and the rows since, and what is known of use to come. What was learned
+    /// under other announced changes of pace is learned anew.
     pub(super) async fn usage(
         &self,
         key: &DrawKey,
         period: Option<&PlanPeriod>,
-        changes: Changes,
+        (changes, facts): (Changes, &AccountFacts),
         now: Timestamp,
     ) -> Result<Usage, StoreError> {
+        let announced = self.announced(key, facts);
+        let paces: Arc<[PaceChange]> = paces(&announced).into();
         let running_hour = now.as_second().div_euclid(3600);
         let kept =
             self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).map(|kept| Kept::clone(kept));
         let still_holds = |kept: &Kept| {
             kept.period_start == period.map(|period| period.start)
                 && kept.closed_before <= running_hour
+                && *kept.closed.paces() == paces
                 && changes.earliest_hour.is_none_or(|hour| hour >= kept.closed_before)
         };
         let mut kept = match kept.filter(still_holds) {
             Some(kept) => kept,
             None => Kept {
-                closed: UsageState::default(),
+                closed: UsageState::under(Arc::clone(&paces)),
                 closed_before: i64::MIN,
                 before: None,
                 period_start: period.map(|period| period.start),
@@ -113,7 +125,7 @@ impl Assessor {
         let rows = self.store.hourly_use(&key.account, Some(&key.team), kept.closed_before).await?;
         let rows: Vec<HourlyUse> = rows.into_iter().filter(|row| row.hour <= running_hour).collect();
         if is_new {
-            kept.before = period.map(|period| PriorUse::of_rows(&rows, (period.start, period.end)));
+            kept.before = period.map(|period| PriorUse::of_rows_under(&rows, (period.start, period.end), &paces));
         }
         let close_before = (running_hour - OPEN_HOURS).max(kept.closed_before);
         let (closing, open) = rows.split_at(rows.partition_point(|row| row.hour < close_before));
@@ -126,7 +138,8 @@ impl Assessor {
         state.advance_to(running_hour);
         let before = kept.before;
         self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key.clone(), Box::new(kept));
-        Ok(Usage { state, before })
+        let queued = self.queued(key, facts, now).await?;
+        Ok(Usage { state, before, batches: batches(&announced, now), announced, queued })
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod alert;
+pub mod announcement;
 pub mod assessment;
 pub mod balance;
 pub mod bucket;
@@ -25,6 +26,9 @@ pub use account::{
     TeamName, team_of,
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
+pub use announcement::{
+    Announcement, AnnouncementForm, Foreseen, FormError, MOST_STANDING, Queued, Standing, StandingAnnouncement,
+};
 pub use assessment::*;
 pub use balance::{BalanceState, ChargeSource, Reconciled, Refundable, Since, reconcile_balance, reset_between};
 pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};

@@ -6,7 +6,7 @@ use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
     AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
-    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SpendRates, Stage,
+    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, Queued, RetryKind, RuleName, RunOut, SpendRates, Stage,
     TeamName, Unassigned, Why,
 };
 
@@ -76,6 +76,8 @@ impl Scene {
             allowance: None,
             spent: whole(3180),
             unrefunded: Credits::ZERO,
+            announced: Vec::new(),
+            queued: Queued::default(),
             suspects: Vec::new(),
             pending: whole(36),
             spend: SpendRates { hour: None, day: Some(180.0 / 86_400.0), week: Some(162.5 / 86_400.0) },
