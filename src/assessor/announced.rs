@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::Assessor;
 use crate::domain::announcement::{batches, paces};
 use crate::domain::{
-    Announced, Announcement, Credits, DrawKey, ForecastInput, PastTask, Queued, StandingAnnouncement, TaskState,
-    forecast, use_ahead,
+    Announced, Announcement, AnnouncementForm, Credits, DrawKey, ForecastInput, FormError, MOST_STANDING, PastTask,
+    Queued, StandingAnnouncement, TaskState, forecast, use_ahead,
 };
+use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError};
 
 /// A task that has waited for longer is forgotten: the platform no longer says what became of it.
@@ -18,11 +19,66 @@ const WAITS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 const NEWEST_TASKS: u32 = 1000;
 const KNOWN_FROM: SignedDuration = SignedDuration::from_hours(180 * 24);
 
+/// Why an announcement was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// It does not say what can be meant.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// The team has announced a great deal already.
+    #[error("the team has {MOST_STANDING} announcements ahead or in force already; expected fewer\nhint: withdraw one")]
+    TooMany,
+    /// The ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Assessor {
+    /// Keeps what somebody announces for a draw as of `now`. The next assessment reckons with it.
+    ///
+    /// # Errors
+    /// It does not say what can be meant, there are too many, or the ledger cannot be written.
+    pub async fn announce(
+        &self,
+        account: &Account,
+        key: &DrawKey,
+        form: &AnnouncementForm,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Announcement, AnnounceError> {
+        let foreseen = form.check(&account.config.zone)?;
+        foreseen.check_at(now)?;
+        let announcement = Announcement {
+            id: None,
+            key: key.clone(),
+            foreseen,
+            note: form.note.clone().unwrap_or_default(),
+            by: by.to_owned(),
+            announced_at: Some(now),
+            withdrawn: None,
+        };
+        self.store.announce(&announcement, now).await?.ok_or(AnnounceError::TooMany)
+    }
+
+    /// Everything ever announced of a draw: what the configuration says, and then what the ledger says in the order in which
+    /// it was announced, what is over or withdrawn too.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn all_announced(&self, key: &DrawKey) -> Result<Vec<Announcement>, StoreError> {
+        let kept = self.store.announcements(&key.account).await?;
+        Ok(self.configured(key).cloned().chain(kept.into_iter().filter(|kept| kept.key == *key)).collect())
+    }
+
+    fn configured<'a>(&'a self, key: &'a DrawKey) -> impl Iterator<Item = &'a Announcement> {
+        let all = self.teams.iter().flat_map(|team| &team.announcements);
+        all.filter(move |announcement| announcement.key == *key)
+    }
+
     /// Everything announced of a draw and not taken back: what the configuration says, and then what the ledger says.
     pub(super) fn announced(&self, key: &DrawKey, facts: &AccountFacts) -> Vec<Announcement> {
-        let configured = self.teams.iter().filter(|team| team.name == key.team).flat_map(|team| &team.announcements);
-        configured.chain(&facts.announcements).filter(|announcement| announcement.key == *key).cloned().collect()
+        let kept = facts.announcements.iter().filter(|announcement| announcement.key == *key);
+        self.configured(key).chain(kept).cloned().collect()
     }
 
     /// Tasks of a draw that wait to be charged, with what they will cost.

@@ -28,6 +28,7 @@ mod mails;
 mod tests;
 mod usage;
 
+pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
 pub use usage::{Usage, UsageCache};
