@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::announcements;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Credits, DrawAssessment, Outlook, RunOut, Snapshot, SuspectCharge,
     TotalsRow,
@@ -107,8 +108,19 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         let credits = account.told(row.credits).map(amount);
         json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
     });
+    let announced = draw.announced.iter().map(|announced| {
+        let mut said = announcements::as_json(&announced.announcement, &account.zone, account.at);
+        said["effect_credits"] = json!(announced.effect.map(amount));
+        said
+    });
     json!({
         "team": draw.key.team.as_str(),
+        "announced": announced.collect::<Vec<_>>(),
+        "queued": {
+            "tasks": draw.queued.tasks,
+            "credits": amount(draw.queued.credits),
+            "unknown_tasks": draw.queued.unknown_tasks,
+        },
         "fuel": fuel,
         "period": period,
         "allowance_credits": draw.allowance.map(amount),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::door::TokenGuest;
 use crate::assessor::AnnounceError;
-use crate::domain::{AnnouncementForm, Draw};
+use crate::domain::{Announcement, AnnouncementForm, Draw};
 use crate::http::door::{Refusal, Told};
 use crate::poller::Account;
-use crate::store::{StoreError, Withdrawal};
+use crate::store::StoreError;
 
 impl TokenGuest {
     /// Everything announced for a team.
@@ -60,14 +60,14 @@ impl TokenGuest {
             let now = self.intake.clock.now();
             let withdrawn = self.intake.store.withdraw(&account.config.name, id, &self.name, now).await;
             return match withdrawn.map_err(|error| self.unavailable(account, &error))? {
-                Withdrawal::Done(announcement) => self.told(account, announcement).await,
-                Withdrawal::Unknown => Err(nobodys()),
+                Some(announcement) => self.told(account, announcement).await,
+                None => Err(nobodys()),
             };
         }
         Err(nobodys())
     }
 
-    async fn told(&self, account: &Account, announcement: crate::domain::Announcement) -> Result<Told, Refusal> {
+    async fn told(&self, account: &Account, announcement: Announcement) -> Result<Told, Refusal> {
         tracing::info!(
             account = %account.config.name, team = %announcement.key.team, token = self.name, id = announcement.id,
             withdrawn = announcement.withdrawn.is_some(), "announced for team `{}`: {}", announcement.key.team,

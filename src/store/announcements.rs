@@ -8,15 +8,6 @@ use crate::domain::{
     AccountName, Announcement, Credits, Draw, DrawKey, Foreseen, MOST_STANDING, PaceChange, PlannedBatch,
 };
 
-/// What became of a wish to take an announcement back.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Withdrawal {
-    /// It is taken back, by this or by an earlier wish.
-    Done(Announcement),
-    /// The account has no announcement of that number.
-    Unknown,
-}
-
 /// A row of the table, as it is selected.
 type Columns = (
     i64,
@@ -178,7 +169,8 @@ impl Store {
         Ok(Some(Announcement { id: Some(id), announced_at: Some(now), withdrawn: None, ..new.clone() }))
     }
 
-    /// Takes an announcement back. One that is taken back already stays as it is.
+    /// Takes an announcement back, and answers it; `None` if the account has none of that number. One that is taken back
+    /// already stays as it is.
     ///
     /// # Errors
     /// The account was not opened, or the ledger cannot be written.
@@ -188,7 +180,7 @@ impl Store {
         id: i64,
         by: &str,
         now: Timestamp,
-    ) -> Result<Withdrawal, StoreError> {
+    ) -> Result<Option<Announcement>, StoreError> {
         let account_id = self.account_id(account)?;
         let mut transaction = self.begin().await?;
         sqlx::query(
@@ -203,8 +195,7 @@ impl Store {
         .await
         .map_err(|error| self.explain(error))?;
         self.commit(transaction).await?;
-        let found = self.announcements(account).await?.into_iter().find(|announcement| announcement.id == Some(id));
-        Ok(found.map_or(Withdrawal::Unknown, Withdrawal::Done))
+        Ok(self.announcements(account).await?.into_iter().find(|announcement| announcement.id == Some(id)))
     }
 
     /// Every announcement of an account in the order in which they were made, those that are over or withdrawn too.

@@ -43,11 +43,11 @@ async fn what_is_announced_is_kept_with_who_and_when() {
     assert_eq!(ledger.facts(None, 10).await.announcements, all[..2], "of the teams that draw");
 
     // What was taken back stays in the book, and counts no longer.
-    let Withdrawal::Done(withdrawn) = store.withdraw(&account(), 2, "grace", at(20)).await.unwrap() else { panic!() };
+    let withdrawn = store.withdraw(&account(), 2, "grace", at(20)).await.unwrap().unwrap();
     assert_eq!(withdrawn.withdrawn, Some((at(20), "grace".into())));
     assert_eq!(withdrawn.standing(at(20)), Standing::Withdrawn);
-    assert_eq!(store.withdraw(&account(), 2, "ada", at(30)).await.unwrap(), Withdrawal::Done(withdrawn.clone()));
-    assert_eq!(store.withdraw(&account(), 9, "ada", at(30)).await.unwrap(), Withdrawal::Unknown);
+    assert_eq!(store.withdraw(&account(), 2, "ada", at(30)).await.unwrap(), Some(withdrawn.clone()));
+    assert_eq!(store.withdraw(&account(), 9, "ada", at(30)).await.unwrap(), None);
     assert_eq!(store.announcements(&account()).await.unwrap()[1], withdrawn);
     assert_eq!(ledger.facts(None, 30).await.announcements, all[..1]);
     // What is over still explains the use of its time.

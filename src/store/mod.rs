@@ -46,7 +46,6 @@ mod watermarks;
 mod write;
 
 pub use alerts::AlertChange;
-pub use announcements::Withdrawal;
 pub use append::{Appended, CollectorOutcome, Incoming};
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
