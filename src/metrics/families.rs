@@ -190,7 +190,7 @@ families! {
         "Charges that were pushed or imported from a watched folder: new to the ledger, known to it, or rejected because a \
          row could not be read.";
     ReceivedFailures = Counter "fuelgauge_received_failures_total" ["channel", "reason"]
-        "Pushes, and files of watched folders, of which nothing or not all was taken, by reason.";
+        "Pushes, announcements and files of watched folders, of which nothing or not all was taken, by reason.";
     Notifications = Counter "fuelgauge_notifications_total" ["channel"]
         "Attempts to deliver a notification, failed ones among them.";
     NotificationFailures = Counter "fuelgauge_notification_failures_total" ["channel", "reason"]

@@ -283,7 +283,7 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     }
     // Where no task's cost is known there is no sum.
     let queued = Some(draw.queued).filter(|queued| queued.tasks > 0 || queued.unknown_tasks == 0);
-    sheet.add_credits(Fuel::QueuedCharges, &[name, team], queued.map(|queued| queued.credits));
+    sheet.add_credits(Fuel::QueuedCharges, &[name, team], queued.and_then(|queued| account.told(queued.credits)));
     sheet.add_credits(Fuel::Pending, &[name, team], account.told(draw.pending));
     sheet.add_credits(Fuel::Unrefunded, &[name, team], account.told(draw.unrefunded));
     for reason in Suspicion::ALL {
