@@ -178,7 +178,7 @@ mod tests {
             (vec![waiting("text-to-3d", "low", 2), waiting("text-to-3d", "high", 1)], 1, 20, 2),
             (vec![waiting("rig", "", 1)], 0, 0, 1),
         ] {
-            let expected = Queued { tasks, credits: Credits::from_whole(credits), unknown_tasks };
+            let expected = Queued { tasks, credits: Credits::from_whole(credits), unknown_tasks, is_held: false };
             assert_eq!(priced(&waiting, &history), expected, "{waiting:?}");
         }
     }

@@ -14,8 +14,8 @@ use crate::domain::forecast::{Announced, ForecastInput, forecast};
 use crate::domain::fuel::{FuelFacts, current_period, fuel};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
-    effect,
+    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, Queued, RuleName, Snapshot, Stage, TeamName,
+    Why, effect,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -318,6 +318,7 @@ impl KnownOfDraw<'_> {
             account_spent: account.spent,
         });
         let bounds = self.period.map(|period| (period.start, period.end));
+        let queued = Queued { is_held: is_held(account, fuel.as_ref()), ..self.usage.queued };
         let input = forecast_input(account, self.period, fuel.as_ref(), self.draw.allowance, self.usage);
         let outlook = forecast(&input);
         let announced = announced::standing(&input, &self.usage.announced);
@@ -338,7 +339,7 @@ impl KnownOfDraw<'_> {
             outlook,
             plan_run_out,
             announced,
-            queued: self.usage.queued,
+            queued,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
@@ -357,6 +358,7 @@ fn forecast_input<'a>(
     usage: &'a Usage,
 ) -> ForecastInput<'a> {
     let is_known = account.is_fresh(Collector::Charges);
+    let queued = Queued { is_held: is_held(account, fuel), ..usage.queued };
     ForecastInput {
         state: &usage.state,
         now: account.at,
@@ -364,8 +366,14 @@ fn forecast_input<'a>(
         remaining: fuel.filter(|fuel| fuel.fresh && is_known).map(|fuel| fuel.left),
         granted: allowance.or(period.and_then(|period| period.allowance)),
         before: usage.before,
-        announced: Announced { paces: usage.state.paces(), batches: &usage.batches, queued: usage.queued.credits },
+        announced: Announced { paces: usage.state.paces(), batches: &usage.batches, queued: queued.to_take_off() },
     }
+}
+
+/// Whether a draw's fuel is a balance from which the platform holds credits back for running tasks.
+fn is_held(account: &AccountAssessment, fuel: Option<&Fuel>) -> bool {
+    let held = account.balance.as_ref().and_then(|(balance, _)| balance.frozen);
+    fuel.is_some_and(|fuel| fuel.limit == FuelLimit::Balance) && held.is_some_and(Credits::is_positive)
 }
 
 /// What is left of the plan's part of a balance that is a draw's limit.

@@ -305,3 +305,25 @@ async fn what_is_kept_under_other_announcements_is_learned_anew() {
     }
     assert_eq!(plain.assess(now).await.draws[0].outlook, untold.draws[0].outlook, "as if it had never been said");
 }
+
+#[tokio::test]
+async fn what_waits_to_be_charged_is_taken_off_unless_the_platform_holds_it_back() {
+    let watched = Watched::new("{credits: 900, reset: \"@monthly\"}", ONE_TEAM).await;
+    for day in 1..=20 {
+        watched.read(&format!("2026-11-{day:02}T09:00:00Z"), &[("a", 20), ("a", 10)], balance(500)).await;
+    }
+    let now = "2026-11-20T10:00:00Z";
+    let waiting = TaskRecord::new("waits", at("2026-11-20T09:30:00Z"), TaskState::Queued, "text-to-3d");
+    let expected = |assessment: &AccountAssessment| assessment.draws[0].outlook.forecast().unwrap().expected_use;
+    let before = expected(&*watched.assess(now).await);
+    for (frozen, taken_off) in [(None, 10), (Some(0), 10), (Some(10), 0)] {
+        let balance = Some(BalanceRecord { frozen: frozen.map(whole), ..BalanceRecord::of(whole(500)) });
+        let reading = Reading { tasks: vec![waiting.clone()], balance, ..Reading::default() };
+        let incoming = watched.account.incoming(&reading, &[], None, at(now));
+        watched.assessor.store.append(&watched.account.config.name, &watched.account.draws, incoming).await.unwrap();
+        let assessment = watched.assess(now).await;
+        let queued = assessment.draws[0].queued;
+        assert_eq!((queued.tasks, queued.credits, queued.is_held), (1, whole(10), taken_off == 0), "{frozen:?}");
+        assert_eq!(expected(&assessment), before + whole(taken_off), "{frozen:?}");
+    }
+}

@@ -98,6 +98,16 @@ pub struct Queued {
     pub credits: Credits,
     /// Tasks of which nobody knows what they will cost; they are not counted.
     pub unknown_tasks: u64,
+    /// Whether the platform holds credits back for running tasks: then what is left is without them already, and nothing
+    /// more is taken off.
+    pub is_held: bool,
+}
+
+impl Queued {
+    /// What is taken off what is left.
+    pub fn to_take_off(&self) -> Credits {
+        if self.is_held { Credits::ZERO } else { self.credits }
+    }
 }
 
 /// An announcement as somebody writes it. Days are written `2026-12-01` and count in the account's zone, instants as in

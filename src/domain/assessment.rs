@@ -196,7 +196,7 @@ pub struct DrawAssessment {
     pub plan_run_out: Option<RunOut>,
     /// What was announced of the present and the future, in the order in which it begins.
     pub announced: Vec<StandingAnnouncement>,
-    /// Tasks launched and not charged yet; what they will cost is taken off in the outlook.
+    /// Tasks launched and not charged yet; what they will cost is taken off in the outlook, unless the platform did.
     pub queued: Queued,
     /// Counters by task type and quality, over the whole ledger.
     pub totals: Vec<TotalsRow>,

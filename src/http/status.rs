@@ -120,6 +120,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
             "tasks": draw.queued.tasks,
             "credits": amount(draw.queued.credits),
             "unknown_tasks": draw.queued.unknown_tasks,
+            "held": draw.queued.is_held,
         },
         "fuel": fuel,
         "period": period,

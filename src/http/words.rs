@@ -32,17 +32,16 @@ pub fn effect(effect: Credits, end: &str) -> String {
 /// Tasks that wait to be charged, in a sentence; none if there are none.
 pub fn queued(queued: &Queued) -> Option<String> {
     let tasks = |tasks| counted(tasks, "task", "tasks");
-    let Queued { tasks: known, credits: cost, unknown_tasks } = *queued;
+    let Queued { tasks: known, credits: cost, unknown_tasks, is_held } = *queued;
+    let how = if is_held { "held back by the platform already" } else { "counted as spent" };
     match (known, unknown_tasks) {
         (0, 0) => None,
         (0, unknown) => Some(format!("{} launched and not charged yet, of unknown cost: not counted.", tasks(unknown))),
-        (known, 0) => Some(format!(
-            "{} launched and not charged yet: about {} credits, counted as spent.",
-            tasks(known),
-            credits(cost)
-        )),
+        (known, 0) => {
+            Some(format!("{} launched and not charged yet: about {} credits, {how}.", tasks(known), credits(cost)))
+        }
         (known, unknown) => Some(format!(
-            "{} launched and not charged yet: about {} credits, counted as spent; {} more of unknown cost, not counted.",
+            "{} launched and not charged yet: about {} credits, {how}; {} more of unknown cost, not counted.",
             tasks(known),
             credits(cost),
             tasks(unknown)

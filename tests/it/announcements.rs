@@ -213,8 +213,12 @@ async fn tasks_that_wait_to_be_charged_count_as_spent() {
     let (status, told) = desk.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(body)).await;
     assert_eq!(status, 200, "{told}");
     let after = desk.status().await;
-    assert_eq!(after["queued"], json!({"tasks": 2, "credits": 20.0, "unknown_tasks": 1}));
+    assert_eq!(after["queued"], json!({"tasks": 2, "credits": 20.0, "unknown_tasks": 1, "held": false}));
     assert!((expected_use(&after) - before - 20.0).abs() < 1.0, "{} {before}", expected_use(&after));
+    // What a platform holds back is missing from its balance, and not from a team's allowance.
+    let body = json!({"balance": {"available": 90000, "frozen": 20}});
+    assert_eq!(desk.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(body)).await.0, 200);
+    assert_eq!(desk.status().await["queued"]["held"], false, "an allowance is what limits this team");
     let page = desk.page().await;
     assert!(page.contains("2 tasks launched and not charged yet: about 20 credits, counted as spent; 1 task more"));
 }

@@ -282,7 +282,7 @@ impl View<'_> {
     }
 
     fn queued(&self) -> Option<String> {
-        let queued = Some(&self.draw.queued).filter(|queued| queued.credits.is_positive())?;
+        let queued = Some(&self.draw.queued).filter(|queued| queued.to_take_off().is_positive())?;
         let tasks = words::counted(&words::amount(whole_number(queued.tasks)), "task");
         Some(format!("Launched and not charged yet: {tasks}, about {}.", words::credits(queued.credits)))
     }

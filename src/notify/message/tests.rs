@@ -220,7 +220,7 @@ fn what_was_announced_and_moves_the_forecast_is_a_driver() {
         announced(form(3.0, "2027-11-24", "2027-11-24"), Some(0)),
         announced(form(4.0, "2026-11-29", "2026-11-29"), None),
     ];
-    with.draw.queued = Queued { tasks: 2, credits: whole(60), unknown_tasks: 1 };
+    with.draw.queued = Queued { tasks: 2, credits: whole(60), unknown_tasks: 1, is_held: false };
     let text = String::from_utf8(with.render().message).unwrap().replace("=\r\n", "").replace("\r\n", " ");
     let words = "Announced: 2 times the usual pace from 24 Nov 2026 to the end of 24 Nov 2026 (about 340 credits more); no use \
                  from 25 Nov 2026 to the end of 26 Nov 2026 (about 90 credits less). Launched and not charged yet: 2 tasks, \
