@@ -14,7 +14,7 @@ use crate::assessor::{Alerts, Assessor};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig, TokenConfig};
 use crate::domain::{CronSchedule, Snapshot};
-use crate::http::readings::Door;
+use crate::http::door::Door;
 use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub struct Shared {
     pub client: SharedClient,
     /// Wakes the outbox.
     pub outbox_filled: Arc<Notify>,
-    /// Where pushes come in; nowhere before the first configuration is loaded.
+    /// Where pushes and announcements come in; nowhere before the first configuration is loaded.
     pub door: watch::Sender<Option<Arc<dyn Door>>>,
 }
 
@@ -125,7 +125,7 @@ impl Agent {
         Ok(Agent { accounts, poller, assessor, outbox, intake, tokens, shared: shared.clone() })
     }
 
-    /// Lets pushes in, by this configuration's tokens.
+    /// Lets pushes and announcements in, by this configuration's tokens.
     pub fn open_door(&self) {
         let door = TokenDoor::new(self.intake.clone(), self.accounts.clone(), self.tokens.clone());
         self.shared.door.send_replace(Some(Arc::new(door)));

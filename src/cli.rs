@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod announce;
 mod values;
+
+pub use announce::{AddFlags, AnnounceCommand, ListFlags, WithdrawFlags};
 
 /// Will the credits last until the plan resets?
 #[derive(Debug, Parser)]
@@ -90,6 +93,12 @@ pub enum Command {
     /// Replay a charge history against plan periods: which alerts would have come, and when.
     #[command(after_help = "Example: fuelgauge backtest --charges charges.csv.gz --periods periods.csv --summary")]
     Backtest(BacktestFlags),
+    /// Tell the forecast what a lead knows and the ledger cannot: changes of pace, and planned batches.
+    #[command(
+        subcommand,
+        after_help = "Example: fuelgauge announce add --team environment-art --factor 2 --from 2026-12-01 --to 2026-12-20"
+    )]
+    Announce(AnnounceCommand),
     /// Read a charge history (CSV or JSON lines, also gzipped) into the ledger. Repeating it changes nothing.
     #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio --map columns.yml")]
     Import(ImportFlags),

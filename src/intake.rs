@@ -1,28 +1,27 @@
-//! What people and scripts bring: pushes through the door, and files that come to a watched folder. Both go into the
-//! ledger as a poll does, and the account is assessed at once.
+//! What people and scripts bring: pushes and announcements through the door, and files that come to a watched folder. All
+//! of it goes into the ledger, and the account is assessed at once.
 
 use std::sync::Arc;
 
 use crate::assessor::{Alerts, Assessor};
 use crate::clock::Clock;
 use crate::config::TokenConfig;
-use crate::http::readings::Refusal;
+use crate::http::door::{Errand, Refusal};
 use crate::metrics::Metrics;
 use crate::poller::Account;
 use crate::store::Store;
 
+mod announcing;
 mod door;
 mod folder;
 
 pub use door::TokenDoor;
 pub use folder::{Folder, WATCH_SCHEDULE};
 
-/// What came in as one of these: the `channel` label.
-const PUSH: &str = "push";
-/// As [`PUSH`].
+/// The `channel` label of what came in by a watched folder.
 const IMPORT: &str = "import";
 
-/// What both ways need.
+/// What every way in needs.
 #[derive(Clone)]
 pub struct Intake {
     store: Store,
@@ -37,7 +36,7 @@ impl Intake {
         Intake { store, clock, metrics, assessor }
     }
 
-    /// Exports the counters of both ways in as 0 before something comes.
+    /// Exports the counters of the ways in as 0 before something comes.
     pub fn initialize_metrics(&self, accounts: &[Arc<Account>], tokens: &[TokenConfig]) {
         let names = |accounts: Vec<&Arc<Account>>| -> Vec<String> {
             accounts.into_iter().map(|account| account.config.name.to_string()).collect()
@@ -45,7 +44,8 @@ impl Intake {
         if !tokens.is_empty() {
             let names = names(accounts.iter().collect());
             let names = names.iter().map(String::as_str);
-            self.metrics.agent.initialize_channel(PUSH, names, &Refusal::REASONS);
+            self.metrics.agent.initialize_channel(Errand::Push.as_str(), names, &Refusal::REASONS);
+            self.metrics.agent.initialize_channel(Errand::Announce.as_str(), std::iter::empty(), &Refusal::REASONS);
         }
         let names = names(accounts.iter().filter(|account| account.config.import.folder.is_some()).collect());
         if !names.is_empty() {

@@ -14,12 +14,14 @@ use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, MOST_SUSPECTS, Notice, PlanPeriod, RuleName, Snapshot, Stage, TeamName, Why,
+    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, Queued, RuleName, Snapshot, Stage, TeamName,
+    Why,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
 use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
 
+mod announced;
 mod buckets;
 #[cfg(test)]
 mod case_tests;
@@ -31,6 +33,7 @@ mod tanks;
 mod tests;
 mod usage;
 
+pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
 use tanks::{Tanks, plan_left};
@@ -163,7 +166,7 @@ impl Assessor {
         let assessed = assessment.draws.swap_remove(place);
         let (period, changes) = (assessed.period.as_ref(), self.changes(account).await?);
         let draw = &account.draws[place];
-        let usage = self.usage(&Whose::Team(draw.key.clone()), period, changes, now).await?;
+        let usage = self.usage(&draw.key, period, (changes, &facts), now).await?;
         let of_all = self.usage_of_all(account, &facts, period, changes, now).await?;
         let known = KnownOfDraw { draw, facts: &facts, period, usage: &usage, usage_of_all: of_all.as_ref() };
         let effect = Tanks::of(&known, &assessment, &known.limits(&assessment)).effect(job);
@@ -201,8 +204,7 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let changes = self.changes(account).await?;
-        let whose: Vec<Whose> = account.draws.iter().map(|draw| Whose::Team(draw.key.clone())).collect();
-        let usages = whose.iter().map(|whose| self.usage(whose, period.as_ref(), changes, now));
+        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), (changes, &facts), now));
         let of_all = self.usage_of_all(account, &facts, period.as_ref(), changes, now).await?;
         for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
             let (period, usage_of_all) = (period.as_ref(), of_all.as_ref());
@@ -341,6 +343,8 @@ impl KnownOfDraw<'_> {
         let plan_run_out = plan_run_out.and_then(|left| {
             forecast(&ForecastInput { remaining: Some(left), ..tank.input }).forecast().map(|f| f.run_out)
         });
+        let queued = Queued { is_held: is_held(account, tank.fuel()), ..self.usage.queued };
+        let announced = announced::standing(&tanks.own_input(tank), &self.usage.announced);
         let period_start = self.period.map_or(Timestamp::UNIX_EPOCH, |period| period.start);
         DrawAssessment {
             key: self.draw.key.clone(),
@@ -356,6 +360,8 @@ impl KnownOfDraw<'_> {
             explanation: explain(&tank.input).map(Box::new),
             outlook,
             plan_run_out,
+            announced,
+            queued,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
             alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
@@ -374,6 +380,7 @@ fn forecast_input<'a>(
     usage: &'a Usage,
 ) -> ForecastInput<'a> {
     let is_known = account.is_fresh(Collector::Charges);
+    let queued = Queued { is_held: is_held(account, fuel), ..usage.queued };
     ForecastInput {
         state: &usage.state,
         now: account.at,
@@ -381,8 +388,14 @@ fn forecast_input<'a>(
         remaining: fuel.filter(|fuel| fuel.fresh && is_known).map(|fuel| fuel.left),
         granted,
         before: usage.before,
-        announced: Announced::default(),
+        announced: Announced { paces: usage.state.paces(), batches: &usage.batches, queued: queued.to_take_off() },
     }
+}
+
+/// Whether a draw's fuel is a balance from which the platform holds credits back for running tasks.
+fn is_held(account: &AccountAssessment, fuel: Option<&Fuel>) -> bool {
+    let held = account.balance.as_ref().and_then(|(balance, _)| balance.frozen);
+    fuel.is_some_and(|fuel| fuel.limit == FuelLimit::Balance) && held.is_some_and(Credits::is_positive)
 }
 
 /// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.

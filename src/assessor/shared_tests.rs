@@ -154,3 +154,34 @@ async fn a_job_is_taken_off_every_limit() {
     assert_eq!(effect.after_p50.forecast().unwrap().run_out.p90, Some(at(NOW)));
     assert_eq!(effect.would_last(0.8), Some(false));
 }
+
+#[tokio::test]
+async fn what_one_team_announces_moves_its_part_of_what_all_share() {
+    let heavy_says = |announced: &str| {
+        format!(
+            "[{{name: heavy, account: studio, match: {{project: [h]}}, announcements: [{announced}]}}, \
+             {{name: light, account: studio, match: {{project: [l]}}}}]"
+        )
+    };
+    let expected_use = async |teams: &str| {
+        let watched = twelve_days(PLAN, teams, &[("h", 40), ("l", 10)], Some(900)).await;
+        let assessment = watched.assess(NOW).await;
+        let [heavy, light] = &assessment.draws[..] else { panic!("{assessment:?}") };
+        assert_eq!(heavy.outlook, light.outlook, "one tank");
+        let own = |draw: &DrawAssessment| draw.shared.as_ref().unwrap().own_pace_per_hour.unwrap() * 24.0;
+        let use_ = heavy.outlook.forecast().unwrap().expected_use.as_f64();
+        let effects: Vec<f64> = heavy.announced.iter().map(|told| told.effect.unwrap().as_f64()).collect();
+        assert!(light.announced.is_empty(), "it is the other team's");
+        (use_, effects, own(light))
+    };
+    let (plain, _, light) = expected_use(TWO_TEAMS).await;
+    // From the thirteenth to the end of the month the heavy team rests: four fifths of what is to come do not come.
+    let (rests, effects, light_then) = expected_use(&heavy_says("{factor: 0, from: 2026-11-13, to: 2026-11-30}")).await;
+    assert!((0.15..0.35).contains(&(rests / plain)), "{rests} of {plain}");
+    assert!((-1.0..-0.5).contains(&(effects[0] / plain)), "{effects:?} of {plain}");
+    assert_eq!(light_then, light, "a team's own pace is its own");
+    // A batch of one is a batch of all.
+    let (batch, effects, _) = expected_use(&heavy_says("{credits: 200, at: 2026-11-20}")).await;
+    assert_eq!((batch - plain).round(), 200.0, "{batch} {plain}");
+    assert_eq!(effects, [200.0]);
+}

@@ -5,7 +5,7 @@
 
 use super::usage::Usage;
 use super::{KnownOfDraw, forecast_input};
-use crate::domain::forecast::{ForecastInput, Outlook, forecast, pace_per_hour};
+use crate::domain::forecast::{Announced, ForecastInput, Outlook, forecast, pace_per_hour};
 use crate::domain::fuel::Limits;
 use crate::domain::{AccountAssessment, Credits, Effect, Estimate, Fuel, FuelLimit, PlanPeriod, SharedTank, effect};
 
@@ -70,12 +70,27 @@ impl<'a> Tanks<'a> {
     /// What is told of a limit that others lower too.
     pub(super) fn shared(&self, tank: &Tank<'a>) -> Option<SharedTank> {
         let all = tank.shared_use?;
-        let own = ForecastInput { state: &self.own.state, before: self.own.before, granted: None, ..tank.input };
         Some(SharedTank {
             fuel: tank.fuel.clone()?,
             spend: all.state.spend_rates(tank.input.now),
-            own_pace_per_hour: pace_per_hour(&own),
+            own_pace_per_hour: pace_per_hour(&self.own_input(tank)),
         })
+    }
+
+    /// What a forecast of the team's own use is made from, whoever else lowers the limit.
+    pub(super) fn own_input(&self, tank: &Tank<'a>) -> ForecastInput<'a> {
+        if tank.shared_use.is_none() {
+            return tank.input;
+        }
+        let announced = Announced { paces: self.own.state.paces(), batches: &self.own.batches, ..tank.input.announced };
+        ForecastInput { state: &self.own.state, before: self.own.before, granted: None, announced, ..tank.input }
+    }
+}
+
+impl Tank<'_> {
+    /// What is left of it; `None` while unknown.
+    pub(super) fn fuel(&self) -> Option<&Fuel> {
+        self.fuel.as_ref()
     }
 }
 

@@ -266,3 +266,64 @@ async fn charges_of_no_team_count_for_the_account_and_for_nobodys_allowance() {
     assert_eq!((fuel[0].left, fuel[0].limit), (whole(180), FuelLimit::PlanCredits));
     assert_eq!((fuel[1].left, fuel[1].limit), (whole(170), FuelLimit::Allowance));
 }
+
+#[tokio::test]
+async fn what_is_kept_under_other_announcements_is_learned_anew() {
+    // Busy in the first ten days of November, by the configuration; over, and still understood.
+    let teams = "[{name: art, account: studio, announcements: [{factor: 3, from: 2026-11-01, to: 2026-11-10}]}]";
+    let plans = "{credits: 700, reset: \"@monthly\"}";
+    let (watched, plain) = (Watched::new(plans, teams).await, Watched::new(plans, ONE_TEAM).await);
+    for day in 0..40 {
+        let now = at("2026-10-10T09:00:00Z") + jiff::SignedDuration::from_hours(24 * day);
+        let is_busy = (at("2026-11-01T00:00:00Z")..at("2026-11-11T00:00:00Z")).contains(&now);
+        let charges = [("a", if is_busy { 60 } else { 20 })];
+        watched.read(&now.to_string(), &charges, balance(5000)).await;
+        plain.read(&now.to_string(), &charges, balance(5000)).await;
+    }
+    let now = "2026-11-18T10:00:00Z";
+    let pace = |assessment: &AccountAssessment| assessment.draws[0].outlook.forecast().unwrap().pace_per_hour * 24.0;
+    let (told, untold) = (watched.assess(now).await, plain.assess(now).await);
+    assert!((15.0..25.0).contains(&pace(&told)), "{}", pace(&told));
+    assert!(pace(&untold) > 1.3 * pace(&told), "{} {}", pace(&untold), pace(&told));
+    assert!(told.draws[0].announced.is_empty(), "it is over");
+
+    // The other ledger is told afterwards, in a change that has not ended yet: as much as the configuration said, and more.
+    let key = &plain.account.draws[0].key;
+    for (factor, from, to) in [(3.0, "2026-11-01", "2026-11-30"), (1.0 / 3.0, "2026-11-11", "2026-11-30")] {
+        let (factor, from, to) = (Some(factor), Some(from.into()), Some(to.into()));
+        let form = crate::domain::AnnouncementForm { factor, from, to, ..Default::default() };
+        plain.assessor.announce(&plain.account, key, &form, "ada", at(now)).await.unwrap();
+    }
+    let kept = plain.assess(now).await;
+    assert!((pace(&kept) / pace(&told) - 1.0).abs() < 1e-9, "{} {}", pace(&kept), pace(&told));
+    assert_eq!(kept.draws[0].announced.len(), 2);
+    plain.assessor.cache.lock().unwrap().clear();
+    assert_eq!(plain.assess(now).await.draws[0].outlook, kept.draws[0].outlook, "anew, to the bit");
+
+    for id in [1, 2] {
+        plain.assessor.store.withdraw(&key.account, id, "ada", at(now)).await.unwrap();
+    }
+    assert_eq!(plain.assess(now).await.draws[0].outlook, untold.draws[0].outlook, "as if it had never been said");
+}
+
+#[tokio::test]
+async fn what_waits_to_be_charged_is_taken_off_unless_the_platform_holds_it_back() {
+    let watched = Watched::new("{credits: 900, reset: \"@monthly\"}", ONE_TEAM).await;
+    for day in 1..=20 {
+        watched.read(&format!("2026-11-{day:02}T09:00:00Z"), &[("a", 20), ("a", 10)], balance(500)).await;
+    }
+    let now = "2026-11-20T10:00:00Z";
+    let waiting = TaskRecord::new("waits", at("2026-11-20T09:30:00Z"), TaskState::Queued, "text-to-3d");
+    let expected = |assessment: &AccountAssessment| assessment.draws[0].outlook.forecast().unwrap().expected_use;
+    let before = expected(&*watched.assess(now).await);
+    for (frozen, taken_off) in [(None, 10), (Some(0), 10), (Some(10), 0)] {
+        let balance = Some(BalanceRecord { frozen: frozen.map(whole), ..BalanceRecord::of(whole(500)) });
+        let reading = Reading { tasks: vec![waiting.clone()], balance, ..Reading::default() };
+        let incoming = watched.account.incoming(&reading, &[], None, at(now));
+        watched.assessor.store.append(&watched.account.config.name, &watched.account.draws, incoming).await.unwrap();
+        let assessment = watched.assess(now).await;
+        let queued = assessment.draws[0].queued;
+        assert_eq!((queued.tasks, queued.credits, queued.is_held), (1, whole(10), taken_off == 0), "{frozen:?}");
+        assert_eq!(expected(&assessment), before + whole(taken_off), "{frozen:?}");
+    }
+}

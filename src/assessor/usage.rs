@@ -1,12 +1,15 @@
-//! Each draw's usage state, and that of accounts that are shared, kept warm between assessments. It follows from the ledger alone and can be thrown away.
+//! Each draw's usage state, and that of accounts that are shared, kept warm between assessments. It follows from the ledger
+//! and what was announced, and can be thrown away.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Assessor;
-use crate::domain::forecast::{PriorUse, UsageState};
-use crate::domain::{AccountName, DrawKey, HourlyUse, PlanPeriod, Unassigned};
+use crate::domain::announcement::{batches, paces};
+use crate::domain::forecast::{PaceChange, PartOfAll, PlannedBatch, PriorUse, SHARE_HOURS, UsageState, paces_of_all};
+use crate::domain::{AccountName, Announcement, Draw, DrawKey, HourlyUse, PlanPeriod, Queued, Unassigned};
 use crate::poller::Account;
 use crate::store::{AccountFacts, Changes, StoreError};
 
@@ -24,6 +27,12 @@ pub struct Usage {
     pub state: UsageState,
     /// Net use before the period; `None` without a period.
     pub before: Option<PriorUse>,
+    /// Everything announced and not taken back.
+    pub announced: Vec<Announcement>,
+    /// The planned batches among it that are still to come.
+    pub batches: Vec<PlannedBatch>,
+    /// Tasks that wait to be charged.
+    pub queued: Queued,
 }
 
 /// Whose use is followed.
@@ -94,7 +103,8 @@ impl Assessor {
         })
     }
 
-    /// The use of all who draw on an account, where it is more than that of its only team.
+    /// The use of all who draw on an account, where it is more than that of its only team. A change of pace that one team
+    /// announced changes its part of it.
     pub(super) async fn usage_of_all(
         &self,
         account: &Account,
@@ -107,29 +117,84 @@ impl Assessor {
         if account.draws.len() < 2 && !of_no_team {
             return Ok(None);
         }
-        self.usage(&Whose::Everybody(account.config.name.clone()), period, changes, now).await.map(Some)
+        let mut announced = Vec::new();
+        let mut queued = Queued::default();
+        for draw in &account.draws {
+            announced.extend(self.announced(&draw.key, facts));
+            queued = queued.and(self.queued(&draw.key, facts, now).await?);
+        }
+        let paces = self.paces_of_all(account, &announced, now).await?;
+        let whose = Whose::Everybody(account.config.name.clone());
+        let (state, before) = self.used(&whose, paces, period, changes, now).await?;
+        Ok(Some(Usage { state, before, batches: batches(&announced, now), announced, queued }))
     }
 
-    /// Somebody's use up to `now`, from what is kept and the rows since.
+    /// What all teams' announced changes of pace come to for the use of all.
+    async fn paces_of_all(
+        &self,
+        account: &Account,
+        announced: &[Announcement],
+        now: Timestamp,
+    ) -> Result<Vec<PaceChange>, StoreError> {
+        let today = now.as_second().div_euclid(86_400) * 24;
+        let paces_of = |draw: &Draw| {
+            let own: Vec<Announcement> = announced.iter().filter(|own| own.key == draw.key).cloned().collect();
+            paces(&own)
+        };
+        let changing: Vec<(&Draw, Vec<PaceChange>)> =
+            account.draws.iter().map(|draw| (draw, paces_of(draw))).filter(|(_, paces)| !paces.is_empty()).collect();
+        let begins = changing.iter().flat_map(|(_, paces)| paces.iter().map(|pace| pace.from)).min();
+        let Some(begins) = begins else { return Ok(Vec::new()) };
+        let since = begins.as_second().div_euclid(3600).min(today) - SHARE_HOURS;
+        let name = &account.config.name;
+        let all = self.store.hourly_use_of_all(name, since).await?;
+        let mut teams = Vec::with_capacity(changing.len());
+        for (draw, paces) in changing {
+            let rows = self.store.hourly_use(name, Some(&draw.key.team), since).await?;
+            teams.push(PartOfAll { paces, rows });
+        }
+        Ok(paces_of_all(&teams, &all, today))
+    }
+
+    /// A team's use up to `now`, and what is known of its use to come.
     pub(super) async fn usage(
         &self,
+        key: &DrawKey,
+        period: Option<&PlanPeriod>,
+        (changes, facts): (Changes, &AccountFacts),
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
+        let announced = self.announced(key, facts);
+        let whose = Whose::Team(key.clone());
+        let (state, before) = self.used(&whose, paces(&announced), period, changes, now).await?;
+        let queued = self.queued(key, facts, now).await?;
+        Ok(Usage { state, before, batches: batches(&announced, now), announced, queued })
+    }
+
+    /// Somebody's use up to `now`, from what is kept and the rows since. What was learned under other announced changes of
+    /// pace is learned anew.
+    async fn used(
+        &self,
         whose: &Whose,
+        paces: Vec<PaceChange>,
         period: Option<&PlanPeriod>,
         changes: Changes,
         now: Timestamp,
-    ) -> Result<Usage, StoreError> {
+    ) -> Result<(UsageState, Option<PriorUse>), StoreError> {
+        let paces: Arc<[PaceChange]> = paces.into();
         let running_hour = now.as_second().div_euclid(3600);
         let kept =
             self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(whose).map(|kept| Kept::clone(kept));
         let still_holds = |kept: &Kept| {
             kept.period_start == period.map(|period| period.start)
                 && kept.closed_before <= running_hour
+                && *kept.closed.paces() == paces
                 && changes.earliest_hour.is_none_or(|hour| hour >= kept.closed_before)
         };
         let mut kept = match kept.filter(still_holds) {
             Some(kept) => kept,
             None => Kept {
-                closed: UsageState::default(),
+                closed: UsageState::under(Arc::clone(&paces)),
                 closed_before: i64::MIN,
                 before: None,
                 period_start: period.map(|period| period.start),
@@ -143,7 +208,7 @@ impl Assessor {
         };
         let rows: Vec<HourlyUse> = rows.into_iter().filter(|row| row.hour <= running_hour).collect();
         if is_new {
-            kept.before = period.map(|period| PriorUse::of_rows(&rows, (period.start, period.end)));
+            kept.before = period.map(|period| PriorUse::of_rows_under(&rows, (period.start, period.end), &paces));
         }
         let close_before = (running_hour - OPEN_HOURS).max(kept.closed_before);
         let (closing, open) = rows.split_at(rows.partition_point(|row| row.hour < close_before));
@@ -156,7 +221,7 @@ impl Assessor {
         state.advance_to(running_hour);
         let before = kept.before;
         self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(whose.clone(), Box::new(kept));
-        Ok(Usage { state, before })
+        Ok((state, before))
     }
 }
 

@@ -25,7 +25,7 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     expect_ledger(&config.storage)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
-    let (account, team) = draw(&agent, &flags)?;
+    let (account, team) = draw(&agent, &flags.team, flags.account.as_deref())?;
     let now = flags.at.unwrap_or_else(|| shared.clock.now());
     let history = shared.store.past_tasks(&account.config.name, Some(&team), now - HISTORY, MOST_TASKS).await?;
     let request = EstimateRequest {
@@ -64,21 +64,21 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
 }
 
 /// The account and team that were meant.
-fn draw<'a>(agent: &'a Agent, flags: &EstimateFlags) -> anyhow::Result<(&'a Account, TeamName)> {
+pub(super) fn draw<'a>(agent: &'a Agent, team: &str, account: Option<&str>) -> anyhow::Result<(&'a Account, TeamName)> {
     let draws = || agent.accounts.iter().flat_map(|account| account.draws.iter().map(|draw| (&**account, draw)));
-    let of_team: Vec<_> = draws().filter(|(_, draw)| draw.key.team.as_str() == flags.team).collect();
+    let of_team: Vec<_> = draws().filter(|(_, draw)| draw.key.team.as_str() == team).collect();
     if of_team.is_empty() {
         let known = draws().map(|(_, draw)| draw.key.team.as_str());
-        return Err(WrongUsage::no_such("team", &flags.team, known).into());
+        return Err(WrongUsage::no_such("team", team, known).into());
     }
     let accounts: Vec<String> = of_team.iter().map(|(account, _)| format!("`{}`", account.config.name)).collect();
-    let wanted = |name: &str| flags.account.as_deref().is_none_or(|account| account == name);
+    let wanted = |name: &str| account.is_none_or(|account| account == name);
     let mut meant = of_team.iter().filter(|(account, _)| wanted(account.config.name.as_str()));
     match (meant.next(), meant.next()) {
         (Some((account, draw)), None) => Ok((account, draw.key.team.clone())),
         _ => {
-            let (team, accounts) = (&flags.team, accounts.join(", "));
-            Err(WrongUsage(match &flags.account {
+            let accounts = accounts.join(", ");
+            Err(WrongUsage(match account {
                 Some(wrong) => format!("team `{team}` does not draw on `{wrong}`; expected one of: {accounts}"),
                 None => format!("team `{team}` draws on {accounts}\nhint: choose one with --account"),
             })

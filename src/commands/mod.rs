@@ -13,6 +13,7 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::commands::print_line(format_args!($($words)*)) };
 }
 
+mod announce;
 mod backtest;
 mod check;
 mod demo;
@@ -111,6 +112,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Poll(flags) => poll::run(flags).await,
         Command::Status(flags) => status::run(flags).await,
         Command::Estimate(flags) => estimate::run(flags).await,
+        Command::Announce(command) => announce::run(command).await,
         Command::Backtest(flags) => backtest::run(&flags),
         Command::Import(flags) => import::run(flags).await,
         Command::Export(flags) => export::run(flags).await,

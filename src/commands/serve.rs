@@ -43,7 +43,7 @@ pub async fn run(flags: ServeFlags) -> anyhow::Result<Answer> {
     let stop = CancellationToken::new();
 
     let mut router = http::router(http_state(&shared, external_url), &flags.telemetry_path)?;
-    router = router.merge(http::readings::router(shared.door.subscribe(), shared.metrics.agent.clone()));
+    router = router.merge(http::door::router(shared.door.subscribe(), shared.metrics.agent.clone()));
     if flags.enable_lifecycle {
         router = router.merge(http::reload::router(reload_sender.clone()));
     }

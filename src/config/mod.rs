@@ -2,7 +2,8 @@
 //!
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
-//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`, `alerts`, `email`, `web`.
+//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
+//! `announcement`, `alerts`, `email`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,10 +18,13 @@ use self::file::ConfigFile;
 use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
-use crate::domain::{AccountName, ChargeSource, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName};
+use crate::domain::{
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName,
+};
 
 mod account;
 mod alerts;
+mod announcement;
 mod email;
 mod file;
 mod mistakes;
@@ -121,6 +125,8 @@ pub struct TeamConfig {
     pub draws: Vec<Draw>,
     /// Who hears what.
     pub roles: Vec<(Role, Vec<Mailbox>)>,
+    /// What it announces in advance, those that are over too.
+    pub announcements: Vec<Announcement>,
 }
 
 /// Who in a team hears what.
@@ -209,6 +215,18 @@ pub struct TokenConfig {
 pub enum Scope {
     /// Push readings.
     Push,
+    /// Tell the forecast what is known in advance, and see what others told.
+    Announce,
+}
+
+impl Scope {
+    /// The word used in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Push => "push",
+            Scope::Announce => "announce",
+        }
+    }
 }
 
 impl Config {
@@ -268,8 +286,13 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
 
     let alerts = alerts::check(file.alerts.as_ref(), context);
     let email = file.email.as_ref().and_then(|email| email::check(email, context));
-    let accounts = account_files.iter().filter_map(|account| account::check(account, context)).collect();
-    let teams = team_files.iter().filter_map(|team| team::check(team, context)).collect();
+    let accounts: Vec<_> = account_files.iter().filter_map(|account| account::check(account, context)).collect();
+    let team = |file: &team::TeamFile| {
+        let team = team::check(file, context)?;
+        let announcements = announcement::check(file, &team, &accounts, context);
+        Some(TeamConfig { announcements, ..team })
+    };
+    let teams = team_files.iter().filter_map(team).collect();
     team::check_together(account_files, team_files, &mut context.mistakes);
     if file.email.is_some() {
         team_files.iter().for_each(|team| team::check_recipients(team, &alerts, &mut context.mistakes));

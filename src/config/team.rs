@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use lettre::message::Mailbox;
 
 use super::account::AccountFile;
+use super::announcement::AnnouncementFile;
 use super::mistakes::{Mistakes, Place, any_of, nearest, shown};
 use super::section::{Head, Text, section};
 use super::values::{self, Context};
@@ -26,6 +27,8 @@ section! {
         draws: Vec<DrawFile>,
         /// Who hears what.
         roles: RolesFile,
+        /// What the team tells the forecast in advance. Default: nothing.
+        announcements: Vec<AnnouncementFile>,
     }
 }
 
@@ -76,7 +79,7 @@ pub(super) fn check(file: &TeamFile, context: &mut Context) -> Option<TeamConfig
         selector,
         allowance,
     });
-    Some(TeamConfig { draws: draws.collect(), roles: roles?, name })
+    Some(TeamConfig { draws: draws.collect(), roles: roles?, announcements: Vec::new(), name })
 }
 
 /// Checks what holds between teams and accounts: unique names, draws on accounts that exist, one owner for each charge,

@@ -24,6 +24,29 @@ fn each_mistake_is_explained() {
              hint: write the day of the month on which the plan resets",
         ),
         (
+            "announcements",
+            "8:18: teams.art.announcements[0].factor: expected a number from 0 to 20, found `21`\n\
+             9:18: teams.art.announcements[1].factor: expected a number from 0 to 20, found `two`\n\
+             10:43: teams.art.announcements[2].to: expected a time after `from`, which is `2026-12-20`; found `2026-12-01`\n\
+             11:27: teams.art.announcements[3].from: expected a day or an instant, found `tomorrow`\n\
+             hint: write a day such as `2026-12-01`, or an instant such as `2026-12-01T09:00:00Z`\n\
+             12:9: teams.art.announcements[4]: `to`: expected a day or an instant, found nothing\n\
+             hint: write a day such as `2026-12-01`, or an instant such as `2026-12-01T09:00:00Z`\n\
+             13:9: teams.art.announcements[5]: credits of different accounts are never added: expected the batch's `account`\n\
+             hint: write `account` and one of `studio` or `other`\n\
+             14:49: teams.art.announcements[6].account: the team does not draw on `studios`; expected `studio` or `other`\n\
+             15:29: teams.art.announcements[7].low: expected at most `credits`, which is 800; found 900\n\
+             16:19: teams.art.announcements[8].credits: expected a decimal number of credits, found `8O0`\n\
+             17:19: teams.art.announcements[9].credits: has no place beside `factor`\n\
+             hint: announce the two one by one\n\
+             18:9: teams.art.announcements[10]: `factor`: expected what will happen, found neither `factor` nor `credits`\n\
+             hint: write `factor` for a change of pace, or `credits` for a planned batch\n\
+             19:9: teams.art.announcements[11]: `from`: expected a day or an instant, found nothing\n\
+             hint: write a day such as `2026-12-01`, or an instant such as `2026-12-01T09:00:00Z`\n\
+             19:21: teams.art.announcements[11]: unknown key `until`\n\
+             hint: expected `account`, `factor`, `from`, `to`, `credits`, `low`, `high`, `at` or `note`",
+        ),
+        (
             "bad_email",
             "6:20: teams.art.roles.lead[0]: `lead at studio` is no mail address\n\
              hint: write `name@example.org` or `Name <name@example.org>`",
@@ -298,8 +321,8 @@ fn each_mistake_is_explained() {
              10:33: web.tokens.short.token_file: the token in `secrets/key` has 6 characters; expected at least 16\n\
              hint: openssl rand -hex 32 makes a good one\n\
              11:14: web.tokens.short.name: another token is called `short` too\n\
-             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`\n\
-             12:57: web.tokens.other.can[0]: expected `push`, found `pull`\n\
+             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push` or `announce`\n\
+             12:57: web.tokens.other.can[0]: expected `push` or `announce`, found `pull`\n\
              12:72: web.tokens.other.teams[0]: there is no team `arts`\n\
              hint: did you mean `art`?\n\
              13:7: web.tokens.none: `can` is empty\n\
@@ -511,7 +534,7 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
     let token = &config.web.tokens[0];
-    assert_eq!((token.name.as_str(), &token.can[..]), ("pipeline", &[Scope::Push][..]));
+    assert_eq!((token.name.as_str(), &token.can[..]), ("pipeline", &[Scope::Push, Scope::Announce][..]));
     assert_eq!(token.teams.as_ref().unwrap()[0].as_str(), "environment-art");
     let source = config.accounts[1].source.as_ref().unwrap();
     assert_eq!(source.api_key_file.as_ref().unwrap().path(), folder.path().join("secrets/meshy"));

@@ -7,10 +7,12 @@ use jiff::tz::TimeZone;
 
 use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
 use super::alert::{Alert, AlertState, RuleName, Stage, Why};
+use super::announcement::StandingAnnouncement;
 use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
 use super::forecast::{Explanation, Outlook, RunOut};
+use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
 use super::suspect::SuspectCharge;
@@ -199,6 +201,10 @@ pub struct DrawAssessment {
     /// When the plan's part of the balance is used up, which is no outage while bought credits are left: the same forecast
     /// made for that part alone. `None` where the balance is not the limit, or its parts are not known.
     pub plan_run_out: Option<RunOut>,
+    /// What was announced of the present and the future, in the order in which it begins.
+    pub announced: Vec<StandingAnnouncement>,
+    /// Tasks launched and not charged yet; what they will cost is taken off in the outlook, unless the platform did.
+    pub queued: Queued,
     /// Counters by task type and quality, over the whole ledger.
     pub totals: Vec<TotalsRow>,
     /// Retries by task type and kind, over the whole ledger.

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod alert;
+pub mod announcement;
 pub mod assessment;
 pub mod balance;
 pub mod bucket;
@@ -12,6 +13,7 @@ pub mod estimate;
 pub mod forecast;
 pub mod fuel;
 pub mod ledger;
+pub mod queued;
 pub mod reading;
 pub mod replay;
 pub mod retry;
@@ -25,6 +27,9 @@ pub use account::{
     TeamName, team_of,
 };
 pub use alert::{Alert, AlertState, RuleName, Stage, Why};
+pub use announcement::{
+    Announcement, AnnouncementForm, Foreseen, FormError, MOST_STANDING, Standing, StandingAnnouncement,
+};
 pub use assessment::*;
 pub use balance::{BalanceState, ChargeSource, Reconciled, Refundable, Since, reconcile_balance, reset_between};
 pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};
@@ -38,6 +43,7 @@ pub use forecast::{
     PriorUse, RunOut, UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
+pub use queued::Queued;
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };

@@ -28,17 +28,20 @@ pub fn explanation(explanation: &Explanation, end: Option<&str>, others: Option<
         "exposure_hours": explanation.exposure_hours,
         "horizon_factor": explanation.horizon_factor,
         "mean_use_credits": explanation.mean_use,
+        "planned_mean_credits": explanation.planned_mean,
         "relative_variance": {
             "total": spread.total(),
             "lumps": spread.lumps,
             "drift": spread.drift,
             "thin_data": spread.thin_data,
+            "batches": spread.batches,
         },
         "dispersion_credits": explanation.dispersion,
         "wobble": explanation.wobble,
         "effective_charges": explanation.effective_charges,
         "remaining_credits": explanation.remaining.as_f64(),
         "planned_credits": explanation.planned.as_f64(),
+        "queued_credits": explanation.queued.as_f64(),
         "elapsed_share": explanation.elapsed_share,
         "chance": explanation.chance.map(|chance| {
             json!({

@@ -29,11 +29,13 @@ use crate::clock::Clock;
 use crate::domain::Snapshot;
 use crate::metrics::{self, Metrics};
 
+pub mod announcements;
 mod chart;
+pub mod door;
 pub mod explanation;
 mod gauge;
 mod pages;
-pub mod readings;
+mod readings;
 pub mod reload;
 mod status;
 mod verdict;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::announcements;
 use super::explanation::explanation;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Outlook, RunOut, Snapshot,
@@ -152,8 +153,20 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         let credits = account.told(row.credits).map(amount);
         json!({"task_type": row.task_type, "kind": row.kind.as_str(), "tasks": row.tasks, "credits": credits})
     });
+    let announced = draw.announced.iter().map(|announced| {
+        let mut said = announcements::as_json(&announced.announcement, &account.zone, account.at);
+        said["effect_credits"] = json!(announced.effect.map(amount));
+        said
+    });
     json!({
         "team": draw.key.team.as_str(),
+        "announced": announced.collect::<Vec<_>>(),
+        "queued": {
+            "tasks": draw.queued.tasks,
+            "credits": amount(draw.queued.credits),
+            "unknown_tasks": draw.queued.unknown_tasks,
+            "held": draw.queued.is_held,
+        },
         "fuel": fuel,
         "shared": shared,
         "period": period,

@@ -8,8 +8,8 @@ use super::gauge::Gauge;
 use super::verdict::Tone;
 use super::words;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, QueueRecord,
-    RetryRow, RuleName, Snapshot, SuspectCharge, TotalsRow,
+    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, PlanPeriod,
+    QueueRecord, RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -56,6 +56,9 @@ struct DrawPage {
     retries: Vec<RetryLine>,
     unrefunded: Option<String>,
     suspects: Vec<SuspectLine>,
+    announced: Vec<AnnouncedLine>,
+    /// Tasks that wait to be charged, in a sentence.
+    queued: Option<String>,
     /// How many more suspect charges there are than are listed.
     more_suspects: Option<String>,
     queue: Option<Queue>,
@@ -88,6 +91,17 @@ struct SuspectLine {
     task_type: String,
     launched: String,
     credits: String,
+}
+
+/// One announcement of the present or the future.
+#[derive(Debug, Serialize)]
+struct AnnouncedLine {
+    what: String,
+    state: &'static str,
+    /// What it does to the expected use; empty while there is no forecast.
+    effect: String,
+    by: String,
+    note: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -217,6 +231,8 @@ impl DrawPage {
             retries: retries.into_iter().map(|row| RetryLine::of(account, row)).collect(),
             unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),
             suspects: draw.suspects.iter().take(LISTED_SUSPECTS).map(|s| SuspectLine::of(s, account, now)).collect(),
+            announced: draw.announced.iter().map(|announced| AnnouncedLine::of(account, draw, announced)).collect(),
+            queued: words::queued(&draw.queued),
             more_suspects: (draw.suspects.len() > LISTED_SUSPECTS)
                 .then(|| words::count((draw.suspects.len() - LISTED_SUSPECTS) as u64)),
             queue: queue(account, now),
@@ -255,6 +271,20 @@ impl SuspectLine {
             task_type: suspect.task_type.clone(),
             launched: words::moment(suspect.created_at, &account.zone, now),
             credits: words::credits(suspect.credits),
+        }
+    }
+}
+
+impl AnnouncedLine {
+    fn of(account: &AccountAssessment, draw: &DrawAssessment, announced: &StandingAnnouncement) -> AnnouncedLine {
+        let announcement = &announced.announcement;
+        let until = draw.period.as_ref().map_or("the horizon", PlanPeriod::end_in_words);
+        AnnouncedLine {
+            what: announcement.foreseen.in_words(&account.zone),
+            state: announcement.standing(account.at).as_str(),
+            effect: announced.effect.map(|effect| words::effect(effect, until)).unwrap_or_default(),
+            by: announcement.by.clone(),
+            note: announcement.note.clone(),
         }
     }
 }

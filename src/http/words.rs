@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use crate::domain::words::{count, counted, likelihood, other_use, path_segment, percent};
-use crate::domain::{Credits, words};
+use crate::domain::{Credits, Queued, words};
 
 /// What stands where a value is not known. Never a zero.
 pub const NOT_KNOWN: &str = "not known";
@@ -17,6 +17,36 @@ pub fn credits(amount: Credits) -> String {
 /// A statistic as credits; what is not a number is not known.
 pub fn about(value: f64) -> String {
     Credits::from_statistic(value).map_or_else(|| NOT_KNOWN.to_string(), credits)
+}
+
+/// What an announcement does to the use expected up to some end.
+pub fn effect(effect: Credits, end: &str) -> String {
+    if effect == Credits::ZERO {
+        return format!("changes nothing before {end}");
+    }
+    let more = if effect.is_negative() { "less" } else { "more" };
+    let magnitude = effect.max(Credits::ZERO - effect);
+    format!("about {} credits {more} before {end}", credits(magnitude))
+}
+
+/// Tasks that wait to be charged, in a sentence; none if there are none.
+pub fn queued(queued: &Queued) -> Option<String> {
+    let tasks = |tasks| counted(tasks, "task", "tasks");
+    let Queued { tasks: known, credits: cost, unknown_tasks, is_held } = *queued;
+    let how = if is_held { "held back by the platform already" } else { "counted as spent" };
+    match (known, unknown_tasks) {
+        (0, 0) => None,
+        (0, unknown) => Some(format!("{} launched and not charged yet, of unknown cost: not counted.", tasks(unknown))),
+        (known, 0) => {
+            Some(format!("{} launched and not charged yet: about {} credits, {how}.", tasks(known), credits(cost)))
+        }
+        (known, unknown) => Some(format!(
+            "{} launched and not charged yet: about {} credits, {how}; {} more of unknown cost, not counted.",
+            tasks(known),
+            credits(cost),
+            tasks(unknown)
+        )),
+    }
 }
 
 /// A length of time in one unit: `45 s`, `14 min`, `7 h`, `9 days`. The sign is dropped.

@@ -1,15 +1,14 @@
-//! Pushes: who may, for which teams, and into the ledger.
+//! The door: who may, for which teams; and pushes into the ledger.
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use ring::hmac;
 use secrecy::ExposeSecret;
 
-use super::{Intake, PUSH};
+use super::Intake;
 use crate::config::{Scope, TokenConfig};
-use crate::domain::{Collector, TeamName, team_of};
-use crate::http::readings::{Door, Guest, Refusal, Taken};
+use crate::domain::{AnnouncementForm, Collector, TeamName, team_of};
+use crate::http::door::{Answered, Door, Errand, Guest, Refusal, Taken, Told};
 use crate::poller::Account;
 use crate::provider::history::{Pushed, read_push};
 use crate::store::CollectorOutcome;
@@ -43,29 +42,33 @@ impl TokenDoor {
 }
 
 impl Door for TokenDoor {
-    fn admit(&self, token: Option<&str>) -> Result<Arc<dyn Guest>, Refusal> {
+    fn admit(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal> {
         let token = token.and_then(|token| self.token(token)).ok_or(Refusal::Unauthorized)?;
-        if !token.can.contains(&Scope::Push) {
-            return Err(Refusal::Forbidden(format!("the token `{}` may not push", token.name)));
+        let scope = match errand {
+            Errand::Push => Scope::Push,
+            Errand::Announce => Scope::Announce,
+        };
+        if !token.can.contains(&scope) {
+            return Err(Refusal::Forbidden(format!("the token `{}` may not {}", token.name, scope.as_str())));
         }
         let (intake, accounts) = (self.intake.clone(), self.accounts.clone());
         Ok(Arc::new(TokenGuest { intake, accounts, name: token.name.clone(), teams: token.teams.clone() }))
     }
 }
 
-/// Somebody with a token that may push.
-struct TokenGuest {
-    intake: Intake,
-    accounts: Vec<Arc<Account>>,
-    name: String,
-    teams: Option<Vec<TeamName>>,
+/// Somebody with a token that allows what they came for.
+pub(super) struct TokenGuest {
+    pub(super) intake: Intake,
+    pub(super) accounts: Vec<Arc<Account>>,
+    pub(super) name: String,
+    pub(super) teams: Option<Vec<TeamName>>,
 }
 
 impl Guest for TokenGuest {
-    fn push(self: Arc<Self>, account: String, body: Vec<u8>) -> BoxFuture<'static, Result<Taken, Refusal>> {
+    fn push(self: Arc<Self>, account: String, body: Vec<u8>) -> Answered<Taken> {
         Box::pin(async move {
             let known = self.accounts.iter().find(|known| known.config.name.as_str() == account);
-            let account = Arc::clone(known.ok_or(Refusal::NoSuchAccount(account))?);
+            let account = Arc::clone(known.ok_or_else(|| no_such_account(&account))?);
             let salt = account.salt;
             // Ten thousand records take a while: others should not wait for it.
             let read = tokio::task::spawn_blocking(move || read_push(&body, &salt)).await;
@@ -78,6 +81,22 @@ impl Guest for TokenGuest {
             self.keep(&account, &pushed).await
         })
     }
+
+    fn announcements(self: Arc<Self>, team: String) -> Answered<Vec<Told>> {
+        Box::pin(async move { self.list(&team).await })
+    }
+
+    fn announce(self: Arc<Self>, team: String, account: Option<String>, form: AnnouncementForm) -> Answered<Told> {
+        Box::pin(async move { self.add(&team, account.as_deref(), &form).await })
+    }
+
+    fn withdraw(self: Arc<Self>, team: String, id: i64) -> Answered<Told> {
+        Box::pin(async move { self.take_back(&team, id).await })
+    }
+}
+
+pub(super) fn no_such_account(account: &str) -> Refusal {
+    Refusal::NotFound(format!("the configuration has no account `{account}`"))
 }
 
 impl TokenGuest {
@@ -113,7 +132,7 @@ impl TokenGuest {
             intake.store_failed(account, "append", &error);
             Refusal::Unavailable
         })?;
-        intake.count(account, PUSH, appended.new_tasks, appended.known_tasks, 0);
+        intake.count(account, Errand::Push.as_str(), appended.new_tasks, appended.known_tasks, 0);
         tracing::debug!(
             account = %account.config.name, token = self.name, new = appended.new_tasks,
             "took a push for account `{}`", account.config.name

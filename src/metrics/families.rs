@@ -163,6 +163,11 @@ families! {
         "Plan credits expected to lapse unused at the reset (median), at the last assessment. Absent while stale, with too \
          little history, and without a reset.";
 
+    Announcements = Gauge "fuelgauge_announcements" ["account", "team", "kind"]
+        "Announcements in force or to come, at the last assessment: pace (a change of pace) and batch (planned credits).";
+    QueuedCharges = Gauge "fuelgauge_queued_charges_credits" ["account", "team"]
+        "What tasks launched and not charged yet will cost, at the median of their kind; tasks of unknown cost are not in it. \
+         Absent while stale.";
     AlertsActive = Gauge "fuelgauge_alerts_active" ["account", "team", "alert", "severity"]
         "Whether the alert is firing at this severity (1) or not (0), at the last assessment.";
     OutboxMessages = Gauge "fuelgauge_notification_outbox_messages" ["state"]
@@ -185,7 +190,7 @@ families! {
         "Charges that were pushed or imported from a watched folder: new to the ledger, known to it, or rejected because a \
          row could not be read.";
     ReceivedFailures = Counter "fuelgauge_received_failures_total" ["channel", "reason"]
-        "Pushes, and files of watched folders, of which nothing or not all was taken, by reason.";
+        "Pushes, announcements and files of watched folders, of which nothing or not all was taken, by reason.";
     Notifications = Counter "fuelgauge_notifications_total" ["channel"]
         "Attempts to deliver a notification, failed ones among them.";
     NotificationFailures = Counter "fuelgauge_notification_failures_total" ["channel", "reason"]

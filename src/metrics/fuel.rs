@@ -274,9 +274,16 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
             sheet.add(Fuel::AlertsActive, &labels, f64::from(u8::from(firing == Some(stage))));
         }
     }
+    for kind in ["pace", "batch"] {
+        let of_kind = draw.announced.iter().filter(|announced| announced.announcement.foreseen.kind() == kind);
+        sheet.add(Fuel::Announcements, &[name, team, kind], of_kind.count() as f64);
+    }
     if is_stale(account, Collector::Charges) {
         return;
     }
+    // Where no task's cost is known there is no sum.
+    let queued = Some(draw.queued).filter(|queued| queued.tasks > 0 || queued.unknown_tasks == 0);
+    sheet.add_credits(Fuel::QueuedCharges, &[name, team], queued.and_then(|queued| account.told(queued.credits)));
     sheet.add_credits(Fuel::Pending, &[name, team], account.told(draw.pending));
     sheet.add_credits(Fuel::Unrefunded, &[name, team], account.told(draw.unrefunded));
     for reason in Suspicion::ALL {

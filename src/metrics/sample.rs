@@ -92,6 +92,8 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         spent: credits(plan - left),
         pending: Credits::ZERO,
         unrefunded: Credits::ZERO,
+        announced: Vec::new(),
+        queued: Queued::default(),
         suspects: Vec::new(),
         spend: SpendRates::default(),
         outlook,
@@ -244,6 +246,8 @@ fn dry() -> AccountAssessment {
         spend: pace(420.0, 310.0, 214.0),
         pending: credits(60),
         unrefunded: credits(75),
+        announced: Vec::new(),
+        queued: Queued::default(),
         suspects: vec![
             suspect("018f-<b>x", "image-to-3d", Suspicion::MissingRefund, 60),
             suspect("018a-77", "retexture", Suspicion::DoubleCharge, 10),

@@ -6,14 +6,15 @@ use std::fmt::Write;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
 
+use super::announcements::StandingRow;
 use super::append::team_name;
 use super::records::load_plan;
 use super::write::team_column;
 use super::{Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
-    AccountName, Alert, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw, Entry,
-    EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName, TaskState,
-    TeamName, TotalsRow,
+    AccountName, Alert, Announcement, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw,
+    Entry, EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName,
+    TaskState, TeamName, TotalsRow,
 };
 
 /// Everything that an assessment of one account starts from, as of one moment.
@@ -31,6 +32,8 @@ pub struct AccountFacts {
     pub teams: BTreeMap<Option<TeamName>, TeamFacts>,
     /// Alerts of the period asked for, and those of earlier periods that are still firing.
     pub alerts: Vec<AlertFacts>,
+    /// What was announced for the teams that were asked for and not taken back, in the order in which it was.
+    pub announcements: Vec<Announcement>,
 }
 
 /// What the ledger says of one team.
@@ -50,6 +53,8 @@ pub struct TeamFacts {
     pub unrefunded: Credits,
     /// Whether a look at [`Store::suspect_charges`] can find any.
     pub has_suspects: bool,
+    /// Whether a look at [`Store::uncharged`] finds any of the last week.
+    pub has_uncharged: bool,
 }
 
 /// An alert as it was last left.
@@ -263,7 +268,9 @@ const SECTIONS: &str = "\
         NULL, NULL, NULL, NULL, NULL FROM plans WHERE account_id = $1 \
     UNION ALL SELECT 'alert', team, rule, state, stage, NULL, period_start, episode, since, clear_since, \
         notified_at, ended_at, told_run_out, NULL, NULL \
-        FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing')";
+        FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing') \
+    UNION ALL SELECT 'announcement', team, NULL, announced_by, note, factor, id, begins_at, ends_at, low, \
+        likely, high, announced_at, NULL, NULL FROM announcements WHERE account_id = $1 AND withdrawn_at IS NULL";
 
 /// A team's sums, appended to [`SECTIONS`] once for each team: net use of whole hours, of the piece of an hour before
 /// them, of the last hour, and what is pending.
@@ -282,7 +289,10 @@ const TEAM_SECTION: &str = " UNION ALL SELECT 'sums', team, NULL, NULL, NULL, NU
         AND charged > refunded AND created_at >= $2), \
     (SELECT COUNT(*) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team \
         AND (charged_again > 0 OR said_refunded > charged) AND created_at >= $2), \
-    NULL, NULL, NULL FROM (";
+    (SELECT COUNT(*) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team \
+        AND state IN ('queued', 'running', 'unknown') AND state <> 'unknown' AND charged = 0 \
+        AND created_at >= ($7 - 168) * 3600000), \
+    NULL, NULL FROM (";
 
 async fn load(
     readers: &SqlitePool,
@@ -313,8 +323,12 @@ async fn load(
     facts.teams.insert(None, TeamFacts::default());
     facts.teams.extend(draws.iter().map(|draw| (Some(draw.key.team.clone()), TeamFacts::default())));
     for section in query.fetch_all(readers).await? {
-        facts.take(section);
+        match section.0.as_str() {
+            "announcement" => facts.announcements.extend(announcement(section).of_draws(draws)),
+            _ => facts.take(section),
+        }
     }
+    facts.announcements.sort_by_key(|announcement| announcement.id);
     if period_start.is_none() {
         // Without a period every charge counts, and the counters know their sum.
         for team in facts.teams.values_mut() {
@@ -334,6 +348,12 @@ pub(super) fn statement(teams: usize) -> String {
     }
     sql.push_str(") t");
     sql
+}
+
+fn announcement(section: Section) -> StandingRow {
+    let (_, team, _, by, note, factor, n1, n2, n3, n4, n5, n6, n7, _, _) = section;
+    let [team, by, note] = [team, by, note].map(Option::unwrap_or_default);
+    StandingRow { team, by, note, factor, numbers: [n1, n2, n3, n4, n5, n6, n7] }
 }
 
 impl AccountFacts {
@@ -428,6 +448,7 @@ impl AccountFacts {
                         team.pending = amount(n4);
                         team.unrefunded = amount(n5);
                         team.has_suspects = team.unrefunded.is_positive() || number(n6) > 0;
+                        team.has_uncharged = number(n7) > 0;
                     }
                 }
             }

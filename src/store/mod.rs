@@ -8,6 +8,7 @@
 //! - `open`: the file, its connections and its schema
 //! - `append`: what a poll, an import or a push brought
 //! - `records`: the latest of each thing read
+//! - `announcements`: what leads told in advance
 //! - `retries`: second attempts told from first ones
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
@@ -28,6 +29,7 @@ use sqlx::SqlitePool;
 use crate::domain::{AccountName, Credits};
 
 mod alerts;
+mod announcements;
 mod append;
 mod error;
 mod facts;
@@ -176,6 +178,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+#[cfg(test)]
+mod announcements_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

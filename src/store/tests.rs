@@ -475,6 +475,7 @@ async fn an_assessment_reads_no_more_than_it_needs() {
         "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=?)",
         "SEARCH k USING COVERING INDEX tasks_unrefunded (account_id=? AND team=? AND created_at>?)",
         "SEARCH k USING COVERING INDEX tasks_suspect (account_id=? AND team=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=? AND created_at>?)",
     ];
     assert_eq!(tasks, expected);
     let scans: Vec<_> = plan.iter().filter(|row| row.3.starts_with("SCAN ") && row.3 != "SCAN t").collect();

@@ -128,6 +128,31 @@ impl Store {
         Ok(found.into_iter().map(task).collect())
     }
 
+    /// How many tasks of a team wait or run for which nothing was charged yet, of those launched at or after `since`, by
+    /// task type and quality.
+    ///
+    /// # Errors
+    /// The account was not opened, or the ledger cannot be read.
+    pub async fn uncharged(
+        &self,
+        account: &AccountName,
+        team: &TeamName,
+        since: Timestamp,
+    ) -> Result<Vec<(String, String, u64)>, StoreError> {
+        let id = self.account_id(account)?;
+        let select = "SELECT task_type, quality, COUNT(*) FROM tasks WHERE account_id = $1 AND team = $2 \
+                      AND state IN ('queued', 'running', 'unknown') AND state <> 'unknown' AND charged = 0 \
+                      AND is_sum = 0 AND created_at >= $3 GROUP BY task_type, quality ORDER BY task_type, quality";
+        let found: Vec<(String, String, i64)> = sqlx::query_as(select)
+            .bind(id)
+            .bind(team.as_str())
+            .bind(millis(since))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.explain(error))?;
+        Ok(found.into_iter().map(|(task_type, quality, tasks)| (task_type, quality, tasks.unsigned_abs())).collect())
+    }
+
     /// Credits bought or awarded in `[from, to]`, with when that was seen, oldest first.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fuelgauge::app::{Agent, Shared};
 use fuelgauge::clock::{Clock, ManualClock};
 use fuelgauge::config::Config;
-use fuelgauge::http::readings::PUSH_LIMIT;
+use fuelgauge::http::door::PUSH_LIMIT;
 use fuelgauge::intake::Folder;
 use jiff::SignedDuration;
 use serde_json::{Value, json};

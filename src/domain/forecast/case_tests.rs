@@ -39,8 +39,8 @@ impl Case {
 /// The probability as the page about the forecast says it is made, from the numbers of an explanation alone.
 fn worked_out(told: &Explanation) -> (f64, f64, f64) {
     let log_pace: f64 = told.paces.iter().map(|part| part.share * (part.per_hour + told.floor_per_hour).ln()).sum();
-    let mean = log_pace.exp() * told.exposure_hours * told.horizon_factor;
-    let s2 = (1.0 + told.spread.lumps + told.spread.drift + told.spread.thin_data).ln();
+    let mean = log_pace.exp() * told.exposure_hours * told.horizon_factor + told.planned_mean;
+    let s2 = (1.0 + told.spread.lumps + told.spread.drift + told.spread.thin_data + told.spread.batches).ln();
     let z = (mean.ln() - s2 / 2.0 - told.remaining.as_f64().ln()) / s2.sqrt();
     let raw = (libm::erfc(-z / std::f64::consts::SQRT_2) / 2.0).clamp(1e-5, 1.0 - 1e-5);
     let chance = told.chance.unwrap();
@@ -87,6 +87,38 @@ fn a_forecast_can_be_worked_out_again_from_its_explanation() {
         assert!((pooled / told.pace_per_hour - 1.0).abs() < 1e-12, "{name}: {pooled}");
         let words = told.in_words(Some("the reset"), None);
         assert!((3..=5).contains(&words.len()), "{name}: {words:?}");
+    }
+}
+
+#[test]
+fn what_was_announced_is_part_of_the_explanation() {
+    let case = Case::new();
+    let known = case.known();
+    let (period_end, whole) = (case.period.unwrap().1, Credits::from_whole);
+    let change = PaceChange { factor: 2.0, from: case.now + hours(24), to: case.now + hours(72) };
+    let range = PlannedBatch { at: case.now + hours(48), low: whole(40), likely: whole(60), high: whole(120) };
+    let state = UsageState::under(vec![change].into());
+    let state = known.iter().fold(state, |mut state, row| {
+        state.push(*row).unwrap();
+        state
+    });
+    let announced = Announced { paces: state.paces(), batches: &[range], queued: whole(25) };
+    let with = ForecastInput { announced, ..input(&case, &state, &known) };
+    let (told, plain) = (explain(&with).unwrap(), case.explanation().unwrap());
+    assert_eq!((told.planned, told.queued), (whole(40), whole(25)));
+    assert_eq!(told.remaining, plain.remaining - whole(65));
+    assert!(told.exposure_hours > plain.exposure_hours + 20.0, "{} {}", told.exposure_hours, plain.exposure_hours);
+    assert!(told.planned_mean > 20.0 && told.planned_mean < 50.0, "{}", told.planned_mean);
+    let (mean, raw, calibrated) = worked_out(&told);
+    let chance = told.chance.unwrap();
+    assert!((mean / told.mean_use - 1.0).abs() < 1e-12, "{mean} {}", told.mean_use);
+    assert!((raw - chance.raw).abs() < 1e-12, "{raw} {}", chance.raw);
+    assert!((calibrated - chance.calibrated).abs() < 1e-12);
+    assert_eq!(forecast(&with).forecast().unwrap().probability, Some(chance.calibrated));
+    assert!(told.until == period_end && told.spread.by_share().len() == 4, "{:?}", told.spread);
+    let words = told.in_words(Some("the reset"), None).join(" ");
+    for expected in ["after planned batches of 40 and queued tasks of 25", "from what planned batches may cost"] {
+        assert!(words.contains(expected), "{words}");
     }
 }
 

@@ -28,10 +28,12 @@ pub struct Explanation {
     pub hours: f64,
     /// The same in hours of average weight: nights and weekends weigh less, announced changes of pace count.
     pub exposure_hours: f64,
-    /// Mean use is pace times exposure times this.
+    /// Mean use, without planned batches, is pace times exposure times this.
     pub horizon_factor: f64,
-    /// Mean of what is to come up to then, in credits, without planned batches.
+    /// Mean of what is to come up to then, in credits, without what planned batches cost at least.
     pub mean_use: f64,
+    /// What of that is planned batches whose cost is a range.
+    pub planned_mean: f64,
     /// How uncertain that is, and why.
     pub spread: Spread,
     /// Dispersion of daily use, in credits: variance over mean.
@@ -40,10 +42,12 @@ pub struct Explanation {
     pub wobble: f64,
     /// Effective number of charges: older ones count less, with a half-life of 28 days.
     pub effective_charges: f64,
-    /// Credits that can be spent up to then, less planned batches.
+    /// Credits that can be spent up to then, less planned batches and queued tasks.
     pub remaining: Credits,
-    /// Planned batches up to then.
+    /// What planned batches up to then cost at least.
     pub planned: Credits,
+    /// What tasks cost that are launched and not charged yet.
+    pub queued: Credits,
     /// Share of the period that has passed (0 to 1); a half where nothing resets.
     pub elapsed_share: f64,
     /// The probability of running out before the reset; `None` without a reset, for credits that are gone, and for a guess.
@@ -80,6 +84,8 @@ pub struct Spread {
     pub drift: f64,
     /// Few charges seen.
     pub thin_data: f64,
+    /// Planned batches whose cost is a range; 0 without any.
+    pub batches: f64,
 }
 
 /// A probability before and after recalibration.
@@ -98,7 +104,7 @@ pub struct Chance {
 impl Spread {
     /// All sources together.
     pub fn total(&self) -> f64 {
-        self.lumps + self.drift + self.thin_data
+        self.lumps + self.drift + self.thin_data + self.batches
     }
 
     /// In two of three cases use is between the median divided by this and times this.
@@ -106,14 +112,17 @@ impl Spread {
         libm::exp(libm::log1p(self.total()).sqrt())
     }
 
-    /// The sources with their share of the variance, the largest first.
-    pub fn by_share(&self) -> [(&'static str, f64); 3] {
+    /// The sources with their share of the variance, the largest first; planned batches only where there are any.
+    pub fn by_share(&self) -> Vec<(&'static str, f64)> {
         let total = self.total();
-        let mut sources = [
+        let mut sources = vec![
             ("single days with large charges", self.lumps / total),
             ("weeks that stray from their pace", self.drift / total),
             ("having seen few charges", self.thin_data / total),
         ];
+        if self.batches > 0.0 {
+            sources.push(("what planned batches may cost", self.batches / total));
+        }
         sources.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         sources
     }
@@ -141,8 +150,10 @@ impl View<'_> {
         let until_hours = hours_since_epoch(until);
         let ahead = self.ahead(until_hours);
         let left = self.left_at(remaining, until_hours);
-        let Steps { horizon_factor, mean, sources, raw, calibration } = self.model.steps(ahead, left.as_f64());
-        let [lumps, drift, thin_data] = sources;
+        let steps = self.model.steps(ahead, left.as_f64());
+        let Steps { horizon_factor, mean, extra_mean, sources, raw, calibration } = steps;
+        let [lumps, drift, thin_data, batches] = sources;
+        let queued = self.input.announced.queued.max(Credits::ZERO);
         // What is gone is a fact and no probability.
         let has_chance = period.is_some() && left.is_positive() && !is_guess;
         let calibrated = self.model.probability(ahead, left.as_f64());
@@ -159,12 +170,14 @@ impl View<'_> {
             exposure_hours: ahead.exposure,
             horizon_factor,
             mean_use: mean,
-            spread: Spread { lumps, drift, thin_data },
+            planned_mean: extra_mean,
+            spread: Spread { lumps, drift, thin_data, batches },
             dispersion: self.present.dispersion,
             wobble: self.present.wobble,
             effective_charges: self.present.charges,
             remaining: left,
-            planned: remaining - left,
+            planned: remaining - left - queued,
+            queued,
             elapsed_share: self.elapsed,
             chance: has_chance.then_some(Chance { raw, offset: calibration.0, slope: calibration.1, calibrated }),
             confidence: self.confidence,
@@ -238,9 +251,17 @@ impl Explanation {
             true => format!(", which weigh as much as {} average ones,", days(self.exposure_hours)),
             false => String::new(),
         };
-        let planned = match self.planned.is_positive() {
-            true => format!(" after planned batches of {}", amount(self.planned)),
-            false => String::new(),
+        let planned = match (self.planned.is_positive(), self.queued.is_positive()) {
+            (true, true) => {
+                format!(
+                    " after planned batches of {} and queued tasks of {}",
+                    amount(self.planned),
+                    amount(self.queued)
+                )
+            }
+            (true, false) => format!(" after planned batches of {}", amount(self.planned)),
+            (false, true) => format!(" after queued tasks of {}", amount(self.queued)),
+            (false, false) => String::new(),
         };
         let left = match self.remaining.is_positive() {
             true => format!("{} are left{planned}", amount(self.remaining)),
@@ -254,15 +275,13 @@ impl Explanation {
     }
 
     fn spread_in_words(&self) -> String {
-        let [(first, most), (second, more), (third, least)] = self.spread.by_share();
-        format!(
-            "It may well be {:.1} times as much or as little: {} of that uncertainty comes from {first}, {} from {second}, \
-             {} from {third}.",
-            self.spread.factor(),
-            share(most),
-            share(more),
-            share(least)
-        )
+        let sources = self.spread.by_share();
+        let source = |(place, (name, part)): (usize, &(&str, f64))| {
+            let of = if place == 0 { " of that uncertainty comes" } else { "" };
+            format!("{}{of} from {name}", share(*part))
+        };
+        let sources: Vec<String> = sources.iter().enumerate().map(source).collect();
+        format!("It may well be {:.1} times as much or as little: {}.", self.spread.factor(), sources.join(", "))
     }
 
     fn chance_in_words(&self, chance: Chance, end: &str) -> String {

@@ -1,10 +1,13 @@
 #![doc = include_str!("README.md")]
 
 #[cfg(test)]
+mod announced_tests;
+#[cfg(test)]
 mod case_tests;
 mod explain;
 mod model;
 mod outlook;
+mod pace;
 mod shape;
 mod state;
 #[cfg(test)]
@@ -12,7 +15,7 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::model::{Ahead, Model};
+use self::model::{Ahead, Extra, Model};
 use self::state::{LEVELS, Memory, Present, hours_since_epoch};
 use super::credits::Credits;
 use super::ledger::HourlyUse;
@@ -20,6 +23,7 @@ use super::rule::share_of_period;
 
 pub use self::explain::{Chance, Explanation, PacePart, Spread, explain};
 pub use self::outlook::{Confidence, Forecast, Guess, Outlook, RunOut, UseAhead};
+pub use self::pace::{PartOfAll, SHARE_HOURS, paces_of_all};
 pub use self::state::{LateUse, UsageState};
 
 /// What a forecast is made from.
@@ -50,13 +54,16 @@ pub struct PriorUse {
     pub hours: f64,
 }
 
-/// What a lead knows and the ledger cannot.
+/// What a lead knows and the ledger cannot, and what waits to be charged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Announced<'a> {
-    /// Changes of pace. Where two overlap their effects on the pace add up.
+    /// Changes of pace. Where two overlap their factors multiply. A change that has begun must be one under which the state
+    /// has learned, see [`UsageState::under`], or it counts twice.
     pub paces: &'a [PaceChange],
     /// Planned batches, on top of the usual use.
     pub batches: &'a [PlannedBatch],
+    /// What tasks that are launched and not charged yet will cost; it comes at once. Not below zero.
+    pub queued: Credits,
 }
 
 /// An announced change of pace.
@@ -75,8 +82,19 @@ pub struct PaceChange {
 pub struct PlannedBatch {
     /// When. A batch whose moment has passed is in the ledger already and no longer counts.
     pub at: Timestamp,
-    /// How many, not below zero.
-    pub credits: Credits,
+    /// Nine in ten such batches cost more: as good as spent, and taken off what is left. Not below zero.
+    pub low: Credits,
+    /// Half of them cost more; at least `low`.
+    pub likely: Credits,
+    /// One in ten costs more; at least `likely`.
+    pub high: Credits,
+}
+
+impl PlannedBatch {
+    /// A batch whose cost is known.
+    pub fn exactly(at: Timestamp, credits: Credits) -> PlannedBatch {
+        PlannedBatch { at, low: credits, likely: credits, high: credits }
+    }
 }
 
 /// No forecast with a shorter history, in hours since the first charge. Set by hand: a day shows nights and mornings.
@@ -150,16 +168,23 @@ pub fn use_ahead(input: &ForecastInput, moments: &[Timestamp]) -> Vec<UseAhead> 
 impl PriorUse {
     /// Adds up the rows of the last three period lengths before a period. `rows` are in the order of their hours and
     /// reach back that far, or to the first charge.
-    pub fn of_rows(rows: &[HourlyUse], (start, end): (Timestamp, Timestamp)) -> PriorUse {
+    pub fn of_rows(rows: &[HourlyUse], period: (Timestamp, Timestamp)) -> PriorUse {
+        PriorUse::of_rows_under(rows, period, &[])
+    }
+
+    /// The same of the usual pace, under announced changes: an hour counts as many times as its factor says, and one at
+    /// rest not at all.
+    pub fn of_rows_under(rows: &[HourlyUse], (start, end): (Timestamp, Timestamp), paces: &[PaceChange]) -> PriorUse {
         let (start, end) = (hours_since_epoch(start), hours_since_epoch(end));
         let from = start - (end - start).max(0.0) * f64::from(PRIOR_PERIODS);
         let Some(first) = rows.iter().find(|row| row.charges > 0) else { return PriorUse::default() };
         let is_before = |moment: f64| move |row: &HourlyUse| (row.hour as f64) < moment;
         let window = rows.partition_point(is_before(from))..rows.partition_point(is_before(start));
-        PriorUse {
-            net: rows.get(window).unwrap_or_default().iter().map(|row| row.net).sum(),
-            hours: (start - from.max(first.hour as f64)).max(0.0),
-        }
+        let counts =
+            |row: &&HourlyUse| pace::factor_between(paces, row.hour as f64, (row.hour + 1) as f64) >= pace::REST_BELOW;
+        let from = from.max(first.hour as f64);
+        let hours = pace::scaled(paces, from, start.max(from), |from, to| to - from);
+        PriorUse { net: rows.get(window).unwrap_or_default().iter().filter(counts).map(|row| row.net).sum(), hours }
     }
 }
 
@@ -179,7 +204,7 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(input: &'a ForecastInput<'a>, memory: &Memory, hours_of_history: f64) -> View<'a> {
-        let present = memory.at(input.now);
+        let present = memory.at(input.now, &input.state.paces);
         let is_short = hours_of_history < long_history_hours(input.period);
 
         let level = |guess_hours: f64, guess: f64| -> [f64; LEVELS] {
@@ -202,7 +227,7 @@ impl<'a> View<'a> {
     /// a team of which no charge is known.
     fn guessed(input: &'a ForecastInput<'a>, memory: &Memory) -> Option<View<'a>> {
         let guess = guessed_pace(input)?;
-        let present = Present { charges: 0.0, ..memory.at(input.now) };
+        let present = Present { charges: 0.0, ..memory.at(input.now, &input.state.paces) };
         Some(View::of(input, present, [guess; LEVELS], guess, Confidence::Low))
     }
 
@@ -255,7 +280,7 @@ impl<'a> View<'a> {
             horizon,
             expected_use,
             unused: self.input.period.map(|_| (remaining - expected_use).max(Credits::ZERO)),
-            pace_per_hour: self.model.pace_per_hour(),
+            pace_per_hour: self.model.pace_per_hour() * pace::factor_at(self.input.announced.paces, self.now_hours),
             confidence: self.confidence,
         }
     }
@@ -290,7 +315,7 @@ impl<'a> View<'a> {
             if until_hours <= self.now_hours { 0.0 } else { self.model.use_at(self.ahead(until_hours), quantile) };
         // Beyond what an amount can hold only a history of absurd amounts leads; then the largest amount stands.
         let usual = Credits::from_statistic(usual).unwrap_or(Credits::MAX_PARSED);
-        usual + self.planned_until(until_hours)
+        usual + self.known_until(until_hours)
     }
 
     fn use_ahead(&self, until: Timestamp) -> UseAhead {
@@ -299,22 +324,28 @@ impl<'a> View<'a> {
     }
 
     fn ahead(&self, until: f64) -> Ahead {
-        let usual = self.present.shape.exposure(self.now_hours, until);
-        let change = |change: &PaceChange| {
-            let from = hours_since_epoch(change.from).max(self.now_hours);
-            (change.factor.max(0.0) - 1.0) * self.present.shape.exposure(from, hours_since_epoch(change.to).min(until))
-        };
-        let announced: f64 = self.input.announced.paces.iter().map(change).sum();
-        Ahead { hours: until - self.now_hours, exposure: (usual + announced).max(0.0) }
+        let shape = &self.present.shape;
+        let paces = self.input.announced.paces;
+        Ahead {
+            hours: until - self.now_hours,
+            exposure: pace::scaled(paces, self.now_hours, until, |from, to| shape.exposure(from, to)),
+            extra: self.due(until).fold(Extra::default(), |extra, batch| extra.and(batch)),
+        }
     }
 
     fn left_at(&self, remaining: Credits, until: f64) -> Credits {
-        remaining - self.planned_until(until)
+        remaining - self.known_until(until)
     }
 
-    fn planned_until(&self, until: f64) -> Credits {
-        let is_due = |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
-        self.input.announced.batches.iter().filter(is_due).map(|batch| batch.credits.max(Credits::ZERO)).sum()
+    /// What is as good as spent up to a moment.
+    fn known_until(&self, until: f64) -> Credits {
+        let planned: Credits = self.due(until).map(|batch| batch.low.max(Credits::ZERO)).sum();
+        planned + self.input.announced.queued.max(Credits::ZERO)
+    }
+
+    fn due(&self, until: f64) -> impl Iterator<Item = &PlannedBatch> {
+        let is_due = move |batch: &&PlannedBatch| batch.at > self.input.now && hours_since_epoch(batch.at) <= until;
+        self.input.announced.batches.iter().filter(is_due)
     }
 }
 

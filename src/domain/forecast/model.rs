@@ -9,6 +9,7 @@
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
+use super::PlannedBatch;
 use super::state::{LEVELS, Present};
 
 /// Shares of the seven levels and of the plan's pace in the pooled pace, in the order of the half-lives; no unit, together
@@ -69,6 +70,18 @@ pub(super) struct Ahead {
     pub(super) hours: f64,
     /// The same in hours of average weight.
     pub(super) exposure: f64,
+    /// What comes on top of the usual use and is not known exactly.
+    pub(super) extra: Extra,
+}
+
+/// Mean and variance, in credits, of what planned batches cost beyond what they cost at least.
+///
+/// It joins the usual use in one log-normal distribution with the sum of the means and of the variances. What they cost at
+/// least is no part of it: that is as good as spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Extra {
+    mean: f64,
+    variance: f64,
 }
 
 /// The logarithms of a horizon, in weeks and in exposure.
@@ -76,6 +89,7 @@ pub(super) struct Ahead {
 struct LogAhead {
     weeks: f64,
     exposure: f64,
+    extra: Extra,
 }
 
 /// The numbers on the way to a probability, see [`Model::steps`].
@@ -85,8 +99,10 @@ pub(super) struct Steps {
     pub(super) horizon_factor: f64,
     /// The mean of what is to come, in credits.
     pub(super) mean: f64,
-    /// Variance over squared mean of each source of spread: lumps, drift, thin data.
-    pub(super) sources: [f64; 3],
+    /// What of that is planned batches, beyond what they cost at least.
+    pub(super) extra_mean: f64,
+    /// Variance over squared mean of each source of spread: lumps, drift, thin data, planned batches.
+    pub(super) sources: [f64; 4],
     /// The probability before recalibration.
     pub(super) raw: f64,
     /// Offset and slope of the recalibration.
@@ -134,10 +150,14 @@ impl Model {
     pub(super) fn steps(&self, ahead: Ahead, remaining: f64) -> Steps {
         let ahead = LogAhead::new(ahead);
         let to_come = self.what_comes(ahead);
+        let (usual_log_mean, extra) = (self.log_mean(ahead.weeks, ahead.exposure), ahead.extra);
+        let usual_share = libm::exp(2.0 * (usual_log_mean - to_come.log_mean));
+        let [lumps, drift, thin_data] = self.sources(usual_log_mean, ahead.weeks).map(|source| source * usual_share);
         Steps {
             horizon_factor: libm::exp(MEAN_OFFSET + MEAN_BY_HORIZON * ahead.weeks),
             mean: libm::exp(to_come.log_mean),
-            sources: self.sources(to_come.log_mean, ahead.weeks),
+            extra_mean: extra.mean,
+            sources: [lumps, drift, thin_data, extra.variance * libm::exp(-2.0 * to_come.log_mean)],
             raw: raw(to_come.score(log_credits(remaining))),
             calibration: (self.calibration_offset, CALIBRATION_SLOPE),
         }
@@ -176,7 +196,7 @@ impl Model {
 
     fn what_comes(&self, ahead: LogAhead) -> ToCome {
         let log_mean = self.log_mean(ahead.weeks, ahead.exposure);
-        ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }
+        ToCome { log_mean, variance: self.variance(log_mean, ahead.weeks) }.with(ahead.extra)
     }
 
     fn log_mean(&self, log_weeks: f64, log_exposure: f64) -> f64 {
@@ -239,6 +259,10 @@ impl<F: Fn(u32) -> Limit> Search<'_, F> {
 
     /// A bound on the score of every step between two: each part is taken at the limit where it favours running out.
     fn highest_score(&self, before: &Limit, last: &Limit) -> f64 {
+        if last.ahead.extra.is_some() {
+            // Batches add to a mean and to a variance that both rise; a search among them goes through every step.
+            return f64::INFINITY;
+        }
         let highest_mean = self.model.log_mean(before.ahead.weeks, last.ahead.exposure);
         let excess = highest_mean - last.log_remaining;
         // The score is `excess / spread - spread / 2`. Above zero excess it falls with the spread, so the smallest
@@ -259,11 +283,37 @@ impl LogAhead {
         LogAhead {
             weeks: libm::log(ahead.hours.max(1.0) / HOURS_OF_A_WEEK),
             exposure: libm::log(ahead.exposure.max(LEAST_EXPOSURE)),
+            extra: ahead.extra,
         }
     }
 }
 
+impl Extra {
+    /// With one more batch. The mean of a skewed range is near 0.3, 0.4 and 0.3 of its bounds (Swanson's rule), and the
+    /// bounds of a normal one lie 2.563 standard deviations apart.
+    pub(super) fn and(self, batch: &PlannedBatch) -> Extra {
+        let [low, likely, high] = [batch.low, batch.likely, batch.high].map(|credits| credits.as_f64().max(0.0));
+        let (likely, high) = ((likely - low).max(0.0), (high - low).max(0.0));
+        let deviation = high / 2.563;
+        Extra { mean: self.mean + 0.4 * likely + 0.3 * high, variance: self.variance + deviation * deviation }
+    }
+
+    fn is_some(self) -> bool {
+        self.mean > 0.0 || self.variance > 0.0
+    }
+}
+
 impl ToCome {
+    fn with(self, extra: Extra) -> ToCome {
+        if !extra.is_some() {
+            return self;
+        }
+        let usual = libm::exp(self.log_mean);
+        let mean = usual + extra.mean;
+        let variance = (self.variance * usual * usual + extra.variance) / (mean * mean);
+        ToCome { log_mean: libm::log(mean), variance }
+    }
+
     /// How many standard deviations of the logarithm the median lies above an amount.
     fn score(&self, log_credits: f64) -> f64 {
         let spread = libm::log1p(self.variance);

@@ -26,16 +26,17 @@ pub(super) struct ShapeEvidence {
 }
 
 impl ShapeEvidence {
-    /// Takes in a day that ended. `weekday` is 0 for Monday; `hours` is the net use of each hour.
-    pub(super) fn add_day(&mut self, weekday: usize, hours: &[f64; 24]) {
+    /// Takes in a day that ended. `weekday` is 0 for Monday; `hours` is the net use of each hour; it counts as `factor`
+    /// usual days, above zero.
+    pub(super) fn add_day(&mut self, weekday: usize, hours: &[f64; 24], factor: f64) {
         let sums = self.weekday_use.iter_mut().chain(&mut self.weekday_days).chain(&mut self.hour_use);
         sums.for_each(|sum| *sum *= KEPT_EACH_MIDNIGHT);
         self.days *= KEPT_EACH_MIDNIGHT;
 
         self.weekday_use[weekday] += hours.iter().sum::<f64>();
-        self.weekday_days[weekday] += 1.0;
+        self.weekday_days[weekday] += factor;
         self.hour_use.iter_mut().zip(hours).for_each(|(sum, used)| *sum += used);
-        self.days += 1.0;
+        self.days += factor;
     }
 
     /// The shape that the evidence speaks for.

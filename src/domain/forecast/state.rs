@@ -3,8 +3,12 @@
 //! An hour costs seven multiplications, a midnight a little more, a charge one addition. The same rows give the same
 //! state, bit for bit, whether they come one at a time or all at once.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
+use super::PaceChange;
+use super::pace::{REST_BELOW, factor_between};
 use super::shape::{DAY, ShapeEvidence, WeekShape, weekday_of};
 use crate::domain::assessment::{DailyUse, SpendRates};
 use crate::domain::credits::Credits;
@@ -66,6 +70,8 @@ pub struct LateUse {
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageState {
     pub(super) memory: Memory,
+    /// The announced changes of pace under which it learns.
+    pub(super) paces: Arc<[PaceChange]>,
     /// Net use of recent hours; the hour `h` is at `h` modulo the length. The running hour is kept as it grows.
     recent: [Credits; RECENT_HOURS],
     /// Net use of recent days, in the same manner.
@@ -88,6 +94,8 @@ pub(super) struct Memory {
     total_net: f64,
     /// Net use of each hour of the running day.
     day_hours: [f64; 24],
+    /// Exposure of the running day so far: by its hours alone, and with what was announced.
+    day_exposure: (f64, f64),
     evidence: ShapeEvidence,
     shape: WeekShape,
     days: DayMeasures,
@@ -151,15 +159,28 @@ impl Default for UsageState {
             total_charges: 0,
             total_net: 0.0,
             day_hours: [0.0; 24],
+            day_exposure: (0.0, 0.0),
             evidence: ShapeEvidence::default(),
             shape: WeekShape::default(),
             days: DayMeasures::default(),
         };
-        UsageState { memory, recent: [Credits::ZERO; RECENT_HOURS], daily: [Credits::ZERO; RECENT_DAYS] }
+        let (recent, daily) = ([Credits::ZERO; RECENT_HOURS], [Credits::ZERO; RECENT_DAYS]);
+        UsageState { memory, paces: Arc::default(), recent, daily }
     }
 }
 
 impl UsageState {
+    /// A state that knows of no use yet and learns under announced changes of pace, past and coming: what is used in such a
+    /// time says by its factor less, or more, of the usual pace. Other announcements need another state.
+    pub fn under(paces: Arc<[PaceChange]>) -> UsageState {
+        UsageState { paces, ..UsageState::default() }
+    }
+
+    /// The announced changes of pace under which it learns.
+    pub fn paces(&self) -> &Arc<[PaceChange]> {
+        &self.paces
+    }
+
     /// The state after rows in the order of their hours; hours without use need no row.
     ///
     /// # Errors
@@ -200,7 +221,7 @@ impl UsageState {
             return;
         }
         let before = self.memory.hour;
-        self.memory.advance_to(hour);
+        self.memory.advance_to(hour, &self.paces);
         clear_slots(&mut self.recent, before, hour);
         clear_slots(&mut self.daily, before.div_euclid(DAY), hour.div_euclid(DAY));
     }
@@ -269,21 +290,26 @@ impl Memory {
         self.hour_net.max(Credits::ZERO).as_f64()
     }
 
-    fn advance_to(&mut self, hour: i64) {
+    fn advance_to(&mut self, hour: i64, paces: &[PaceChange]) {
         while self.hour < hour {
-            self.close_hour();
+            self.close_hour(paces);
         }
     }
 
-    fn close_hour(&mut self) {
+    fn close_hour(&mut self, paces: &[PaceChange]) {
         let net = self.hour_use();
         let weight = self.shape.weight(self.hour);
-        for (level, kept) in KEPT_EACH_HOUR.iter().enumerate() {
-            self.levels.used[level] = self.levels.used[level] * kept + net;
-            self.levels.exposure[level] = self.levels.exposure[level] * kept + weight;
+        let factor = factor_between(paces, self.hour as f64, (self.hour + 1) as f64);
+        self.day_exposure.0 += weight;
+        if factor >= REST_BELOW {
+            for (level, kept) in KEPT_EACH_HOUR.iter().enumerate() {
+                self.levels.used[level] = self.levels.used[level] * kept + net;
+                self.levels.exposure[level] = self.levels.exposure[level] * kept + weight * factor;
+            }
+            self.levels.charges = self.levels.charges * KEPT_EACH_HOUR[STEADY] + f64::from(self.hour_charges);
+            self.day_hours[self.hour.rem_euclid(DAY) as usize] = net;
+            self.day_exposure.1 += weight * factor;
         }
-        self.levels.charges = self.levels.charges * KEPT_EACH_HOUR[STEADY] + f64::from(self.hour_charges);
-        self.day_hours[self.hour.rem_euclid(DAY) as usize] = net;
         self.total_net += net;
         self.hour_net = Credits::ZERO;
         self.hour_charges = 0;
@@ -294,29 +320,37 @@ impl Memory {
     }
 
     fn close_day(&mut self, day: i64) {
-        let net = self.day_hours.iter().sum();
-        self.days.add(net, self.shape.day_weight(day), self.levels.pace(STEADY));
-        self.evidence.add_day(weekday_of(day), &self.day_hours);
-        self.shape = self.evidence.shape();
+        let (by_hours, with_announced) = self.day_exposure;
+        let factor = with_announced / by_hours;
+        if factor >= REST_BELOW {
+            let net = self.day_hours.iter().sum();
+            self.days.add(net, self.shape.day_weight(day) * factor, self.levels.pace(STEADY));
+            self.evidence.add_day(weekday_of(day), &self.day_hours, factor);
+            self.shape = self.evidence.shape();
+        }
         self.day_hours = [0.0; 24];
+        self.day_exposure = (0.0, 0.0);
     }
 
     /// What a forecast at `now` goes by. The running hour counts with its use so far and the part of it that has
     /// passed.
-    pub(super) fn at(&self, now: Timestamp) -> Present {
+    pub(super) fn at(&self, now: Timestamp, paces: &[PaceChange]) -> Present {
         let moment = hours_since_epoch(now);
         let mut memory = *self;
         if memory.first_hour.is_some() {
-            memory.advance_to(moment.floor() as i64);
+            memory.advance_to(moment.floor() as i64, paces);
         }
-        let passed = (moment - memory.hour as f64).clamp(0.0, 1.0);
-        let weight = passed * memory.shape.weight(memory.hour);
-        let net = memory.hour_use();
+        let begun = memory.hour as f64;
+        let factor = factor_between(paces, begun, moment.max(begun));
+        let is_rest = factor < REST_BELOW;
+        let passed = if is_rest { 0.0 } else { (moment - begun).clamp(0.0, 1.0) };
+        let (net, charges) = if is_rest { (0.0, 0) } else { (memory.hour_use(), memory.hour_charges) };
+        let weight = passed * memory.shape.weight(memory.hour) * factor;
         let kept = HALF_LIFE_HOURS.map(|half_life| libm::exp2(-passed / half_life));
         Present {
             used: std::array::from_fn(|j| memory.levels.used[j] * kept[j] + net),
             exposure: std::array::from_fn(|j| memory.levels.exposure[j] * kept[j] + weight),
-            charges: memory.levels.charges * kept[STEADY] + f64::from(memory.hour_charges),
+            charges: memory.levels.charges * kept[STEADY] + f64::from(charges),
             dispersion: memory.dispersion(),
             wobble: memory.days.wobble(),
             shape: memory.shape,

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::model::{Ahead, Model};
+use super::model::{Ahead, Extra, Model};
 use super::shape::WeekShape;
 use super::state::{LEVELS, Present};
 use super::*;
@@ -46,7 +46,7 @@ fn present() -> Present {
 fn the_model_gives_the_figures_worked_out_by_hand() {
     let paces = [0.1824, 0.3367, 0.3362, 0.3990, 0.4465, 0.4726, 0.5302];
     let model = Model::new(&present(), &paces, 0.5175, 0.2688);
-    let ahead = Ahead { hours: 544.0, exposure: 565.407 };
+    let ahead = Ahead { hours: 544.0, exposure: 565.407, extra: Extra::default() };
     assert!((model.probability(ahead, 470.0) - 0.1090).abs() < 5e-5, "{}", model.probability(ahead, 470.0));
     assert_eq!(model.probability(ahead, 0.0), 1.0);
     assert_eq!(model.probability(ahead, -3.0), 1.0);
@@ -56,7 +56,7 @@ fn the_model_gives_the_figures_worked_out_by_hand() {
 fn the_inverse_of_the_model_agrees_with_it() {
     let model = Model::new(&present(), &[0.2, 0.3, 0.3, 0.4, 0.5, 0.5, 0.5], 0.5, 0.3);
     for hours in [1.0, 24.0, 700.0] {
-        let ahead = Ahead { hours, exposure: hours * 1.1 };
+        let ahead = Ahead { hours, exposure: hours * 1.1, extra: Extra::default() };
         for quantile in [0.05, 0.1, 0.5, 0.9, 0.95] {
             let credits = model.use_at(ahead, quantile);
             let reached = model.probability(ahead, credits);
@@ -67,7 +67,7 @@ fn the_inverse_of_the_model_agrees_with_it() {
 
 #[test]
 fn exposure_is_the_sum_of_the_weights() {
-    let shape = UsageState::rebuild(&working_days(40)).unwrap().memory.at(at(MONDAY) + hours(40 * 24)).shape;
+    let shape = UsageState::rebuild(&working_days(40)).unwrap().memory.at(at(MONDAY) + hours(40 * 24), &[]).shape;
     let start = hour_of(at(MONDAY)) + 40 * 24;
     for (from, to) in [(0, 1), (5, 5), (7, 6), (13, 200), (100, 2000)] {
         let by_hand: f64 = (start + from..start + to).map(|hour| shape.weight(hour)).sum();
@@ -262,7 +262,8 @@ fn the_first_crossing_is_that_of_a_plain_scan() {
     let state = UsageState::rebuild(&known).unwrap();
     for minutes in [0, 17, 600, 1440, 3000] {
         for remaining in [3, 30, 100, 250, 600, 1200, 2500] {
-            let batches = [PlannedBatch { at: case.now + hours(200), credits: Credits::from_whole(remaining / 3) }];
+            let third = Credits::from_whole(remaining / 3);
+            let batches = [PlannedBatch::exactly(case.now + hours(200), third)];
             let input = ForecastInput {
                 state: &state,
                 now: case.now + SignedDuration::from_mins(minutes),
@@ -270,7 +271,7 @@ fn the_first_crossing_is_that_of_a_plain_scan() {
                 remaining: Some(Credits::from_whole(remaining)),
                 granted: None,
                 before: None,
-                announced: Announced { paces: &[], batches: &batches },
+                announced: Announced { batches: &batches, ..Announced::default() },
             };
             let run_out = forecast(&input).forecast().unwrap().run_out;
             let view = View::new(&input, &state.memory, 1e4);
@@ -295,7 +296,7 @@ fn announcements_move_the_forecast() {
     let state = UsageState::rebuild(&case.rows).unwrap();
     let (now, (_, end)) = (case.now, case.period.unwrap());
     let change = |factor| [PaceChange { factor, from: now - hours(48), to: end }];
-    let batch = |credits, after| [PlannedBatch { at: now + hours(after), credits: Credits::from_whole(credits) }];
+    let batch = |credits, after| [PlannedBatch::exactly(now + hours(after), Credits::from_whole(credits))];
     let with = |paces: &[PaceChange], batches: &[PlannedBatch]| {
         let input = ForecastInput {
             state: &state,
@@ -304,7 +305,7 @@ fn announcements_move_the_forecast() {
             remaining: Some(Credits::from_whole(600)),
             granted: None,
             before: None,
-            announced: Announced { paces, batches },
+            announced: Announced { paces, batches, queued: Credits::ZERO },
         };
         forecast(&input).forecast().cloned().unwrap()
     };

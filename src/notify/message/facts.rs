@@ -9,7 +9,7 @@ use super::{Drivers, MessageContext};
 use crate::domain::words::other_use;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice,
-    Outlook, PlanPeriod, RetryKind, RetryRow, Stage, TotalsRow, Why,
+    Outlook, PlanPeriod, RetryKind, RetryRow, Stage, StandingAnnouncement, TotalsRow, Why,
 };
 
 /// The content of a mail, in the order in which it is read.
@@ -58,6 +58,9 @@ struct Number {
     label: &'static str,
     value: String,
 }
+
+/// So many announcements are told; the page has all of them.
+const MOST_ANNOUNCED: usize = 3;
 
 /// Task types named one by one; the rest is summed up.
 const LARGEST_TYPES: usize = 3;
@@ -258,7 +261,31 @@ impl View<'_> {
             let share = words::share(retries_of(retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE);
             sentences.extend(share.map(|share| format!("{} took {}.", retry_words(kind).0, words::percent(share))));
         }
+        sentences.extend(self.announced());
+        sentences.extend(self.queued());
         sentences.join(" ")
+    }
+
+    /// What was announced and moves the forecast, the largest effects first.
+    fn announced(&self) -> Option<String> {
+        let effect =
+            |announced: &StandingAnnouncement| Some(announced.effect?.as_f64()).filter(|effect| *effect != 0.0);
+        let mut moving: Vec<(&StandingAnnouncement, f64)> =
+            self.draw.announced.iter().filter_map(|announced| Some((announced, effect(announced)?))).collect();
+        moving.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+        let part = |(announced, effect): &(&StandingAnnouncement, f64)| {
+            let what = announced.announcement.foreseen.in_words(&self.context.zone);
+            let more = if *effect < 0.0 { "less" } else { "more" };
+            Some(format!("{what} (about {} {more})", words::statistic(effect.abs())?))
+        };
+        let parts: Vec<String> = moving.iter().take(MOST_ANNOUNCED).filter_map(part).collect();
+        (!parts.is_empty()).then(|| format!("Announced: {}.", parts.join("; ")))
+    }
+
+    fn queued(&self) -> Option<String> {
+        let queued = Some(&self.draw.queued).filter(|queued| queued.to_take_off().is_positive())?;
+        let tasks = words::counted(&words::amount(whole_number(queued.tasks)), "task");
+        Some(format!("Launched and not charged yet: {tasks}, about {}.", words::credits(queued.credits)))
     }
 
     fn spending(&self) -> Option<Spending> {

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
-    AccountName, Alert, AlertState, BalanceRecord, CarryOver, Collector, CollectorStatus, Confidence, Credits, DrawKey,
-    Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, RetryKind, RuleName, RunOut, SharedTank, SpendRates,
-    Stage, TeamName, Unassigned, Why,
+    AccountName, Alert, AlertState, Announcement, AnnouncementForm, BalanceRecord, CarryOver, Collector,
+    CollectorStatus, Confidence, Credits, DrawKey, Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, Queued,
+    RetryKind, RuleName, RunOut, SharedTank, SpendRates, Stage, StandingAnnouncement, TeamName, Unassigned, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -77,6 +77,8 @@ impl Scene {
             allowance: None,
             spent: whole(3180),
             unrefunded: Credits::ZERO,
+            announced: Vec::new(),
+            queued: Queued::default(),
             suspects: Vec::new(),
             pending: whole(36),
             spend: SpendRates { hour: None, day: Some(180.0 / 86_400.0), week: Some(162.5 / 86_400.0) },
@@ -192,6 +194,44 @@ impl Scene {
     fn shown(&self) -> ShownMail {
         show(&self.render().message)
     }
+}
+
+#[test]
+fn what_was_announced_and_moves_the_forecast_is_a_driver() {
+    let form = |factor: f64, from: &str, to: &str| AnnouncementForm {
+        factor: Some(factor),
+        from: Some(from.into()),
+        to: Some(to.into()),
+        ..AnnouncementForm::default()
+    };
+    let scene = || Scene::new(Why::Opened, Stage::Warning);
+    let announced = |form: AnnouncementForm, effect: Option<i64>| {
+        let announcement = Announcement {
+            id: None,
+            key: scene().draw.key,
+            foreseen: form.check(&scene().context.zone).unwrap(),
+            note: "<b>secret</b>".into(),
+            by: "ada".into(),
+            announced_at: None,
+            withdrawn: None,
+        };
+        StandingAnnouncement { announcement, effect: effect.map(whole) }
+    };
+    let mut with = scene();
+    with.draw.announced = vec![
+        announced(form(0.0, "2026-11-25", "2026-11-26"), Some(-90)),
+        announced(form(2.0, "2026-11-24", "2026-11-24"), Some(340)),
+        announced(form(3.0, "2027-11-24", "2027-11-24"), Some(0)),
+        announced(form(4.0, "2026-11-29", "2026-11-29"), None),
+    ];
+    with.draw.queued = Queued { tasks: 2, credits: whole(60), unknown_tasks: 1, is_held: false };
+    let text = String::from_utf8(with.render().message).unwrap().replace("=\r\n", "").replace("\r\n", " ");
+    let words = "Announced: 2 times the usual pace from 24 Nov 2026 to the end of 24 Nov 2026 (about 340 credits more); no use \
+                 from 25 Nov 2026 to the end of 26 Nov 2026 (about 90 credits less). Launched and not charged yet: 2 tasks, \
+                 about 60 credits.";
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}");
+    assert!(!text.contains("secret") && !text.contains("4 times"), "{text}");
+    assert!(!String::from_utf8(scene().render().message).unwrap().contains("Announced"));
 }
 
 fn headers(mail: &RenderedMail) -> String {

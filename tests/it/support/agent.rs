@@ -223,7 +223,7 @@ pub fn serve_pages(shared: &Shared) -> (String, DropGuard) {
         external_url: None,
         version: "test",
     };
-    let pushes = http::readings::router(shared.door.subscribe(), shared.metrics.agent.clone());
+    let pushes = http::door::router(shared.door.subscribe(), shared.metrics.agent.clone());
     let router = http::router(state, "/metrics").unwrap().merge(pushes);
     tokio::spawn(http::serve(listener, router, stop.clone()));
     (url, stop.drop_guard())

@@ -214,6 +214,29 @@ CREATE TABLE imported_files (
     PRIMARY KEY (account_id, name)
 ) WITHOUT ROWID;
 
+-- What leads announced: a change of pace, or a planned batch. Rows are only added; one that is taken back says by whom.
+CREATE TABLE announcements (
+    id           INTEGER PRIMARY KEY,
+    account_id   BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team         TEXT   NOT NULL,
+    -- What the usual pace is multiplied by; NULL for a batch.
+    factor       DOUBLE PRECISION,
+    begins_at    BIGINT NOT NULL,
+    ends_at      BIGINT NOT NULL,
+    -- What a batch costs: one in ten less, as likely more as less, one in ten more. NULL for a change of pace.
+    low          BIGINT,
+    likely       BIGINT,
+    high         BIGINT,
+    note         TEXT   NOT NULL,
+    announced_by TEXT   NOT NULL,
+    announced_at BIGINT NOT NULL,
+    withdrawn_by TEXT,
+    withdrawn_at BIGINT
+);
+
+-- Those that count: of the past too, because use of that time is understood by them.
+CREATE INDEX announcements_standing ON announcements (account_id, team, ends_at) WHERE withdrawn_at IS NULL;
+
 -- The last scheduled (not actual) time of each job, so that a restart neither repeats nor forgets a run.
 CREATE TABLE schedules (
     job          TEXT PRIMARY KEY,

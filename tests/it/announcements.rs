@@ -1,0 +1,280 @@
+//! What a lead knows: by command and by the API into the ledger, from there into the forecast, the page and the metrics.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use fuelgauge::app::{Agent, Shared};
+use fuelgauge::assessor::Alerts;
+use fuelgauge::cli::Cli;
+use fuelgauge::clock::{Clock, ManualClock};
+use fuelgauge::commands::{self, Answer};
+use fuelgauge::config::Config;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::DropGuard;
+
+use crate::support::agent::serve_pages;
+use crate::support::scrape::Scrape;
+use crate::support::{client, get, write_secret};
+
+const LEAD: &str = "canary-lead-5b1f2c77";
+const PROPS: &str = "canary-props-9e7d4a00";
+const PIPELINE: &str = "canary-pipeline-33aa01";
+const CONFIGURATION: &str = "
+accounts:
+  - name: studio
+    timezone: Europe/Berlin
+    plan: {credits: 4000, reset: '0 0 DAY * *'}
+teams:
+  - name: environment-art
+    account: studio
+    match: {project: ['env-*']}
+    allowance_credits: 2500
+    announcements: [{factor: 0.5, from: 2099-01-01, to: 2099-02-01, note: far away}]
+  - {name: props, account: studio, match: {project: ['props-*']}, allowance_credits: 500}
+web:
+  tokens:
+    - {name: lead, token_file: lead, can: [push, announce]}
+    - {name: props, token_file: props, can: [announce], teams: [props]}
+    - {name: pipeline, token_file: pipeline, can: [push]}
+";
+
+/// An agent in this process with sixty days of charges. Its clock stands near the present, because commands have their own.
+struct Desk {
+    folder: TempDir,
+    clock: Arc<ManualClock>,
+    agent: Agent,
+    url: String,
+    _server: DropGuard,
+}
+
+impl Desk {
+    async fn open() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (name, secret) in [("lead", LEAD), ("props", PROPS), ("pipeline", PIPELINE)] {
+            write_secret(&path(name), secret);
+        }
+        let storage = format!("storage: \"sqlite:{}\"", path("ledger.db").display());
+        let clock = Arc::new(ManualClock::new(fuelgauge::clock::SystemClock.now()));
+        // The reset is two weeks ahead, whatever the day: a month has at least 28.
+        let ahead = (clock.now() + SignedDuration::from_hours(15 * 24)).strftime("%-d").to_string();
+        let ahead = if ahead.parse::<u32>().unwrap() > 28 { "1".to_owned() } else { ahead };
+        std::fs::write(path("fuelgauge.yml"), storage + &CONFIGURATION.replace("DAY", &ahead)).unwrap();
+        let config = Config::load(&path("fuelgauge.yml")).unwrap_or_else(|error| panic!("{error}"));
+        let shared = Shared::open(&config.storage, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+        let agent = Agent::build(&config, None, &shared).await.unwrap();
+        agent.first_look().await.unwrap();
+        agent.open_door();
+        let (url, server) = serve_pages(&shared);
+        Desk { folder, clock, agent, url, _server: server }
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("fuelgauge.yml")
+    }
+
+    async fn command(&self, words: &[&str]) -> Answer {
+        let file = format!("--config.file={}", self.config_file().display());
+        let words = ["fuelgauge", "announce"].iter().chain(words).copied().chain([file.as_str()]);
+        commands::run(Cli::try_parse_from(words).unwrap().command).await
+    }
+
+    async fn ask(&self, method: reqwest::Method, path: &str, token: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = client().request(method, format!("{}/api/v1/{path}", self.url)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        assert!(!text.contains("canary"), "a token is in an answer: {text}");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn post(&self, token: &str, team: &str, body: Value) -> (u16, Value) {
+        self.ask(reqwest::Method::POST, &format!("teams/{team}/announcements"), token, Some(body)).await
+    }
+
+    async fn push_history(&self) {
+        let now = self.clock.now();
+        let charge = |number: i64, project: &str, hours: i64, credits: i64, outcome: &str| {
+            let at = (now - SignedDuration::from_hours(hours)).to_string();
+            json!({"charge_id": format!("{project}-{number}"), "at": at, "credits": credits, "task_type": "text-to-3d",
+                   "outcome": outcome, "project": project})
+        };
+        let charges: Vec<Value> =
+            (0..240).map(|number| charge(number, "env-a", 1 + number * 6, 10, "succeeded")).collect();
+        let (status, told) =
+            self.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(json!({"charges": charges}))).await;
+        assert_eq!(status, 200, "{told}");
+    }
+
+    async fn assess(&self) -> Value {
+        self.agent.assessor.assess_once(&self.agent.accounts[0], self.clock.now(), Alerts::Leave).await.unwrap();
+        self.status().await
+    }
+
+    /// The first team's part of the status.
+    async fn status(&self) -> Value {
+        let (_, text) = get(&format!("{}/api/v1/status", self.url)).await.unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["accounts"][0]["teams"][0].take()
+    }
+
+    async fn page(&self) -> String {
+        get(&format!("{}/teams/environment-art", self.url)).await.unwrap().1
+    }
+
+    async fn announcements(&self, kind: &str) -> f64 {
+        let scrape = Scrape::read(&get(&format!("{}/metrics", self.url)).await.unwrap().1);
+        let labels = [("account", "studio"), ("team", "environment-art"), ("kind", kind)];
+        scrape.value("fuelgauge_announcements", &labels).unwrap()
+    }
+
+    fn day(&self, days: i64) -> String {
+        let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+        (self.clock.now() + SignedDuration::from_hours(24 * days)).to_zoned(zone).strftime("%Y-%m-%d").to_string()
+    }
+}
+
+fn expected_use(status: &Value) -> f64 {
+    status["outlook"]["expected_use_credits"].as_f64().unwrap_or_else(|| panic!("{status}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back() {
+    let desk = Desk::open().await;
+    desk.push_history().await;
+    let usual = desk.status().await;
+    let before = expected_use(&usual);
+    assert_eq!(usual["announced"][0]["by"], "configuration");
+    assert_eq!((desk.announcements("pace").await, desk.announcements("batch").await), (1.0, 0.0));
+
+    // By command, in another connection to the ledger: the next assessment sees it.
+    let (from, to) = (format!("--from={}", desk.clock.now()), format!("--to={}", desk.day(40)));
+    let add = ["add", "--team=environment-art", "--factor=3", &from, &to, "--note=three <artists> join", "--by=Ada"];
+    assert_eq!(desk.command(&add).await, Answer::Fine);
+    assert_eq!(desk.command(&["list", "--team=environment-art", "--format=json"]).await, Answer::Fine);
+    assert_eq!(expected_use(&desk.status().await), before);
+    let busy = desk.assess().await;
+    assert!(expected_use(&busy) > 2.0 * before, "{} {before}", expected_use(&busy));
+    let told = &busy["announced"][0];
+    assert_eq!((&told["id"], &told["by"], &told["state"]), (&json!(1), &json!("Ada"), &json!("in force")));
+    let effect = told["effect_credits"].as_f64().unwrap();
+    assert!((effect - (expected_use(&busy) - before)).abs() < 1.0, "{effect}");
+    let page = desk.page().await;
+    let escaped = page.contains("three &lt;artists&gt; join") && !page.contains("<artists>");
+    assert!(escaped && page.contains("3 times the usual pace from") && page.contains("credits more before the reset"));
+    assert_eq!(desk.announcements("pace").await, 2.0);
+
+    // By the API: assessed at once.
+    let batch = json!({"credits": 800, "low": "600.5", "high": 1200, "at": desk.day(0), "note": null});
+    let (status, told) = desk.post(LEAD, "environment-art", batch).await;
+    assert_eq!((status, &told["by"], &told["low"], &told["id"]), (201, &json!("lead"), &json!(600.5), &json!(2)));
+    let with_batch = desk.status().await;
+    assert!(expected_use(&with_batch) > expected_use(&busy) + 500.0);
+    assert_eq!(desk.announcements("batch").await, 1.0);
+
+    // Taken back, by one way and the other.
+    assert_eq!(desk.command(&["withdraw", "1", "--by=Grace"]).await, Answer::Fine);
+    let path = "teams/environment-art/announcements/2";
+    let (status, told) = desk.ask(reqwest::Method::DELETE, path, LEAD, None).await;
+    assert_eq!((status, &told["state"], &told["withdrawn_by"]), (200, &json!("withdrawn"), &json!("lead")));
+    assert_eq!(expected_use(&desk.status().await), before, "as if they had never been said, to the bit");
+    let list = "teams/environment-art/announcements";
+    let (_, standing) = desk.ask(reqwest::Method::GET, list, LEAD, None).await;
+    assert_eq!(standing["announcements"].as_array().unwrap().len(), 1);
+    let (_, all) = desk.ask(reqwest::Method::GET, &format!("{list}?all=true"), LEAD, None).await;
+    let by: Vec<&Value> = all["announcements"].as_array().unwrap().iter().map(|one| &one["withdrawn_by"]).collect();
+    assert_eq!(by, [&Value::Null, &json!("Grace"), &json!("lead")]);
+    assert_eq!(desk.command(&["list", "--all"]).await, Answer::Fine);
+
+    // It lapses by itself.
+    let at = (desk.clock.now() + SignedDuration::from_mins(10)).to_string();
+    assert_eq!(desk.post(LEAD, "environment-art", json!({"credits": 50, "at": at})).await.0, 201);
+    assert_eq!(desk.announcements("batch").await, 1.0);
+    desk.clock.set(desk.clock.now() + SignedDuration::from_mins(11));
+    desk.assess().await;
+    assert_eq!(desk.announcements("batch").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_wait_to_be_charged_count_as_spent() {
+    let desk = Desk::open().await;
+    desk.push_history().await;
+    let before = expected_use(&desk.status().await);
+    let waiting = |id: &str, task_type: &str| {
+        json!({"charge_id": id, "at": desk.clock.now().to_string(), "credits": 0, "task_type": task_type,
+               "outcome": "queued", "project": "env-a"})
+    };
+    let body = json!({"charges": [waiting("w-1", "text-to-3d"), waiting("w-2", "text-to-3d"), waiting("w-3", "rig")]});
+    let (status, told) = desk.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(body)).await;
+    assert_eq!(status, 200, "{told}");
+    let after = desk.status().await;
+    assert_eq!(after["queued"], json!({"tasks": 2, "credits": 20.0, "unknown_tasks": 1, "held": false}));
+    assert!((expected_use(&after) - before - 20.0).abs() < 1.0, "{} {before}", expected_use(&after));
+    // What a platform holds back is missing from its balance, and not from a team's allowance.
+    let body = json!({"balance": {"available": 90000, "frozen": 20}});
+    assert_eq!(desk.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(body)).await.0, 200);
+    assert_eq!(desk.status().await["queued"]["held"], false, "an allowance is what limits this team");
+    let page = desk.page().await;
+    assert!(page.contains("2 tasks launched and not charged yet: about 20 credits, counted as spent; 1 task more"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_or_says_what_cannot_be_meant_is_told_why() {
+    let desk = Desk::open().await;
+    let day = desk.day(2);
+    let fine = json!({"factor": 2, "from": day, "to": day});
+    for (name, token, team, body, status, words) in [
+        ("no such token", "let-me-in-let-me-in", "props", fine.clone(), 401, "expected `Authorization"),
+        ("a token that pushes", PIPELINE, "props", fine.clone(), 403, "may not announce"),
+        ("another team's token", PROPS, "environment-art", fine.clone(), 403, "not for a team `environment-art`"),
+        ("no such team, by it", PROPS, "nobody", fine.clone(), 403, "not for a team `nobody`"),
+        ("no such team", LEAD, "nobody", fine.clone(), 404, "no team `nobody`"),
+        ("another account", LEAD, "props", json!({"factor": 2, "account": "other"}), 400, "1 mistake"),
+        ("no object", LEAD, "props", json!([1]), 400, "1 mistake"),
+        ("an unknown key", LEAD, "props", json!({"faktor": 2}), 400, "1 mistake"),
+        ("no number", LEAD, "props", json!({"factor": "2", "from": day, "to": day}), 400, "1 mistake"),
+        ("out of range", LEAD, "props", json!({"factor": 21, "from": day, "to": day}), 400, "1 mistake"),
+        ("gone by", LEAD, "props", json!({"credits": 2, "at": "2020-01-01"}), 400, "1 mistake"),
+        ("fine", PROPS, "props", fine, 201, ""),
+    ] {
+        let (found, told) = desk.post(token, team, body).await;
+        assert_eq!(found, status, "{name}: {told}");
+        assert!(status == 201 || told["error"].as_str().is_some_and(|e| e.contains(words)), "{name}: {told}");
+        if status == 400 {
+            let mistake = &told["mistakes"][0];
+            assert!(mistake["at"].is_string() && mistake["message"].is_string(), "{name}: {told}");
+        }
+    }
+    // Nobody takes back what another team announced.
+    for (token, path, status) in [
+        (PROPS, "teams/environment-art/announcements/1", 403),
+        (LEAD, "teams/environment-art/announcements/1", 404),
+        (LEAD, "teams/props/announcements/one", 404),
+        (LEAD, "teams/props/announcements/9", 404),
+        (PROPS, "teams/props/announcements/1", 200),
+    ] {
+        assert_eq!(desk.ask(reqwest::Method::DELETE, path, token, None).await.0, status, "{path}");
+    }
+    assert_eq!(desk.ask(reqwest::Method::GET, "teams/props/announcements?all=yes", LEAD, None).await.0, 400);
+    let scrape = Scrape::read(&get(&format!("{}/metrics", desk.url)).await.unwrap().1);
+    let refused = [("channel", "announce"), ("reason", "forbidden")];
+    assert_eq!(scrape.value("fuelgauge_received_failures_total", &refused), Some(4.0));
+
+    let day = format!("--at={}", desk.day(2));
+    for words in [
+        &["add", "--team=nobody", "--credits=1", &day][..],
+        &["add", "--team=props", "--credits=-1", &day],
+        &["add", "--team=props", "--credits=1", "--at=soon"],
+        &["add", "--team=props", "--credits=1", "--factor=1", &day],
+        &["add", "--team=props", "--credits=1", &day, "--by=a\u{202e}b"],
+        &["withdraw", "77"],
+        &["list", "--team=nobody"],
+    ] {
+        assert_eq!(desk.command(words).await, Answer::WrongUsage, "{words:?}");
+    }
+}
