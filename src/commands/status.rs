@@ -44,7 +44,7 @@ pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
             let line = |(account, draw)| {
                 let mut line = as_json(account, draw, is_at_risk(draw, &config.alerts));
                 if flags.explain {
-                    line["explanation"] = explanation_json(account, draw);
+                    line["explanation"] = explanation::explanation(account, draw);
                 }
                 line
             };
@@ -77,7 +77,7 @@ fn explain(account: &AccountAssessment, draw: &DrawAssessment) {
         say!("Nothing is said of the future, so there is nothing to explain.");
         return;
     };
-    for sentence in explanation.in_words(draw.end_in_words(), draw.others(account)) {
+    for sentence in draw.explained(account) {
         say!("{}", wrapped(&sentence, COLUMNS));
     }
     if explanation.is_guess {
@@ -108,11 +108,6 @@ fn explain(account: &AccountAssessment, draw: &DrawAssessment) {
          does not stay at rest for ever."
     );
     say!("{}", wrapped(&note, COLUMNS));
-}
-
-fn explanation_json(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
-    let told = draw.explanation.as_ref();
-    told.map_or(Value::Null, |told| explanation::explanation(told, draw.end_in_words(), draw.others(account)))
 }
 
 fn line(account: &AccountAssessment, draw: &DrawAssessment) -> [String; 8] {

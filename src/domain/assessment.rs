@@ -238,6 +238,16 @@ impl DrawAssessment {
         self.shared.as_ref().map(|_| other_use(account))
     }
 
+    /// What drives the outlook, in sentences, what was announced among it; none where nothing is said of the future.
+    pub fn explained(&self, account: &AccountAssessment) -> Vec<String> {
+        let Some(told) = &self.explanation else { return Vec::new() };
+        let end = self.end_in_words();
+        let mut sentences = told.in_words(end, self.others(account));
+        let announced = self.announced.iter().map(|told| told.in_words(&account.zone, end.unwrap_or("the horizon")));
+        sentences.extend(announced);
+        sentences
+    }
+
     /// Recent pace of all that lowers the tank.
     pub fn tank_spend(&self) -> SpendRates {
         self.shared.as_ref().map_or(self.spend, |shared| shared.spend)

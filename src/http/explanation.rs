@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::Explanation;
+use crate::domain::{AccountAssessment, DrawAssessment};
 
-/// Paces are in credits an hour of average weight, shares and probabilities between 0 and 1.
-pub fn explanation(explanation: &Explanation, end: Option<&str>, others: Option<&str>) -> Value {
+/// Paces are in credits an hour of average weight, shares and probabilities between 0 and 1. `null` where nothing is said of
+/// the future.
+pub fn explanation(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
+    let Some(explanation) = &draw.explanation else { return Value::Null };
     let paces = explanation.paces.iter().map(|part| {
         json!({
             "half_life_hours": part.half_life_hours,
@@ -16,7 +18,7 @@ pub fn explanation(explanation: &Explanation, end: Option<&str>, others: Option<
     let ((recent, _), (long, _)) = (explanation.recent(), explanation.long_memory());
     let spread = &explanation.spread;
     json!({
-        "words": explanation.in_words(end, others),
+        "words": draw.explained(account),
         "is_guess": explanation.is_guess,
         "paces": paces.collect::<Vec<_>>(),
         "floor_credits_per_hour": explanation.floor_per_hour,

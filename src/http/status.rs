@@ -177,7 +177,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
         "spend_credits_per_day": spend(&draw.spend),
         "outlook": outlook(&draw.outlook),
-        "explanation": draw.explanation.as_ref().map(|told| explanation(told, draw.end_in_words(), draw.others(account))),
+        "explanation": explanation(account, draw),
         "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),

@@ -222,11 +222,7 @@ impl DrawPage {
         DrawPage {
             gauge: Gauge::of(account, draw, now),
             chart: chart::burn_down(account, draw, now),
-            explanation: draw
-                .explanation
-                .as_ref()
-                .map(|told| told.in_words(draw.end_in_words(), draw.others(account)))
-                .unwrap_or_default(),
+            explanation: draw.explained(account),
             charges: totals.into_iter().map(|row| ChargeRow::of(account, row)).collect(),
             retries: retries.into_iter().map(|row| RetryLine::of(account, row)).collect(),
             unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),
