@@ -100,6 +100,7 @@ impl Bed {
             metrics: Arc::clone(&shared.metrics),
             clock: Arc::clone(&shared.clock),
             ready: shared.ready.subscribe(),
+            door: shared.door.subscribe(),
             external_url: None,
             version: env!("CARGO_PKG_VERSION"),
         };

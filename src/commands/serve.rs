@@ -22,6 +22,7 @@ pub fn http_state(shared: &Shared, external_url: Option<String>) -> HttpState {
         metrics: Arc::clone(&shared.metrics),
         clock: Arc::clone(&shared.clock),
         ready: shared.ready.subscribe(),
+        door: shared.door.subscribe(),
         external_url,
         version: env!("CARGO_PKG_VERSION"),
     }

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -24,8 +24,11 @@ use crate::metrics::agent::AgentMetrics;
 /// The largest body, in bytes: ten thousand charges fit.
 pub const PUSH_LIMIT: usize = 8 << 20;
 
-/// So much of a body that is too large is still read.
-const MOST_DROPPED: usize = 8 * PUSH_LIMIT;
+/// The largest form, in bytes. It is read before its token is known, so it is little.
+pub const FORM_LIMIT: usize = 64 << 10;
+
+/// Of a body that is too large so many times the limit is still read.
+const MOST_DROPPED: usize = 8;
 
 /// How long a request may take, from its first byte to the answer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -37,6 +40,9 @@ pub trait Door: Send + Sync {
     /// # Errors
     /// [`Refusal::Unauthorized`] without a token that is known, [`Refusal::Forbidden`] with one that may not do it.
     fn admit(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal>;
+
+    /// Whether there is a token at all that may do this for a team.
+    fn opens(&self, errand: Errand, team: &str) -> bool;
 }
 
 /// What somebody comes for.
@@ -118,8 +124,8 @@ pub enum Refusal {
     Malformed(usize, Vec<(String, String, Option<String>)>),
     /// The form of the request is not the right one.
     WrongForm(String),
-    /// The body is larger than [`PUSH_LIMIT`].
-    TooLarge,
+    /// The body is larger than so many bytes.
+    TooLarge(usize),
     /// The ledger could not be written. Pushing again is safe.
     Unavailable,
 }
@@ -147,44 +153,63 @@ impl Refusal {
             Refusal::Conflict(_) => "conflict",
             Refusal::Malformed(..) => "malformed",
             Refusal::WrongForm(_) => "wrong_form",
-            Refusal::TooLarge => "too_large",
+            Refusal::TooLarge(_) => "too_large",
             Refusal::Unavailable => "unavailable",
         }
     }
 
-    fn answer(self) -> Response {
-        let said = |code: StatusCode, error: String| (code, axum::Json(json!({ "error": error }))).into_response();
-        let with = |mut answer: Response, name: HeaderName, value: &'static str| {
-            answer.headers_mut().insert(name, HeaderValue::from_static(value));
-            answer
-        };
+    /// The status of the answer.
+    pub(super) fn code(&self) -> StatusCode {
         match self {
-            Refusal::Unauthorized => {
-                let error = "expected `Authorization: Bearer` and a token that `web.tokens` knows";
-                with(said(StatusCode::UNAUTHORIZED, error.to_owned()), WWW_AUTHENTICATE, "Bearer realm=\"fuelgauge\"")
-            }
-            Refusal::Forbidden(error) => said(StatusCode::FORBIDDEN, error),
-            Refusal::NotFound(error) => said(StatusCode::NOT_FOUND, error),
-            Refusal::Conflict(error) => said(StatusCode::CONFLICT, error),
-            Refusal::WrongForm(error) => said(StatusCode::UNSUPPORTED_MEDIA_TYPE, error),
-            Refusal::TooLarge => {
-                said(StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {PUSH_LIMIT} bytes; nothing was taken"))
-            }
-            Refusal::Unavailable => {
-                let error = "the ledger cannot be written at the moment; nothing was taken";
-                with(said(StatusCode::SERVICE_UNAVAILABLE, error.to_owned()), RETRY_AFTER, "30")
-            }
-            Refusal::Malformed(count, mistakes) => {
-                let mistake = |(at, message, hint): (String, String, Option<String>)| match hint {
-                    Some(hint) => json!({"at": at, "message": message, "hint": hint}),
-                    None => json!({"at": at, "message": message}),
-                };
-                let mistakes: Vec<Value> = mistakes.into_iter().map(mistake).collect();
-                let error = format!("{count} mistake{}; nothing was taken", if count == 1 { "" } else { "s" });
-                let body = json!({"error": error, "mistakes": mistakes});
-                (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
-            }
+            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Malformed(..) => StatusCode::BAD_REQUEST,
+            Refusal::WrongForm(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// Why, in a sentence. Of several mistakes it says how many.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Refusal::Unauthorized => "expected `Authorization: Bearer` and a token that `web.tokens` knows".to_owned(),
+            Refusal::Forbidden(error)
+            | Refusal::NotFound(error)
+            | Refusal::Conflict(error)
+            | Refusal::WrongForm(error) => error.clone(),
+            Refusal::Malformed(count, _) => {
+                format!("{count} mistake{}; nothing was taken", if *count == 1 { "" } else { "s" })
+            }
+            Refusal::TooLarge(limit) => format!("expected at most {limit} bytes; nothing was taken"),
+            Refusal::Unavailable => "the ledger cannot be written at the moment; nothing was taken".to_owned(),
+        }
+    }
+
+    /// The header that goes with the status, if one does.
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Refusal::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fuelgauge\""))),
+            Refusal::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("30"))),
+            _ => None,
+        }
+    }
+
+    fn answer(self) -> Response {
+        let (code, header) = (self.code(), self.header());
+        let mut body = json!({ "error": self.in_words() });
+        if let Refusal::Malformed(_, mistakes) = self {
+            let mistake = |(at, message, hint): (String, String, Option<String>)| match hint {
+                Some(hint) => json!({"at": at, "message": message, "hint": hint}),
+                None => json!({"at": at, "message": message}),
+            };
+            body["mistakes"] = mistakes.into_iter().map(mistake).collect();
+        }
+        let mut answer = (code, axum::Json(body)).into_response();
+        answer.headers_mut().extend(header);
+        answer
     }
 }
 
@@ -205,30 +230,61 @@ pub fn router(door: DoorReceiver, metrics: AgentMetrics) -> Router {
     };
     super::readings::routes()
         .merge(super::announcements::routes())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT))
+        .layer(time_limit())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))
-        .with_state(Doorway { door, metrics })
+        .with_state(Doorway::new(door, metrics))
+}
+
+/// Ends a request that takes too long, with status 503.
+pub(super) fn time_limit() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIME_LIMIT)
 }
 
 impl Doorway {
+    pub(super) fn new(door: DoorReceiver, metrics: AgentMetrics) -> Doorway {
+        Doorway { door, metrics }
+    }
+
     /// Lets the sender of a request in, or answers why not.
     pub(super) fn admit(&self, headers: &HeaderMap, errand: Errand) -> Result<Arc<dyn Guest>, Refusal> {
+        self.admit_with(bearer(headers), errand)
+    }
+
+    /// Lets in who has presented this token, or answers why not.
+    pub(super) fn admit_with(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal> {
         let door = self.door.borrow().clone().ok_or(Refusal::Unavailable)?;
-        door.admit(bearer(headers), errand)
+        door.admit(token, errand)
+    }
+
+    /// Whether there is a token at all that may do this for a team.
+    pub(super) fn opens(&self, errand: Errand, team: &str) -> bool {
+        self.door.borrow().as_ref().is_some_and(|door| door.opens(errand, team))
     }
 
     /// The answer to a refused request, which is counted.
     pub(super) fn refuse(&self, errand: Errand, refusal: Refusal) -> Response {
-        self.metrics.received_failures.with_label_values(&[errand.as_str(), refusal.reason()]).inc();
+        self.count(errand, &refusal);
         refusal.answer()
+    }
+
+    /// Counts a refused request.
+    pub(super) fn count(&self, errand: Errand, refusal: &Refusal) {
+        self.metrics.received_failures.with_label_values(&[errand.as_str(), refusal.reason()]).inc();
     }
 }
 
 /// The whole body of a request that says it is JSON.
 pub(super) async fn json_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
-    check_form(headers)?;
-    whole(body).await
+    check_kind(headers, "application/json")?;
+    whole(body, PUSH_LIMIT).await
+}
+
+/// The pairs of a request that says it is a form of a web page.
+pub(super) async fn form_body(headers: &HeaderMap, body: Body) -> Result<Vec<(String, String)>, Refusal> {
+    check_kind(headers, "application/x-www-form-urlencoded")?;
+    let body = whole(body, FORM_LIMIT).await?;
+    Ok(form_urlencoded::parse(&body).into_owned().collect())
 }
 
 /// The token of a request (RFC 6750, section 2.1).
@@ -237,12 +293,13 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }
 
-/// JSON, said to be JSON: no form of a web page can send that to another site without being asked.
-fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
+/// The kind of body that the address takes, said to be that. Only to the addresses of forms can a web page send one without
+/// being asked: none other takes a form's kind.
+fn check_kind(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::WrongForm("expected `Content-Type: application/json`".to_owned()));
+    if !kind.eq_ignore_ascii_case(expected) {
+        return Err(Refusal::WrongForm(format!("expected `Content-Type: {expected}`")));
     }
     match headers.get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
@@ -254,20 +311,20 @@ fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// The whole body. Of one that is too large the rest is read and dropped, within reason: who is cut off in the middle of
 /// sending does not hear why.
-async fn whole(body: Body) -> Result<Vec<u8>, Refusal> {
+async fn whole(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     let mut chunks = body.into_data_stream();
     let (mut taken, mut read) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
         // A connection that breaks ends here; nobody is left to read the answer.
         let chunk = chunk.map_err(|error| Refusal::WrongForm(format!("the body ended too early: {error}")))?;
         read += chunk.len();
-        if read <= PUSH_LIMIT {
+        if read <= limit {
             taken.extend_from_slice(&chunk);
-        } else if read <= MOST_DROPPED {
+        } else if read <= MOST_DROPPED * limit {
             taken = Vec::new();
         } else {
             break;
         }
     }
-    if read > PUSH_LIMIT { Err(Refusal::TooLarge) } else { Ok(taken) }
+    if read > limit { Err(Refusal::TooLarge(limit)) } else { Ok(taken) }
 }

@@ -1,6 +1,7 @@
 //! Serve: the page, the metrics, the health checks and the status as JSON.
 //!
-//! Everything is made from the latest snapshot and the present moment; no request waits for a platform or the ledger.
+//! Everything shown is made from the latest snapshot and the present moment; no request waits for a platform, and none but
+//! what is brought through the door (by the API or a form) for the ledger.
 //! Whoever reaches the port may read all of it, so nothing here holds a secret or a mail address.
 
 use std::any::Any;
@@ -30,9 +31,11 @@ use crate::domain::Snapshot;
 use crate::metrics::{self, Metrics};
 
 pub mod announcements;
+mod announcing;
 mod chart;
 pub mod door;
 pub mod explanation;
+mod form;
 mod gauge;
 mod pages;
 mod readings;
@@ -42,6 +45,7 @@ mod verdict;
 mod view;
 mod words;
 
+use door::{Doorway, Errand};
 use pages::Pages;
 
 /// How long a request may take.
@@ -68,6 +72,8 @@ pub struct HttpState {
     pub clock: Arc<dyn Clock>,
     /// Whether configuration, ledger and first assessment are loaded.
     pub ready: watch::Receiver<bool>,
+    /// Who guards the ledger against what the forms of the page bring.
+    pub door: door::DoorReceiver,
     /// Where people reach the page; links begin with its path.
     pub external_url: Option<String>,
     /// The version shown.
@@ -81,7 +87,8 @@ pub struct HttpState {
 /// A page template that does not compile: a mistake found by the first test that runs.
 pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinja::Error> {
     let pages = Pages::new(state.external_url.as_deref(), state.version, telemetry_path)?;
-    let shared = Arc::new(Shared { state, pages });
+    let doorway = Doorway::new(state.door.clone(), state.metrics.agent.clone());
+    let shared = Arc::new(Shared { state, pages, doorway });
     let routes = Router::new()
         .route("/", get(overview))
         .route("/teams/{team}", get(team))
@@ -107,6 +114,8 @@ fn guarded(routes: Router<Arc<Shared>>, shared: Arc<Shared>) -> Router {
     routes
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
+        // What a form brings has the limits of the door.
+        .merge(announcing::routes().layer(door::time_limit()))
         // The quickest: packing takes longer than everything else about a large scrape, on a thread that others wait for.
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {
@@ -145,6 +154,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 struct Shared {
     state: HttpState,
     pages: Pages,
+    doorway: Doorway,
 }
 
 type SharedState = State<Arc<Shared>>;
@@ -167,6 +177,10 @@ impl Shared {
 
     fn message(&self, code: StatusCode, title: &str, text: &str) -> Response {
         self.page(code, "message.html", title, json!({ "text": text }))
+    }
+
+    fn no_such_team(&self, team: &str) -> Response {
+        self.message(StatusCode::NOT_FOUND, "No such team", &format!("No team is named `{team}`."))
     }
 
     fn fail(&self, what: &str, error: &str) -> Response {
@@ -196,9 +210,12 @@ async fn overview(State(shared): SharedState) -> Response {
 }
 
 async fn team(State(shared): SharedState, Path(team): Path<String>) -> Response {
-    blocking(shared, move |shared| match view::TeamPage::of(&shared.snapshot(), &team, shared.now()) {
-        Some(page) => shared.page(StatusCode::OK, "team.html", &team, page),
-        None => shared.message(StatusCode::NOT_FOUND, "No such team", &format!("No team is named `{team}`.")),
+    blocking(shared, move |shared| {
+        let can_announce = shared.doorway.opens(Errand::Announce, &team);
+        match view::TeamPage::of(&shared.snapshot(), &team, can_announce, shared.now()) {
+            Some(page) => shared.page(StatusCode::OK, "team.html", &team, page),
+            None => shared.no_such_team(&team),
+        }
     })
     .await
 }

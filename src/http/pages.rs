@@ -11,12 +11,14 @@ pub const STYLE: &str = include_str!("templates/style.css");
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("templates/icon.svg");
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("base.html", include_str!("templates/base.html")),
     ("gauge.html", include_str!("templates/gauge.html")),
     ("chart.html", include_str!("templates/chart.html")),
     ("overview.html", include_str!("templates/overview.html")),
     ("team.html", include_str!("templates/team.html")),
+    ("announcements.html", include_str!("templates/announcements.html")),
+    ("closed.html", include_str!("templates/closed.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
     ("message.html", include_str!("templates/message.html")),
 ];
@@ -51,6 +53,11 @@ impl Pages {
         let style_version = format!("{:016x}", hasher.finish());
         let (base, telemetry_path) = (base_path(external_url).to_string(), telemetry_path.to_string());
         Ok(Pages { environment, base, version, telemetry_path, style_version })
+    }
+
+    /// The address of a page of ours as a browser knows it: with the path of the external URL.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     /// Renders a page.

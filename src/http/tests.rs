@@ -61,6 +61,7 @@ impl TestServer {
             metrics: Arc::clone(&metrics),
             clock: Arc::new(ManualClock::new(sample::now())),
             ready: is_ready,
+            door: watch::channel(None).1,
             external_url: external_url.map(Into::into),
             version: "9.9.9",
         };
@@ -490,7 +491,8 @@ async fn a_panic_is_an_answer_that_tells_nothing() {
                 get(move || -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(panics("a secret")) }),
             )
             .route("/worker", get(in_a_worker));
-        guarded(routes, Arc::new(Shared { state, pages }))
+        let doorway = Doorway::new(state.door.clone(), state.metrics.agent.clone());
+        guarded(routes, Arc::new(Shared { state, pages, doorway }))
     })
     .await;
     for path in ["/panic", "/worker"] {

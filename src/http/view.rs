@@ -36,6 +36,9 @@ struct ToneCount {
 #[derive(Debug, Serialize)]
 pub struct TeamPage {
     team: String,
+    team_path: String,
+    /// Whether somebody may announce for the team by the page of its announcements.
+    can_announce: bool,
     draws: Vec<DrawPage>,
 }
 
@@ -95,7 +98,9 @@ struct SuspectLine {
 
 /// One announcement of the present or the future.
 #[derive(Debug, Serialize)]
-struct AnnouncedLine {
+pub(super) struct AnnouncedLine {
+    /// Its number in the ledger; `None` if the configuration says it.
+    pub(super) id: Option<i64>,
     what: String,
     state: &'static str,
     /// What it does to the expected use; empty while there is no forecast.
@@ -195,11 +200,12 @@ impl Overview {
 
 impl TeamPage {
     /// Every draw of a team; `None` if no team has that name.
-    pub fn of(snapshot: &Snapshot, team: &str, now: Timestamp) -> Option<TeamPage> {
+    pub fn of(snapshot: &Snapshot, team: &str, can_announce: bool, now: Timestamp) -> Option<TeamPage> {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
         let draws = draws.filter(|(_, draw)| draw.key.team.as_str() == team);
         let draws: Vec<DrawPage> = draws.map(|(account, draw)| DrawPage::of(account, draw, now)).collect();
-        (!draws.is_empty()).then(|| TeamPage { team: team.to_string(), draws })
+        let team_path = words::path_segment(team);
+        (!draws.is_empty()).then(|| TeamPage { team: team.to_string(), team_path, can_announce, draws })
     }
 }
 
@@ -272,10 +278,16 @@ impl SuspectLine {
 }
 
 impl AnnouncedLine {
-    fn of(account: &AccountAssessment, draw: &DrawAssessment, announced: &StandingAnnouncement) -> AnnouncedLine {
+    /// In the words of the page.
+    pub(super) fn of(
+        account: &AccountAssessment,
+        draw: &DrawAssessment,
+        announced: &StandingAnnouncement,
+    ) -> AnnouncedLine {
         let announcement = &announced.announcement;
         let until = draw.period.as_ref().map_or("the horizon", PlanPeriod::end_in_words);
         AnnouncedLine {
+            id: announcement.id,
             what: announcement.foreseen.in_words(&account.zone),
             state: announcement.standing(account.at).as_str(),
             effect: announced.effect.map(|effect| words::effect(effect, until)).unwrap_or_default(),

@@ -44,15 +44,27 @@ impl TokenDoor {
 impl Door for TokenDoor {
     fn admit(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal> {
         let token = token.and_then(|token| self.token(token)).ok_or(Refusal::Unauthorized)?;
-        let scope = match errand {
-            Errand::Push => Scope::Push,
-            Errand::Announce => Scope::Announce,
-        };
+        let scope = scope_of(errand);
         if !token.can.contains(&scope) {
             return Err(Refusal::Forbidden(format!("the token `{}` may not {}", token.name, scope.as_str())));
         }
         let (intake, accounts) = (self.intake.clone(), self.accounts.clone());
         Ok(Arc::new(TokenGuest { intake, accounts, name: token.name.clone(), teams: token.teams.clone() }))
+    }
+
+    fn opens(&self, errand: Errand, team: &str) -> bool {
+        let is_for = |token: &TokenConfig| {
+            token.teams.as_ref().is_none_or(|teams| teams.iter().any(|known| known.as_str() == team))
+        };
+        self.tokens.iter().any(|token| token.can.contains(&scope_of(errand)) && is_for(token))
+    }
+}
+
+/// The scope that a token needs for an errand.
+fn scope_of(errand: Errand) -> Scope {
+    match errand {
+        Errand::Push => Scope::Push,
+        Errand::Announce => Scope::Announce,
     }
 }
 

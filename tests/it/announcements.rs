@@ -17,7 +17,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::support::agent::serve_pages;
 use crate::support::scrape::Scrape;
-use crate::support::{client, get, write_secret};
+use crate::support::{client, client_with, get, write_secret};
 
 const LEAD: &str = "canary-lead-5b1f2c77";
 const PROPS: &str = "canary-props-9e7d4a00";
@@ -125,6 +125,23 @@ impl Desk {
 
     async fn page(&self) -> String {
         get(&format!("{}/teams/environment-art", self.url)).await.unwrap().1
+    }
+
+    /// Sends a form as a browser does: status, address that it leads to, and page.
+    async fn submit(&self, path: &str, fields: &[(&str, &str)], origin: Option<&str>) -> (u16, String, String) {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let client = client_with(reqwest::redirect::Policy::none());
+        let mut request = client.post(format!("{}/teams/{path}", self.url)).body(body);
+        request = request.header("content-type", "application/x-www-form-urlencoded");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let location = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+        let page = response.text().await.unwrap();
+        assert!(!page.contains("canary"), "a token is in a page: {page}");
+        (status, location.unwrap_or_default(), page)
     }
 
     async fn announcements(&self, kind: &str) -> f64 {
@@ -277,4 +294,115 @@ async fn who_may_not_or_says_what_cannot_be_meant_is_told_why() {
     ] {
         assert_eq!(desk.command(words).await, Answer::WrongUsage, "{words:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_announces_and_withdraws_by_the_form_of_the_page() {
+    let desk = Desk::open().await;
+    desk.push_history().await;
+    let before = expected_use(&desk.status().await);
+    let address = format!("{}/teams/environment-art/announcements", desk.url);
+    assert!(desk.page().await.contains("href=\"/teams/environment-art/announcements\""));
+    let answer = client().get(&address).send().await.unwrap();
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert!(header("content-security-policy").ends_with("form-action 'self'; frame-ancestors 'none'"));
+    assert_eq!((header("referrer-policy"), header("cache-control")), ("same-origin".into(), "no-store".into()));
+    let page = answer.text().await.unwrap();
+    assert!(!page.contains("http-equiv=\"refresh\""), "a page that loads itself again empties its forms");
+    assert!(page.contains("It stands in the configuration") && !page.contains("Withdraw</summary>"), "{page}");
+
+    // Announced: in the forecast, on both pages and in the API, at once.
+    let day = desk.day(0);
+    let batch = [("kind", "batch"), ("credits", "800.5"), ("low", ""), ("high", "1200"), ("at", day.as_str())];
+    let more = [("note", "<b>for</b> \"E3\" & more"), ("token", LEAD)];
+    let fields = [&batch[..], &more].concat();
+    let (status, location, page) = desk.submit("environment-art/announcements", &fields, Some(&desk.url)).await;
+    assert_eq!((status, location.as_str()), (303, "/teams/environment-art#announced"), "{page}");
+    assert!(expected_use(&desk.status().await) > before + 600.0);
+    for page in [desk.page().await, get(&address).await.unwrap().1] {
+        assert!(page.contains("a batch of 801 credits (801 to 1,200)"), "{page}");
+        assert!(page.contains("&lt;b&gt;for") && !page.contains("<b>for"), "{page}");
+    }
+    let (_, told) = desk.ask(reqwest::Method::GET, "teams/environment-art/announcements", LEAD, None).await;
+    let told = &told["announcements"][1];
+    assert_eq!((&told["id"], &told["by"], &told["low"]), (&json!(1), &json!("lead"), &json!(800.5)));
+    let to = desk.day(20);
+    let pace = [("kind", "pace"), ("factor", "0.5"), ("from", &*day), ("to", &*to), ("note", ""), ("token", LEAD)];
+    assert_eq!(desk.submit("environment-art/announcements", &pace, None).await.0, 303);
+    assert_eq!((desk.announcements("pace").await, desk.announcements("batch").await), (2.0, 1.0));
+
+    // Withdrawn.
+    let path = |id: &str| format!("environment-art/announcements/{id}/withdraw");
+    let (status, _, page) = desk.submit(&path("1"), &[("token", PROPS)], None).await;
+    assert_eq!(status, 403);
+    let beside = page.split("<details open>").nth(1).unwrap().split("</details>").next().unwrap();
+    assert!(beside.contains("not for a team `environment-art`") && beside.contains("id=\"withdraw-1\""), "{page}");
+    for id in ["1", "2"] {
+        let (status, location, _) = desk.submit(&path(id), &[("token", LEAD)], Some(&desk.url)).await;
+        assert_eq!((status, location.as_str()), (303, "/teams/environment-art#announced"), "{id}");
+    }
+    assert_eq!(expected_use(&desk.status().await), before, "as if they had never been said, to the bit");
+    for (id, words) in [("9", "has no announcement `9`"), ("one", "there is no announcement `one`")] {
+        let (status, _, page) = desk.submit(&path(id), &[("token", LEAD)], None).await;
+        assert!(status == 404 && page.contains(words), "{status} {page}");
+    }
+    let (status, page) = get(&format!("{}/teams/{}", desk.url, path("1"))).await.unwrap();
+    assert!(status == 200 && page.contains("<h1>Announcements</h1>"), "who loads the address again has the page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_with_a_mistake_comes_back_with_what_was_typed_and_without_the_token() {
+    let desk = Desk::open().await;
+    let (day, past) = (desk.day(2), "2020-01-01");
+    let pace = |factor: &'static str, to: &str, token: &'static str| {
+        let fields =
+            [("kind", "pace"), ("factor", factor), ("from", &*day), ("to", to), ("note", "\"<i>"), ("token", token)];
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    for (name, team, fields, origin, status, field, words) in [
+        ("no token", "props", pace("2", &day, ""), None, 401, "token", "expected a token that"),
+        ("a wrong one", "props", pace("2", &day, "canary-let-me-in"), None, 401, "token", "expected a token that"),
+        ("one that pushes", "props", pace("2", &day, PIPELINE), None, 403, "token", "may not announce"),
+        ("no number", "props", pace("much", &day, LEAD), None, 400, "factor", "expected a number"),
+        ("nothing", "props", pace("", &day, LEAD), None, 400, "factor", "found nothing"),
+        ("not finite", "props", pace("NaN", &day, LEAD), None, 400, "factor", "from 0 to 20"),
+        ("too much", "props", pace("21", &day, LEAD), None, 400, "factor", "from 0 to 20"),
+        ("gone by", "props", pace("2", past, LEAD), None, 400, "to", "expected a time after “From”"),
+        ("no day", "props", pace("2", "<script>", LEAD), None, 400, "to", "found `&lt;script&gt;`"),
+        ("from elsewhere", "props", pace("2", &day, LEAD), Some("https://evil.example"), 403, "", "another site"),
+        ("from nowhere", "props", pace("2", &day, LEAD), Some("null"), 403, "", "another site"),
+        ("no such team", "nobody", pace("2", &day, LEAD), None, 404, "", "no team `nobody`"),
+        ("no such team, to a few", "nobody", pace("2", &day, PROPS), None, 403, "", "not for a team `nobody`"),
+    ] {
+        let pairs: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (found, _, page) = desk.submit(&format!("{team}/announcements"), &pairs, origin).await;
+        assert_eq!(found, status, "{name}: {page}");
+        assert!(page.contains(words) && !page.contains("<i>") && !page.contains("<script"), "{name}: {page}");
+        if field.is_empty() {
+            continue;
+        }
+        let wrong = format!("id=\"pace-{field}-wrong\" role=\"alert\">");
+        let said = page.split(&wrong).nth(1).and_then(|rest| rest.split("</p>").next());
+        assert!(said.is_some_and(|said| said.contains(words)), "{name}: {page}");
+        assert!(
+            page.contains("value=\"&quot;&lt;i&gt;\"") && page.contains(&format!("value=\"{day}\"")),
+            "{name}: {page}"
+        );
+        assert_eq!((page.matches(" autofocus").count(), page.matches("<details open>").count()), (1, 1), "{name}");
+    }
+    let large = "x".repeat(fuelgauge::http::door::FORM_LIMIT);
+    let (status, _, page) = desk.submit("props/announcements", &[("note", &large), ("token", LEAD)], None).await;
+    assert!(status == 413 && page.contains("at most 65536 bytes"), "{status} {page}");
+    let json = client().post(format!("{}/teams/props/announcements", desk.url)).json(&json!({"factor": 2}));
+    assert_eq!(json.send().await.unwrap().status().as_u16(), 415);
+
+    let metrics = get(&format!("{}/metrics", desk.url)).await.unwrap().1;
+    let scrape = Scrape::read(&metrics);
+    let refused = |reason: &str| {
+        scrape.value("fuelgauge_received_failures_total", &[("channel", "announce"), ("reason", reason)])
+    };
+    let counted = ["unauthorized", "forbidden", "malformed", "not_found", "too_large", "wrong_form"].map(refused);
+    assert_eq!(counted, [2.0, 4.0, 6.0, 1.0, 1.0, 1.0].map(Some));
+    assert!(!metrics.contains("canary"));
+    assert_eq!(desk.announcements("pace").await, 1.0, "nothing but what the configuration says");
 }

@@ -220,6 +220,7 @@ pub fn serve_pages(shared: &Shared) -> (String, DropGuard) {
         metrics: Arc::clone(&shared.metrics),
         clock: Arc::clone(&shared.clock),
         ready: shared.ready.subscribe(),
+        door: shared.door.subscribe(),
         external_url: None,
         version: "test",
     };

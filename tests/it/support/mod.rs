@@ -14,8 +14,13 @@ use std::path::Path;
 
 /// A client for loopback that needs no certificate authorities.
 pub fn client() -> reqwest::Client {
+    client_with(reqwest::redirect::Policy::default())
+}
+
+/// One that goes where an address leads in its own way.
+pub fn client_with(redirects: reqwest::redirect::Policy) -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().tls_certs_only(std::iter::empty()).build().unwrap()
+    reqwest::Client::builder().tls_certs_only(std::iter::empty()).redirect(redirects).build().unwrap()
 }
 
 /// Status and body of a GET.
