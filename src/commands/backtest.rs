@@ -2,13 +2,14 @@
 
 use std::io::{self, BufWriter, Write};
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
-use super::table::{credits, moment, percent, table};
+use super::table::{COLUMNS, credits, moment, table, wrapped};
 use super::{Answer, is_broken_pipe};
 use crate::backtest::{TeamHistory, read_histories, replay_peers, run as replay_all, write_peer};
 use crate::cli::{BacktestFlags, RuleFlag, SensitivityFlag};
+use crate::domain::words::counted;
 use crate::domain::{ExhaustionPolicy, Peer, PeriodReplay, Sensitivity};
 
 pub fn run(flags: &BacktestFlags) -> anyhow::Result<Answer> {
@@ -55,20 +56,23 @@ fn summarise(histories: &[TeamHistory], chosen: Sensitivity) -> anyhow::Result<(
     let settings = [("early", Sensitivity::Early), ("balanced", Sensitivity::Balanced), ("quiet", Sensitivity::Quiet)];
     let mut comparison = table(&[
         "RULE",
-        "PERIODS",
-        "RAN OUT",
-        "WARNED 1/30 AHEAD",
-        "WARNED 1/10 AHEAD",
-        "MEDIAN LEAD",
+        "WARNED 1/120",
+        "1/30",
+        "1/10",
+        "1/4 AHEAD",
         "FALSE ALARMS",
+        "ACTIVE",
+        "MEDIAN LEAD",
         "RAISES",
     ]);
+    let mut counts = (0, 0);
     let mut detail = Vec::new();
     for (name, sensitivity) in settings {
         let replays = replay_all(histories, &policy(sensitivity), None)?;
         let tally = Tally::of(replays.iter().flatten());
         comparison.add_row(tally.row(&format!("exhaustion, {name}")));
         if sensitivity == chosen {
+            counts = (tally.periods, tally.exhausted);
             detail = replays;
         }
     }
@@ -78,10 +82,23 @@ fn summarise(histories: &[TeamHistory], chosen: Sensitivity) -> anyhow::Result<(
     }
     say!("{comparison}");
     say!();
-    say!(
-        "Warned 1/30 (1/10) ahead: of the periods whose credits ran out, those in which the alert had been active for"
-    );
-    say!("that share of the period by then; a day (three days) of a month. False alarms: of the periods that lasted.");
+    let (count, exhausted) = counts;
+    say!("{}, in {exhausted} of which the credits ran out.", counted(count as u64, "period", "periods"));
+    for (what, meaning) in [
+        (
+            "Warned",
+            "of the periods whose credits ran out, those in which the alert had been active for that share of the period by \
+             then; of a month 1/120 are 6 hours, 1/30 a day, 1/10 three days and 1/4 a week. Only those with that much time before.",
+        ),
+        (
+            "False alarms",
+            "of the periods whose credits lasted, those with an alert. Active: the share of their time with one.",
+        ),
+        ("Median lead", "from the alert to the end of the credits, as a share of the period."),
+        ("Raises", "how often an alert began, in a period that had any."),
+    ] {
+        say!("{}", wrapped(&format!("{what}: {meaning}"), COLUMNS));
+    }
     say!();
     let mut periods = table(&["TEAM", "PERIOD", "GRANTED", "USED", "RAN OUT", "ALERT", "LEAD"]);
     for (history, replayed) in histories.iter().zip(&detail) {
@@ -101,18 +118,24 @@ fn summarise(histories: &[TeamHistory], chosen: Sensitivity) -> anyhow::Result<(
     Ok(())
 }
 
+/// Warned so far ahead: one period in so many.
+const AHEAD: [i32; 4] = [120, 30, 10, 4];
+
 /// What a rule setting would have done to a history.
 #[derive(Debug, Default)]
 struct Tally {
     periods: usize,
     exhausted: usize,
-    /// Warned, of those in which there was time to.
-    warned_thirtieth: (usize, usize),
-    warned_tenth: (usize, usize),
-    median_lead: Option<SignedDuration>,
+    /// Warned, of those in which there was time to, by [`AHEAD`].
+    warned: [(usize, usize); AHEAD.len()],
+    /// Share of the period from the alert to the end of the credits.
+    median_lead: Option<f64>,
     /// Of the periods that lasted.
     false_alarms: (usize, usize),
+    /// Sum of the shares of those periods with an active alert.
+    active: f64,
     raises: usize,
+    raised: usize,
 }
 
 impl Tally {
@@ -120,40 +143,51 @@ impl Tally {
         let mut tally = Tally::default();
         let mut leads = Vec::new();
         for replayed in replays {
+            let (start, end) = (replayed.period.start, replayed.period.end);
+            let length = end.duration_since(start);
+            let share_of_period = |part: SignedDuration| part.as_secs_f64() / length.as_secs_f64();
             tally.periods += 1;
             tally.raises += replayed.episodes.len();
+            tally.raised += usize::from(!replayed.episodes.is_empty());
             let Some(exhausted_at) = replayed.exhausted_at else {
                 tally.false_alarms.0 += usize::from(!replayed.episodes.is_empty());
                 tally.false_alarms.1 += 1;
+                let active = |(raised, cleared): &(Timestamp, Option<Timestamp>)| {
+                    share_of_period(cleared.unwrap_or(end).duration_since(*raised))
+                };
+                tally.active += replayed.episodes.iter().map(active).sum::<f64>();
                 continue;
             };
             tally.exhausted += 1;
-            let (start, end) = (replayed.period.start, replayed.period.end);
-            let (time_before, length) = (exhausted_at.duration_since(start), end.duration_since(start));
+            let time_before = exhausted_at.duration_since(start);
             let lead = replayed.lead();
-            leads.extend(lead);
-            for (warned, part) in [(&mut tally.warned_thirtieth, 30), (&mut tally.warned_tenth, 10)] {
+            leads.extend(lead.map(share_of_period));
+            for (warned, part) in tally.warned.iter_mut().zip(AHEAD) {
                 if time_before >= length / part {
                     warned.0 += usize::from(lead.is_some_and(|lead| lead >= length / part));
                     warned.1 += 1;
                 }
             }
         }
-        leads.sort_unstable();
+        leads.sort_unstable_by(f64::total_cmp);
         tally.median_lead = leads.get(leads.len() / 2).copied();
         tally
     }
 
-    fn row(&self, name: &str) -> [String; 8] {
+    fn row(&self, name: &str) -> [String; 9] {
+        let [hours, day, days, week] = self.warned.map(share);
+        let lasted = self.false_alarms.1;
+        let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         [
             name.to_owned(),
-            self.periods.to_string(),
-            self.exhausted.to_string(),
-            share(self.warned_thirtieth),
-            share(self.warned_tenth),
-            self.median_lead.map_or_else(|| "-".to_owned(), days),
+            hours,
+            day,
+            days,
+            week,
             share(self.false_alarms),
-            self.raises.to_string(),
+            or_none((lasted > 0).then(|| format!("{:.1}%", 100.0 * self.active / lasted as f64))),
+            or_none(self.median_lead.map(|lead| format!("{lead:.2}"))),
+            or_none((self.raised > 0).then(|| format!("{:.1}", self.raises as f64 / self.raised as f64))),
         ]
     }
 }
@@ -161,10 +195,44 @@ impl Tally {
 fn share((part, whole): (usize, usize)) -> String {
     match whole {
         0 => "-".to_owned(),
-        _ => format!("{part} of {whole} ({})", percent(part as f64 / whole as f64)),
+        _ => format!("{:.0}% of {whole}", 100.0 * part as f64 / whole as f64),
     }
 }
 
 fn days(length: SignedDuration) -> String {
     format!("{:.1} days", length.as_secs_f64() / 86_400.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Credits, PastPeriod};
+
+    #[test]
+    fn a_row_counts_what_it_says() {
+        let start: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        let day = |number: i64| start + SignedDuration::from_hours(24 * number);
+        let replayed = |exhausted: Option<i64>, episodes: &[(i64, Option<i64>)]| PeriodReplay {
+            period: PastPeriod { start, end: day(30), granted: Credits::from_whole(100) },
+            used: Credits::from_whole(90),
+            exhausted_at: exhausted.map(day),
+            episodes: episodes.iter().map(|(raised, cleared)| (day(*raised), cleared.map(day))).collect(),
+        };
+        for (name, replays, row) in [
+            ("nothing", vec![], ["-", "-", "-", "-", "-", "-", "-", "-"]),
+            ("calm", vec![replayed(None, &[])], ["-", "-", "-", "-", "0% of 1", "0.0%", "-", "-"]),
+            (
+                "one told five days ahead, one not at all and with no week before",
+                vec![replayed(Some(20), &[(15, None)]), replayed(Some(5), &[])],
+                ["50% of 2", "50% of 2", "50% of 2", "0% of 1", "-", "-", "0.17", "1.0"],
+            ),
+            (
+                "two false alarms in one of two",
+                vec![replayed(None, &[(3, Some(6)), (27, None)]), replayed(None, &[])],
+                ["-", "-", "-", "-", "50% of 2", "10.0%", "-", "2.0"],
+            ),
+        ] {
+            assert_eq!(Tally::of(replays.iter()).row("rule")[1..], row, "{name}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::table::{age, credits, is_colourful, moment, percent, table, wrapped};
+use super::table::{COLUMNS, age, credits, is_colourful, moment, percent, table, wrapped};
 use super::{Answer, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::{Alerts, is_at_risk};
@@ -16,9 +16,6 @@ use crate::config::Config;
 use crate::domain::words::counted;
 use crate::domain::{AccountAssessment, Confidence, DrawAssessment, Guess, Outlook, RunOut};
 use crate::http::explanation;
-
-/// Sentences are broken at this width: half a screen, as mails are.
-const COLUMNS: usize = 72;
 
 pub async fn run(flags: StatusFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;

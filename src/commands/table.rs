@@ -10,6 +10,9 @@ use crate::domain::Credits;
 use crate::domain::words::amount;
 pub use crate::domain::words::percent;
 
+/// Sentences are broken at this width: half a screen, as mails are.
+pub const COLUMNS: usize = 72;
+
 /// A table with a header, without lines, as the tools of this field print them.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
