@@ -14,8 +14,8 @@ use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
     AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, Queued, RuleName, Snapshot, Stage, TeamName,
-    Why,
+    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, Queued, RuleName, Snapshot, Stage, Suspects,
+    TeamName, Why,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -213,7 +213,7 @@ impl Assessor {
             let team = Some(&draw.key.team);
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
                 let since = start.unwrap_or(Timestamp::UNIX_EPOCH);
-                assessed.suspects = self.store.suspect_charges(&config.name, team, since, now, MOST_SUSPECTS).await?;
+                assessed.suspects = self.store.suspects(&config.name, team, since, now, MOST_SUSPECTS).await?;
             }
             assessment.draws.push(assessed);
         }
@@ -355,7 +355,7 @@ impl KnownOfDraw<'_> {
             spent: team.spent,
             pending: team.pending,
             unrefunded: team.unrefunded,
-            suspects: Vec::new(),
+            suspects: Suspects::default(),
             spend: self.usage.state.spend_rates(now),
             explanation: explain(&tank.input).map(Box::new),
             outlook,

@@ -15,7 +15,7 @@ use super::forecast::{Explanation, Outlook, RunOut};
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
-use super::suspect::SuspectCharge;
+use super::suspect::Suspects;
 use super::words::other_use;
 
 /// The latest assessment of every account. Published whole; readers never see half of one.
@@ -167,8 +167,8 @@ pub struct CollectorStatus {
     pub last_failure: Option<(String, String)>,
 }
 
-/// So many suspect charges of a draw are looked at; where there are more, something else is wrong.
-pub const MOST_SUSPECTS: u32 = 1000;
+/// So many suspect charges of a draw are listed; all of them are counted.
+pub const MOST_SUSPECTS: u32 = 20;
 
 /// One team's draw on one account at one moment.
 #[derive(Clone, Debug)]
@@ -190,8 +190,8 @@ pub struct DrawAssessment {
     pub pending: Credits,
     /// Charged in the period (since ever without one) for tasks that failed, expired or were cancelled, and not given back.
     pub unrefunded: Credits,
-    /// Charges of the period that look wrong, newest first, at most [`MOST_SUSPECTS`].
-    pub suspects: Vec<SuspectCharge>,
+    /// Charges of the period that look wrong; of the newest at most [`MOST_SUSPECTS`].
+    pub suspects: Suspects,
     /// Recent pace.
     pub spend: SpendRates,
     /// What lies ahead.

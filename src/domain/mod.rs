@@ -51,4 +51,4 @@ pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, rep
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
 pub use sampling::{Held, SampleGrid, Samples};
-pub use suspect::{SuspectCharge, Suspicion, suspicions};
+pub use suspect::{SuspectCharge, Suspects, Suspicion, suspicions};

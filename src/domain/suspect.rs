@@ -60,6 +60,41 @@ pub struct SuspectCharge {
     pub credits: Credits,
 }
 
+/// All charges of a draw that look wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspects {
+    /// Of each reason how many there are, and the credits in question, in the order of [`Suspicion::ALL`].
+    pub totals: [(u64, Credits); Suspicion::ALL.len()],
+    /// The newest of them, newest first.
+    pub newest: Vec<SuspectCharge>,
+}
+
+impl Suspects {
+    /// How many there are, and the credits in question.
+    pub fn of(&self, reason: Suspicion) -> (u64, Credits) {
+        self.totals[reason as usize]
+    }
+
+    /// How many there are of all reasons.
+    pub fn count(&self) -> u64 {
+        self.totals.iter().map(|(count, _)| count).sum()
+    }
+}
+
+impl FromIterator<SuspectCharge> for Suspects {
+    /// Of a list that is complete, newest first.
+    fn from_iter<I: IntoIterator<Item = SuspectCharge>>(charges: I) -> Suspects {
+        let mut suspects = Suspects::default();
+        for charge in charges {
+            let (count, credits) = &mut suspects.totals[charge.suspicion as usize];
+            *count += 1;
+            *credits += charge.credits;
+            suspects.newest.push(charge);
+        }
+        suspects
+    }
+}
+
 /// What looks wrong about one task, with the credits in question. `ended_at` is its end, or its launch where the end is
 /// not known.
 pub fn suspicions(known: &KnownTask, ended_at: Timestamp, now: Timestamp) -> Vec<(Suspicion, Credits)> {

@@ -174,7 +174,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "spent_credits": amount(draw.spent),
         "pending_credits": account.told(draw.pending).map(amount),
         "unrefunded_credits": account.told(draw.unrefunded).map(amount),
-        "suspect_charges": draw.suspects.iter().take(SHOWN_SUSPECTS).map(suspect).collect::<Vec<_>>(),
+        "suspect_charges": draw.suspects.newest.iter().map(suspect).collect::<Vec<_>>(),
         "spend_credits_per_day": spend(&draw.spend),
         "outlook": outlook(&draw.outlook),
         "explanation": explanation(account, draw),
@@ -190,9 +190,7 @@ fn spend(rates: &SpendRates) -> Value {
     json!({"1h": per_day(rates.hour), "1d": per_day(rates.day), "7d": per_day(rates.week)})
 }
 
-/// So many are told one by one; the metrics count all of them.
-const SHOWN_SUSPECTS: usize = 100;
-
+/// One of the newest; the metrics count all of them.
 fn suspect(suspect: &SuspectCharge) -> Value {
     json!({
         "task_id": suspect.task_id,

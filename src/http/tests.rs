@@ -427,7 +427,7 @@ async fn hostile_names_are_text_and_nothing_else() {
     let forecast = sample::forecast(0.9, 3.0, 0, [Some("2026-11-24T09:00:00Z"); 3]);
     let mut draw = sample::draw(sample::key("<b>a</b>", hostile), 100, 40, FuelLimit::Balance, forecast);
     draw.totals = vec![sample::totals("<img src=x onerror=alert(1)>", "<u>", 1, 0, 1, 0)];
-    draw.suspects = vec![sample::suspect("<s>", "<u>", crate::domain::Suspicion::DoubleCharge, 1)];
+    draw.suspects = [sample::suspect("<s>", "<u>", crate::domain::Suspicion::DoubleCharge, 1)].into_iter().collect();
     draw.retries = vec![sample::retries("<s>", crate::domain::RetryKind::Rerun, 1, 1)];
     draw.alerts = sample::snapshot().accounts[1].draws[0].alerts.clone();
     account.collectors[0].last_failure = Some(("<h1>".into(), "<script src=//x>".into()));

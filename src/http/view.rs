@@ -232,11 +232,17 @@ impl DrawPage {
             charges: totals.into_iter().map(|row| ChargeRow::of(account, row)).collect(),
             retries: retries.into_iter().map(|row| RetryLine::of(account, row)).collect(),
             unrefunded: draw.unrefunded.is_positive().then(|| words::credits(draw.unrefunded)),
-            suspects: draw.suspects.iter().take(LISTED_SUSPECTS).map(|s| SuspectLine::of(s, account, now)).collect(),
+            suspects: draw
+                .suspects
+                .newest
+                .iter()
+                .take(LISTED_SUSPECTS)
+                .map(|s| SuspectLine::of(s, account, now))
+                .collect(),
             announced: draw.announced.iter().map(|announced| AnnouncedLine::of(account, draw, announced)).collect(),
             queued: words::queued(&draw.queued),
-            more_suspects: (draw.suspects.len() > LISTED_SUSPECTS)
-                .then(|| words::count((draw.suspects.len() - LISTED_SUSPECTS) as u64)),
+            more_suspects: (draw.suspects.count() > LISTED_SUSPECTS as u64)
+                .then(|| words::count(draw.suspects.count() - LISTED_SUSPECTS as u64)),
             queue: queue(account, now),
             queue_is_shared: account.draws.len() > 1,
         }

@@ -288,9 +288,9 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
     sheet.add_credits(Fuel::Unrefunded, &[name, team], account.told(draw.unrefunded));
     for reason in Suspicion::ALL {
         let labels = [name, team, reason.as_str()];
-        let suspects = draw.suspects.iter().filter(|suspect| suspect.suspicion == reason);
-        sheet.add(Fuel::SuspectCharges, &labels, suspects.clone().count() as f64);
-        sheet.add_credits(Fuel::SuspectCredits, &labels, Some(suspects.map(|suspect| suspect.credits).sum()));
+        let (count, credits) = draw.suspects.of(reason);
+        sheet.add(Fuel::SuspectCharges, &labels, count as f64);
+        sheet.add_credits(Fuel::SuspectCredits, &labels, Some(credits));
     }
     let tank = draw.tank().filter(|tank| tank.fresh);
     let lasting_pace = tank.zip(draw.period.as_ref()).and_then(|(fuel, period)| {

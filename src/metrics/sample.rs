@@ -94,7 +94,7 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         unrefunded: Credits::ZERO,
         announced: Vec::new(),
         queued: Queued::default(),
-        suspects: Vec::new(),
+        suspects: Suspects::default(),
         spend: SpendRates::default(),
         outlook,
         explanation: None,
@@ -248,10 +248,10 @@ fn dry() -> AccountAssessment {
         unrefunded: credits(75),
         announced: Vec::new(),
         queued: Queued::default(),
-        suspects: vec![
+        suspects: Suspects::from_iter([
             suspect("018f-<b>x", "image-to-3d", Suspicion::MissingRefund, 60),
             suspect("018a-77", "retexture", Suspicion::DoubleCharge, 10),
-        ],
+        ]),
         totals: vec![
             totals("image-to-3d", "ultra", 11_240, 300, 140, 9),
             totals("image-to-3d", "standard", 2_100, 0, 105, 1),

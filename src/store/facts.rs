@@ -51,7 +51,7 @@ pub struct TeamFacts {
     pub last_hour: Credits,
     /// Charged since the period's start for tasks that ended badly, and not given back.
     pub unrefunded: Credits,
-    /// Whether a look at [`Store::suspect_charges`] can find any.
+    /// Whether a look at [`Store::suspects`] can find any.
     pub has_suspects: bool,
     /// Whether a look at [`Store::uncharged`] finds any of the last week.
     pub has_uncharged: bool,

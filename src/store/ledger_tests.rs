@@ -1,5 +1,6 @@
 //! The ledger against a small platform whose books are known: whatever is read when, entries and balances agree.
 
+use super::suspects::{SUSPECT_TOTALS, SUSPECTS};
 use proptest::prelude::*;
 
 use super::recomputed_tests::assert_kept_is_recomputed;
@@ -241,11 +242,31 @@ async fn charges_that_look_wrong_are_found() {
     let later = [soon[0], ("lost", Suspicion::MissingRefund, 20), ("partly", Suspicion::MissingRefund, 5), soon[1]];
     for (now, expected) in [(2 * HOUR, &soon[..]), (2 * DAY, &later[..])] {
         let expected: Vec<_> = expected.iter().map(|(id, s, c)| ((*id).to_owned(), *s, whole(*c))).collect();
-        let found = ledger.store.suspect_charges(&account(), Some(&team("env")), at(0), at(now), 100).await.unwrap();
-        assert_eq!(names(found), expected, "at {now}");
+        let found = ledger.store.suspects(&account(), Some(&team("env")), at(0), at(now), 100).await.unwrap();
+        assert_eq!(found, found.newest.iter().cloned().collect(), "counted as listed, at {now}");
+        assert_eq!(names(found.newest), expected, "at {now}");
+        let newest = ledger.store.suspects(&account(), Some(&team("env")), at(0), at(now), 1).await.unwrap();
+        assert_eq!((newest.totals, newest.newest.len()), (found.totals, 1), "all are counted, at {now}");
     }
     let facts = ledger.env(Some(0), 2 * DAY).await;
     assert_eq!((facts.unrefunded, facts.has_suspects), (whole(28), true));
+}
+
+#[tokio::test]
+async fn charges_that_look_wrong_are_read_from_their_own_indexes() {
+    let ledger = Fixture::new().await;
+    let (wrong, failed) = ("tasks_suspect", "tasks_unrefunded");
+    for (sql, how, expected) in
+        [(SUSPECTS, "INDEX", &[failed, wrong][..]), (SUSPECT_TOTALS, "COVERING INDEX", &[failed, wrong, wrong])]
+    {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explain).fetch_all(&ledger.store.readers).await.unwrap();
+        let searches: Vec<&str> = plan.iter().map(|row| &row.3[..]).filter(|step| step.contains(" tasks ")).collect();
+        let search =
+            |index: &&str| format!("SEARCH tasks USING {how} {index} (account_id=? AND team=? AND created_at>?)");
+        assert_eq!(searches, expected.iter().map(search).collect::<Vec<_>>(), "{plan:?}");
+    }
 }
 
 /// What happens on the platform, one thing after another.

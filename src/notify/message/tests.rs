@@ -79,7 +79,7 @@ impl Scene {
             unrefunded: Credits::ZERO,
             announced: Vec::new(),
             queued: Queued::default(),
-            suspects: Vec::new(),
+            suspects: crate::domain::Suspects::default(),
             pending: whole(36),
             spend: SpendRates { hour: None, day: Some(180.0 / 86_400.0), week: Some(162.5 / 86_400.0) },
             outlook: Outlook::Forecast(Forecast {
