@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -164,11 +163,10 @@ impl Assessor {
         let (mut assessment, facts) = self.look(account, now).await?;
         let Some(place) = account.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
         let assessed = assessment.draws.swap_remove(place);
-        let (period, changes) = (assessed.period.as_ref(), self.changes(account).await?);
-        let draw = &account.draws[place];
-        let usage = self.usage(&draw.key, period, (changes, &facts), now).await?;
-        let of_all = self.usage_of_all(account, &facts, period, changes, now).await?;
-        let known = KnownOfDraw { draw, facts: &facts, period, usage: &usage, usage_of_all: of_all.as_ref() };
+        let (draw, period) = (&account.draws[place], assessed.period.as_ref());
+        let (usages, of_all) = self.usages(account, &facts, period, now).await?;
+        let usage = &usages[place];
+        let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all: of_all.as_ref() };
         let effect = Tanks::of(&known, &assessment, &known.limits(&assessment)).effect(job);
         Ok(Some((assessed, effect)))
     }
@@ -203,12 +201,10 @@ impl Assessor {
             unassigned: self.unassigned(&config.name, &facts, now).await?,
             draws: Vec::with_capacity(account.draws.len()),
         };
-        let changes = self.changes(account).await?;
-        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period.as_ref(), (changes, &facts), now));
-        let of_all = self.usage_of_all(account, &facts, period.as_ref(), changes, now).await?;
-        for (draw, usage) in account.draws.iter().zip(try_join_all(usages).await?) {
+        let (usages, of_all) = self.usages(account, &facts, period.as_ref(), now).await?;
+        for (draw, usage) in account.draws.iter().zip(&usages) {
             let (period, usage_of_all) = (period.as_ref(), of_all.as_ref());
-            let known = KnownOfDraw { draw, facts: &facts, period, usage: &usage, usage_of_all };
+            let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all };
             let mut assessed = known.assess(&assessment);
             let team = Some(&draw.key.team);
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {

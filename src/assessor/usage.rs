@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::Assessor;
 use crate::domain::announcement::{batches, paces};
 use crate::domain::forecast::{PaceChange, PartOfAll, PlannedBatch, PriorUse, SHARE_HOURS, UsageState, paces_of_all};
-use crate::domain::{AccountName, Announcement, Draw, DrawKey, HourlyUse, PlanPeriod, Queued, Unassigned};
+use crate::domain::{AccountName, Announcement, DrawKey, HourlyUse, PlanPeriod, Queued, Unassigned};
 use crate::poller::Account;
 use crate::store::{AccountFacts, Changes, StoreError};
 
@@ -62,7 +63,7 @@ pub struct Kept {
 impl Assessor {
     /// What was added to an account's ledger since its draws were last looked at. To be asked before [`Assessor::usage`], so
     /// that what is added in between is found again the next time.
-    pub(super) async fn changes(&self, account: &Account) -> Result<Changes, StoreError> {
+    async fn changes(&self, account: &Account) -> Result<Changes, StoreError> {
         let last_entry = {
             let cache = self.cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let teams = account.draws.iter().map(|draw| Whose::Team(draw.key.clone()));
@@ -103,61 +104,67 @@ impl Assessor {
         })
     }
 
-    /// The use of all who draw on an account, where it is more than that of its only team. A change of pace that one team
-    /// announced changes its part of it.
-    pub(super) async fn usage_of_all(
+    /// The use of each draw, in the order of the draws, and that of all who draw on the account where it is more than that of
+    /// its only team.
+    pub(super) async fn usages(
         &self,
         account: &Account,
         facts: &AccountFacts,
         period: Option<&PlanPeriod>,
-        changes: Changes,
         now: Timestamp,
-    ) -> Result<Option<Usage>, StoreError> {
+    ) -> Result<(Vec<Usage>, Option<Usage>), StoreError> {
+        let changes = self.changes(account).await?;
+        let usages = account.draws.iter().map(|draw| self.usage(&draw.key, period, (changes, facts), now));
+        let usages = try_join_all(usages).await?;
         let of_no_team = facts.teams.get(&None).is_some_and(|team| !team.totals.is_empty());
         if account.draws.len() < 2 && !of_no_team {
-            return Ok(None);
+            return Ok((usages, None));
         }
-        let mut announced = Vec::new();
-        let mut queued = Queued::default();
-        for draw in &account.draws {
-            announced.extend(self.announced(&draw.key, facts));
-            queued = queued.and(self.queued(&draw.key, facts, now).await?);
-        }
-        let paces = self.paces_of_all(account, &announced, now).await?;
+        let of_all = self.usage_of_all(account, &usages, period, changes, now).await?;
+        Ok((usages, Some(of_all)))
+    }
+
+    /// The use of all, of whom the teams' are `usages`. A change of pace that one team announced changes its part of it.
+    async fn usage_of_all(
+        &self,
+        account: &Account,
+        usages: &[Usage],
+        period: Option<&PlanPeriod>,
+        changes: Changes,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
+        let announced: Vec<Announcement> = usages.iter().flat_map(|usage| usage.announced.iter().cloned()).collect();
+        let queued = usages.iter().fold(Queued::default(), |queued, usage| queued.and(usage.queued));
+        let paces = self.paces_of_all(account, usages, now).await?;
         let whose = Whose::Everybody(account.config.name.clone());
         let (state, before) = self.used(&whose, paces, period, changes, now).await?;
-        Ok(Some(Usage { state, before, batches: batches(&announced, now), announced, queued }))
+        Ok(Usage { state, before, batches: batches(&announced, now), announced, queued })
     }
 
     /// What all teams' announced changes of pace come to for the use of all.
     async fn paces_of_all(
         &self,
         account: &Account,
-        announced: &[Announcement],
+        usages: &[Usage],
         now: Timestamp,
     ) -> Result<Vec<PaceChange>, StoreError> {
         let today = now.as_second().div_euclid(86_400) * 24;
-        let paces_of = |draw: &Draw| {
-            let own: Vec<Announcement> = announced.iter().filter(|own| own.key == draw.key).cloned().collect();
-            paces(&own)
-        };
-        let changing: Vec<(&Draw, Vec<PaceChange>)> =
-            account.draws.iter().map(|draw| (draw, paces_of(draw))).filter(|(_, paces)| !paces.is_empty()).collect();
-        let begins = changing.iter().flat_map(|(_, paces)| paces.iter().map(|pace| pace.from)).min();
+        let changing = || account.draws.iter().zip(usages).filter(|(_, usage)| !usage.state.paces().is_empty());
+        let begins = changing().flat_map(|(_, usage)| usage.state.paces().iter().map(|pace| pace.from)).min();
         let Some(begins) = begins else { return Ok(Vec::new()) };
         let since = begins.as_second().div_euclid(3600).min(today) - SHARE_HOURS;
         let name = &account.config.name;
         let all = self.store.hourly_use_of_all(name, since).await?;
-        let mut teams = Vec::with_capacity(changing.len());
-        for (draw, paces) in changing {
+        let mut teams = Vec::new();
+        for (draw, usage) in changing() {
             let rows = self.store.hourly_use(name, Some(&draw.key.team), since).await?;
-            teams.push(PartOfAll { paces, rows });
+            teams.push(PartOfAll { paces: usage.state.paces().to_vec(), rows });
         }
         Ok(paces_of_all(&teams, &all, today))
     }
 
     /// A team's use up to `now`, and what is known of its use to come.
-    pub(super) async fn usage(
+    async fn usage(
         &self,
         key: &DrawKey,
         period: Option<&PlanPeriod>,
