@@ -37,8 +37,17 @@ pub fn team(snapshot: &Snapshot, team: &str, now: Timestamp) -> Option<Value> {
 
 fn team_draw(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
     let days = draw.daily.iter().map(|day| json!({"day": day.day.to_string(), "net_credits": amount(day.net)}));
-    let mut told = draw_status(account, draw);
     let more = json!({
+        "queue_is_shared": account.draws.len() > 1,
+        "totals": draw.totals.iter().map(totals).collect::<Vec<_>>(),
+        "daily": days.collect::<Vec<_>>(),
+    });
+    joined(joined(draw_status(account, draw), of_account(account)), more)
+}
+
+/// What both an account and a team's draw on it say of the account.
+fn of_account(account: &AccountAssessment) -> Value {
+    json!({
         "account": account.account.as_str(),
         "platform": account.platform,
         "plan": account.plan_name,
@@ -47,10 +56,11 @@ fn team_draw(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "balance": balance(account),
         "spendable": spendable(account),
         "queue": queue(account),
-        "queue_is_shared": account.draws.len() > 1,
-        "totals": draw.totals.iter().map(totals).collect::<Vec<_>>(),
-        "daily": days.collect::<Vec<_>>(),
-    });
+    })
+}
+
+/// One object with the fields of both.
+fn joined(mut told: Value, more: Value) -> Value {
     if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
         told.extend(more);
     }
@@ -68,16 +78,8 @@ fn account_status(account: &AccountAssessment) -> Value {
             "last_failure": status.last_failure.as_ref().map(|(reason, text)| json!({"reason": reason, "text": text})),
         })
     });
-    json!({
-        "account": account.account.as_str(),
-        "platform": account.platform,
-        "plan": account.plan_name,
-        "timezone": account.zone.iana_name(),
-        "assessed_at": account.at.to_string(),
-        "balance": balance(account),
-        "spendable": spendable(account),
+    let more = json!({
         "spent_credits": amount(account.spent),
-        "queue": queue(account),
         "granted_credits": amount(account.granted),
         "expired_credits": amount(account.expired),
         "unexplained_credits": account.unexplained.map(amount),
@@ -89,7 +91,8 @@ fn account_status(account: &AccountAssessment) -> Value {
         },
         "collectors": collectors.collect::<Vec<_>>(),
         "teams": account.draws.iter().map(|draw| draw_status(account, draw)).collect::<Vec<_>>(),
-    })
+    });
+    joined(of_account(account), more)
 }
 
 fn balance(account: &AccountAssessment) -> Option<Value> {
