@@ -19,6 +19,7 @@ pub mod replay;
 pub mod retry;
 pub mod rule;
 pub mod sampling;
+pub mod silence;
 pub mod suspect;
 pub mod words;
 
@@ -51,4 +52,8 @@ pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, rep
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
 pub use sampling::{Held, SampleGrid, Samples};
+pub use silence::{
+    AlertLabels, FiringAlert, Matcher, NewSilence, Silence, SilenceEnd, SilenceForm, SilenceState, Silences,
+    matchers_in_words,
+};
 pub use suspect::{SuspectCharge, Suspects, Suspicion, suspicions};
