@@ -126,7 +126,11 @@ impl Bed {
                 accounts.push(Arc::new(account));
             }
         }
-        self.shared.published.send_replace(Arc::new(Snapshot { accounts, outbox: snapshot.outbox.clone() }));
+        self.shared.published.send_replace(Arc::new(Snapshot {
+            accounts,
+            outbox: snapshot.outbox.clone(),
+            ..Snapshot::default()
+        }));
         Ok(())
     }
 }

@@ -254,10 +254,11 @@ impl Assessor {
 
     async fn publish(&self, assessment: Arc<AccountAssessment>) -> Result<(), StoreError> {
         let outbox = self.store.outbox_depth().await?;
+        let silences = self.store.silences(assessment.at).await?;
         let mut latest = self.latest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         latest.insert(assessment.account.clone(), assessment);
         let accounts = self.order.iter().filter_map(|name| latest.get(name).cloned()).collect();
-        self.published.send_replace(Arc::new(Snapshot { accounts, outbox }));
+        self.published.send_replace(Arc::new(Snapshot { accounts, outbox, silences }));
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::forecast::{Explanation, Outlook, RunOut};
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
+use super::silence::Silences;
 use super::suspect::Suspects;
 use super::words::other_use;
 
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub accounts: Vec<Arc<AccountAssessment>>,
     /// The state of the outbox.
     pub outbox: OutboxDepth,
+    /// Which alerts nobody is told of, and for how long.
+    pub silences: Silences,
 }
 
 /// One account at one moment.

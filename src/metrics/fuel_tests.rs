@@ -73,7 +73,8 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     let run_out = account.draws[0].outlook.forecast().map(|forecast| forecast.run_out);
     account.draws[0].plan_run_out = run_out;
     let outbox = sample::snapshot().outbox;
-    let text = scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox });
+    let text =
+        scrape(Snapshot { accounts: vec![Arc::new(account), Arc::new(budgeted())], outbox, ..Snapshot::default() });
     let seen: HashSet<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(seen, FUEL.iter().map(|family| family.name).collect());
 }

@@ -175,7 +175,41 @@ pub fn snapshot() -> Snapshot {
             oldest_waiting_at: Some(now() - SignedDuration::from_mins(2)),
             last_sent_at: Some(now() - SignedDuration::from_mins(30)),
         },
+        silences: silences(),
     }
+}
+
+/// Silences: an active one, one that is still to come, and one that somebody ended.
+pub fn silences() -> Silences {
+    let hours = SignedDuration::from_hours;
+    let silence = |id, matchers: &str, starts_in: i64, ends_in: i64, by: &str, comment: &str| Silence {
+        id,
+        asked: NewSilence {
+            matchers: Matcher::parse_all(matchers).expect("matchers"),
+            starts_at: now() + hours(starts_in),
+            ends_at: now() + hours(ends_in),
+            created_by: by.into(),
+            token: None,
+            comment: comment.into(),
+        },
+        created_at: now() - hours(30),
+        expired: None,
+    };
+    Silences::new(vec![
+        silence(3, "team=~\"env.*\" severity=warning", 9, 200, "grace", "the turntable week"),
+        silence(
+            2,
+            "alert=exhaustion account=cinematics",
+            -5,
+            43,
+            "ada",
+            "a planned push: <b>the credits may run dry</b>",
+        ),
+        Silence {
+            expired: Some((now() - hours(2), "pipeline".into())),
+            ..silence(1, "team=look-dev", -30, 18, "ada", "told already")
+        },
+    ])
 }
 
 fn shared() -> AccountAssessment {

@@ -9,6 +9,7 @@
 //! - `append`: what a poll, an import or a push brought
 //! - `records`: the latest of each thing read
 //! - `announcements`: what leads told in advance
+//! - `silences`: which alerts nobody is told of for a time
 //! - `retries`: second attempts told from first ones
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
@@ -21,7 +22,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use jiff::Timestamp;
 use sqlx::SqlitePool;
@@ -41,6 +42,7 @@ mod outbox;
 mod reassign;
 mod records;
 mod retries;
+mod silences;
 mod suspects;
 mod watermarks;
 mod write;
@@ -54,6 +56,7 @@ pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::MailRecord;
+pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;
 
 /// The ledger. Cloning it is cheap; clones share their connections.
@@ -63,6 +66,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     accounts: Arc<RwLock<HashMap<AccountName, i64>>>,
+    known_silences: Arc<Mutex<silences::KnownSilences>>,
 }
 
 /// A transaction that holds the write lock.
@@ -184,5 +188,7 @@ mod announcements_tests;
 mod ledger_tests;
 #[cfg(test)]
 mod recomputed_tests;
+#[cfg(test)]
+mod silences_tests;
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,7 @@ impl Store {
             readers: pool(READERS).connect_lazy_with(base.read_only(true)),
             writer,
             accounts: Arc::default(),
+            known_silences: Arc::default(),
         };
         store.check_sqlite_version().await?;
         store.migrate().await?;

@@ -499,6 +499,9 @@ async fn what_is_asked_over_and_over_is_read_from_an_index() {
         (lots::OTHER_ENTRIES, "SEARCH entries USING COVERING INDEX entries_others (account_id=? AND at>?)"),
         (lots::NET_BETWEEN, "CO-ROUTINE t"),
         (outbox::DEPTH, "SCAN outbox USING COVERING INDEX outbox_by_state"),
+        (silences::SHOWN, "SEARCH silences USING COVERING INDEX silences_by_end (over_at>?)"),
+        (silences::STANDING, "SEARCH silences USING COVERING INDEX silences_by_end (over_at>?)"),
+        (silences::FIRING, "SCAN alerts USING COVERING INDEX alerts_firing"),
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         type Step = (i64, i64, i64, String);

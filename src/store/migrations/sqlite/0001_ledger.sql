@@ -1,6 +1,6 @@
 -- The ledger: what was read, what it means in credits, who was told.
 --
--- Every table is keyed by account. Instants are milliseconds since the Unix epoch, UTC. Amounts are integer millionths
+-- Every table of facts is keyed by account. Instants are milliseconds since the Unix epoch, UTC. Amounts are integer millionths
 -- of a credit. Where a team is '' the charge belongs to no team. NULL means unknown, and unknown is never 0.
 -- Only portable types are used: BIGINT, TEXT, DOUBLE PRECISION, BLOB.
 
@@ -237,6 +237,28 @@ CREATE TABLE announcements (
 -- Those that count: of the past too, because use of that time is understood by them.
 CREATE INDEX announcements_standing ON announcements (account_id, team, ends_at) WHERE withdrawn_at IS NULL;
 
+-- Which alerts nobody is told of for a time. Not keyed by account: the matchers may span several.
+CREATE TABLE silences (
+    id         INTEGER PRIMARY KEY,
+    -- As they are printed: alert="exhaustion" team=~"env-.*"
+    matchers   TEXT   NOT NULL,
+    starts_at  BIGINT NOT NULL,
+    ends_at    BIGINT NOT NULL,
+    -- When it is over: ends_at, or expired_at if somebody ended it before.
+    over_at    BIGINT NOT NULL,
+    created_by TEXT   NOT NULL,
+    -- With which token of the API it came; NULL from the command line.
+    token      TEXT,
+    comment    TEXT   NOT NULL,
+    created_at BIGINT NOT NULL,
+    expired_by TEXT,
+    expired_at BIGINT
+);
+
+-- Those that stand or were over not long ago. They are few among all of the past, and asked for at each assessment; all that
+-- is asked for is in the index.
+CREATE INDEX silences_by_end ON silences (over_at, id, expired_at);
+
 -- The last scheduled (not actual) time of each job, so that a restart neither repeats nor forgets a run.
 CREATE TABLE schedules (
     job          TEXT PRIMARY KEY,
@@ -261,6 +283,9 @@ CREATE TABLE alerts (
     ended_at     BIGINT,
     PRIMARY KEY (account_id, team, rule, period_start)
 ) WITHOUT ROWID;
+
+-- What fires, of all accounts at once.
+CREATE INDEX alerts_firing ON alerts (account_id, team, rule, stage) WHERE state = 'firing';
 
 -- What was decided to be told. The key makes a second decision on the same thing impossible.
 CREATE TABLE notices (
