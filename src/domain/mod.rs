@@ -7,6 +7,7 @@ pub mod announcement;
 pub mod assessment;
 pub mod balance;
 pub mod bucket;
+pub mod burn_down;
 pub mod calendar;
 pub mod credits;
 pub mod estimate;
@@ -34,6 +35,7 @@ pub use announcement::{
 pub use assessment::*;
 pub use balance::{BalanceState, ChargeSource, Reconciled, Refundable, Since, reconcile_balance, reset_between};
 pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};
+pub use burn_down::{BurnDown, PlotArea, Point};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
 pub use estimate::{

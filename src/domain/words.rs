@@ -1,5 +1,8 @@
 //! Figures as people read them, the same on the page, in mails and on the terminal.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::assessment::AccountAssessment;
 use super::credits::Credits;
 
@@ -17,6 +20,23 @@ pub fn amount(credits: Credits) -> String {
     let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
     let grouped = with_separators(digits);
     if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
+}
+
+/// Credits short enough to stand beside a picture on a phone: `4,000`, `15k`, `2.5M`. Not below zero.
+pub fn short(credits: f64) -> String {
+    let (value, unit) = match credits {
+        c if c >= 1e6 => (c / 1e6, "M"),
+        c if c >= 1e4 => (c / 1e3, "k"),
+        c => (c, ""),
+    };
+    Credits::from_statistic(value).map_or_else(String::new, |value| amount(value) + unit)
+}
+
+/// A date: `Thu 26 Nov`, with the year where it is another than that of `now`.
+pub fn date(instant: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
+    let then = instant.to_zoned(zone.clone());
+    let is_this_year = then.year() == now.to_zoned(zone.clone()).year();
+    then.strftime(if is_this_year { "%a %-d %b" } else { "%a %-d %b %Y" }).to_string()
 }
 
 /// `1,234` from a count.
@@ -104,6 +124,9 @@ mod tests {
             ("100.4", "100"),
         ] {
             assert_eq!(amount(Credits::parse(credits).unwrap()), text, "{credits}");
+        }
+        for (credits, label) in [(0.0, "0"), (0.5, "0.5"), (4000.0, "4,000"), (15_000.0, "15k"), (2.5e6, "2.5M")] {
+            assert_eq!(short(credits), label);
         }
         assert_eq!(counted(1, "task", "tasks"), "1 task");
         assert_eq!(counted(1000, "task", "tasks"), "1,000 tasks");

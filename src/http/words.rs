@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use crate::domain::words::{count, counted, likelihood, other_use, path_segment, percent};
+pub use crate::domain::words::{count, counted, date, likelihood, other_use, path_segment, percent, short};
 use crate::domain::{Credits, Queued, words};
 
 /// What stands where a value is not known. Never a zero.
@@ -67,13 +67,6 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
         ..5 => "just now".to_string(),
         seconds => format!("{} ago", span(seconds)),
     }
-}
-
-/// A date: `Thu 26 Nov`, with the year where it is another than that of `now`.
-pub fn date(instant: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
-    let then = instant.to_zoned(zone.clone());
-    let is_this_year = then.year() == now.to_zoned(zone.clone()).year();
-    then.strftime(if is_this_year { "%a %-d %b" } else { "%a %-d %b %Y" }).to_string()
 }
 
 /// A date and a time with its zone: `Thu 26 Nov, 15:00 CET`.

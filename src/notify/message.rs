@@ -1,31 +1,40 @@
 //! From a notice to the mail about it. Pure: the same notice, assessment and context always make the same bytes, so that
 //! a retry sends what the first try sent.
 //!
-//! The words are made in `facts` (what will happen, how surely, why) and `actions` (what would help, worked out from the
-//! forecast), and laid out by the templates of the rule. The state of the alert is in the first line of the body and
-//! never in the subject: mail programs gather a conversation by its subject, so all mails of one plan period share it.
-
-use std::sync::OnceLock;
-use std::time::SystemTime;
+//! ```text
+//! notice, assessment ──► a kind of mail ──► layout ──► assemble ──► outbox
+//!                        what it says       letter      bytes
+//! ```
+//!
+//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all
+//! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
+//! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
+//! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
+//! - `identity`: message ids; `words`: amounts and times as people read them, and foreign text made harmless
+//!
+//! The state of the alert is in the first line of the body and never in the subject: mail programs gather a conversation
+//! by its subject, so all mails of one plan period share it.
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use lettre::Message;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use lettre::message::Mailbox;
 
-use self::facts::Facts;
-use crate::domain::{AccountAssessment, DrawAssessment, ExhaustionPolicy, Notice, RenderedMail, RetryRow, TotalsRow};
+use self::assemble::{Envelope, assemble};
+use self::view::View;
+use crate::domain::{
+    AccountAssessment, DrawAssessment, ExhaustionPolicy, Notice, RenderedMail, RetryRow, RuleName, TotalsRow,
+};
 
-mod actions;
-mod facts;
+mod assemble;
+mod exhaustion;
 mod identity;
+mod layout;
 #[cfg(test)]
 mod tests;
+mod view;
 mod words;
+
+pub use assemble::LARGEST_MAIL_BYTES;
 
 /// What a mail needs besides the notice and the assessment.
 #[derive(Clone, Debug)]
@@ -71,12 +80,6 @@ pub enum MessageError {
     TooLarge(usize),
 }
 
-/// Largest mail, in bytes as sent: some mail programs cut off what is longer.
-pub const LARGEST_MAIL_BYTES: usize = 100_000;
-
-/// Columns of the text part.
-const TEXT_COLUMNS: usize = 72;
-
 /// Writes the mail that tells one recipient of a notice. `draw` is the notice's draw within `assessment`.
 ///
 /// # Errors
@@ -87,72 +90,9 @@ pub fn render(
     draw: &DrawAssessment,
     context: &MessageContext,
 ) -> Result<RenderedMail, MessageError> {
-    let facts = Facts::new(notice, assessment, draw, context);
-    let fill = |name: &str| templates().get_template(name)?.render(Serde(&facts));
-    let subject = words::header_text(&fill("exhaustion/subject.txt")?);
-    let text = words::wrap(&fill("exhaustion/body.txt")?, TEXT_COLUMNS);
-    let html = fill("exhaustion/body.html")?;
-
-    let domain = context.from.email.domain();
-    let recipient = context.to.email.to_string();
-    let message_id = identity::message_id(notice, &recipient, domain);
-    let thread_id = identity::thread_id(notice, domain);
-    let parts = MultiPart::builder()
-        .kind(MultiPartKind::Alternative)
-        .boundary(identity::boundary(&message_id))
-        .singlepart(part(ContentType::TEXT_PLAIN, text))
-        .singlepart(part(ContentType::TEXT_HTML, html));
-    let message = Message::builder()
-        .from(context.from.clone())
-        .to(context.to.clone())
-        .subject(subject)
-        .date(SystemTime::from(notice.at))
-        .message_id(Some(message_id.clone()))
-        .in_reply_to(thread_id.clone())
-        .references(thread_id)
-        .raw_header(header("Auto-Submitted", "auto-generated"))
-        .raw_header(header("X-Fuelgauge-Alert", notice.rule.as_str()))
-        .raw_header(header("X-Fuelgauge-Team", notice.key.team.as_str()))
-        .raw_header(header("X-Fuelgauge-State", notice.why.as_str()))
-        .raw_header(header("X-Fuelgauge-Severity", notice.stage.as_str()))
-        .multipart(parts)?
-        .formatted();
-    if message.len() > LARGEST_MAIL_BYTES {
-        return Err(MessageError::TooLarge(message.len()));
-    }
-    Ok(RenderedMail { sender: context.from.email.to_string(), recipient, message_id, message })
-}
-
-fn part(content_type: ContentType, text: String) -> SinglePart {
-    // Quoted-printable takes any text: it keeps lines short and the message ASCII, whatever is in it.
-    let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).unwrap_or_else(Body::new);
-    SinglePart::builder().header(content_type).body(body)
-}
-
-fn header(name: &'static str, value: &str) -> HeaderValue {
-    HeaderValue::new(HeaderName::new_from_ascii_str(name), words::header_text(value))
-}
-
-/// The compiled-in templates. A name that ends in `.html` escapes what it is given.
-fn templates() -> &'static Environment<'static> {
-    static TEMPLATES: OnceLock<Environment<'static>> = OnceLock::new();
-    TEMPLATES.get_or_init(|| {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // Tags on lines of their own leave nothing behind. The builder refuses clashing delimiters only; ours are its own.
-        let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(whitespace.unwrap_or_default());
-        environment
-            .add_filter("left", |text: String, columns: usize| format!("{:<columns$}", words::clean(&text, columns)));
-        environment.add_filter("right", |text: String, columns: usize| format!("{text:>columns$}"));
-        for (name, source) in [
-            ("exhaustion/subject.txt", include_str!("templates/exhaustion/subject.txt")),
-            ("exhaustion/body.txt", include_str!("templates/exhaustion/body.txt")),
-            ("exhaustion/body.html", include_str!("templates/exhaustion/body.html")),
-        ] {
-            // A template that does not parse stays out, and `get_template` says so; every one is rendered by the tests.
-            let _ = environment.add_template(name, source);
-        }
-        environment
-    })
+    let view = View::new(notice, assessment, draw, context);
+    let letter = match notice.rule {
+        RuleName::Exhaustion => exhaustion::letter(&view)?,
+    };
+    assemble(&letter, &Envelope::of_notice(notice, &context.from, &context.to))
 }

@@ -23,10 +23,11 @@ pub(super) fn thread_id(notice: &Notice, domain: &str) -> String {
     bracketed(of_episode("thread", notice), domain)
 }
 
-/// The line between the parts of a mail.
-pub(super) fn boundary(message_id: &str) -> String {
+/// The line between the parts of a mail; `what` tells those of parts within parts apart.
+pub(super) fn boundary(message_id: &str, what: &str) -> String {
     let mut hash = Context::new(&SHA256);
     add(&mut hash, "boundary");
+    add(&mut hash, what);
     add(&mut hash, message_id);
     format!("fuelgauge-{}", hexadecimal(hash))
 }

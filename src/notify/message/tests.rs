@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::layout::TEXT_COLUMNS;
 use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::words;
 use crate::domain::{
     AccountAssessment, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, RetryKind, RetryRow, TotalsRow,
 };
+use crate::notify::message::words;
 
 /// One thing that can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

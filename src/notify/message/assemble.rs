@@ -1,0 +1,98 @@
+//! From what a mail says to the bytes that go over the wire.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use lettre::Message;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
+
+use super::layout::Letter;
+use super::{MessageError, identity, words};
+use crate::domain::{Notice, RenderedMail};
+
+/// Largest mail, in bytes as sent: some mail programs cut off what is longer.
+pub const LARGEST_MAIL_BYTES: usize = 100_000;
+
+/// Everything on a mail that is not its content.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope<'a> {
+    /// The sender.
+    pub(super) from: &'a Mailbox,
+    /// The one recipient.
+    pub(super) to: &'a Mailbox,
+    /// When it was decided.
+    pub(super) at: Timestamp,
+    /// With angle brackets, and the same on every try.
+    pub(super) message_id: String,
+    /// The conversation that it belongs to, with angle brackets; `None` for a mail that stands alone.
+    pub(super) thread_id: Option<String>,
+    /// Headers of our own, in this order. Values are made harmless here.
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl<'a> Envelope<'a> {
+    /// That of a mail which tells one recipient of one notice.
+    pub(super) fn of_notice(notice: &Notice, from: &'a Mailbox, to: &'a Mailbox) -> Envelope<'a> {
+        let domain = from.email.domain();
+        Envelope {
+            from,
+            to,
+            at: notice.at,
+            message_id: identity::message_id(notice, to.email.as_ref(), domain),
+            thread_id: Some(identity::thread_id(notice, domain)),
+            headers: vec![
+                ("X-Fuelgauge-Alert", notice.rule.as_str().into()),
+                ("X-Fuelgauge-Team", notice.key.team.as_str().into()),
+                ("X-Fuelgauge-State", notice.why.as_str().into()),
+                ("X-Fuelgauge-Severity", notice.stage.as_str().into()),
+            ],
+        }
+    }
+}
+
+/// Puts a mail together.
+///
+/// # Errors
+/// The headers or parts do not make a mail, or it is larger than [`LARGEST_MAIL_BYTES`].
+pub(super) fn assemble(letter: &Letter, envelope: &Envelope) -> Result<RenderedMail, MessageError> {
+    let parts = MultiPart::builder()
+        .kind(MultiPartKind::Alternative)
+        .boundary(identity::boundary(&envelope.message_id, "alternative"))
+        .singlepart(text_part(ContentType::TEXT_PLAIN, &letter.text))
+        .singlepart(text_part(ContentType::TEXT_HTML, &letter.html));
+    let mut message = Message::builder()
+        .from(envelope.from.clone())
+        .to(envelope.to.clone())
+        .subject(words::header_text(&letter.subject))
+        .date(SystemTime::from(envelope.at))
+        .message_id(Some(envelope.message_id.clone()));
+    if let Some(thread_id) = &envelope.thread_id {
+        message = message.in_reply_to(thread_id.clone()).references(thread_id.clone());
+    }
+    message = message.raw_header(header("Auto-Submitted", "auto-generated"));
+    for (name, value) in &envelope.headers {
+        message = message.raw_header(header(name, value));
+    }
+    let message = message.multipart(parts)?.formatted();
+    if message.len() > LARGEST_MAIL_BYTES {
+        return Err(MessageError::TooLarge(message.len()));
+    }
+    Ok(RenderedMail {
+        sender: envelope.from.email.to_string(),
+        recipient: envelope.to.email.to_string(),
+        message_id: envelope.message_id.clone(),
+        message,
+    })
+}
+
+fn text_part(content_type: ContentType, text: &str) -> SinglePart {
+    // Quoted-printable takes any text: it keeps lines short and the message ASCII, whatever is in it.
+    let encoding = ContentTransferEncoding::QuotedPrintable;
+    let body = Body::new_with_encoding(text.to_owned(), encoding).unwrap_or_else(Body::new);
+    SinglePart::builder().header(content_type).body(body)
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), words::header_text(value))
+}

@@ -1,0 +1,123 @@
+//! The looks of mails: one base for all of them, one folder of templates for each kind.
+//!
+//! A kind `x` has `x/subject.txt`, `x/body.txt` and `x/body.html`. The bodies extend `base.txt` and `base.html`, which lay
+//! out the [`Frame`], and fill their block `body` with the help of the macros in `parts.txt` and `parts.html`. Templates
+//! see the frame as `frame`, and the kind's own facts by their names.
+
+use std::sync::OnceLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::{MessageError, words};
+
+/// Columns of the text part.
+pub(super) const TEXT_COLUMNS: usize = 72;
+
+/// What a mail says, complete, and not yet addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    /// One line.
+    pub(super) subject: String,
+    /// The text part, complete by itself.
+    pub(super) text: String,
+    /// The same with looks.
+    pub(super) html: String,
+}
+
+/// What every mail has, whatever it is about: texts ready to be shown. What is empty is left out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Frame {
+    /// `critical`, `warning` or `good`: how it looks.
+    pub(super) tone: &'static str,
+    /// What mail programs call the document.
+    pub(super) title: String,
+    /// The state, first word of the body.
+    pub(super) state: String,
+    /// What will happen and when; goes on after the state and a colon.
+    pub(super) headline: String,
+    /// Where to see more.
+    pub(super) link: Option<Link>,
+    /// How old what it rests on is.
+    pub(super) data_age: Vec<String>,
+    /// Why it was sent.
+    pub(super) reasons: Vec<String>,
+    /// The last line: from what, to whom.
+    pub(super) signature: String,
+}
+
+/// An address with its words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Link {
+    pub(super) url: String,
+    pub(super) words: String,
+}
+
+/// A line of a table of numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Number {
+    pub(super) label: &'static str,
+    pub(super) value: String,
+}
+
+/// Lays out a mail of a kind: one of the folders of templates.
+///
+/// # Errors
+/// A template fails.
+pub(super) fn lay_out(kind: &str, frame: &Frame, facts: &impl Serialize) -> Result<Letter, MessageError> {
+    let values = Values { frame, facts };
+    let fill = |part: &str| templates().get_template(&format!("{kind}/{part}"))?.render(Serde(&values));
+    Ok(Letter {
+        subject: words::header_text(&fill("subject.txt")?),
+        text: words::wrap(&without_gaps(&fill("body.txt")?), TEXT_COLUMNS),
+        html: fill("body.html")?,
+    })
+}
+
+#[derive(Serialize)]
+struct Values<'a, Facts> {
+    frame: &'a Frame,
+    #[serde(flatten)]
+    facts: &'a Facts,
+}
+
+/// Blank lines that come together made one; none at the beginning and at the end.
+fn without_gaps(text: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.trim().lines().map(str::trim_end) {
+        if !(line.is_empty() && lines.last().is_some_and(|last| last.is_empty())) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+/// The compiled-in templates. A name that ends in `.html` escapes what it is given.
+fn templates() -> &'static Environment<'static> {
+    static TEMPLATES: OnceLock<Environment<'static>> = OnceLock::new();
+    TEMPLATES.get_or_init(|| {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Tags on lines of their own leave nothing behind. The builder refuses clashing delimiters only; ours are its own.
+        let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(whitespace.unwrap_or_default());
+        environment
+            .add_filter("left", |text: String, columns: usize| format!("{:<columns$}", words::clean(&text, columns)));
+        environment.add_filter("right", |text: String, columns: usize| format!("{text:>columns$}"));
+        for (name, source) in [
+            ("base.txt", include_str!("../templates/base.txt")),
+            ("base.html", include_str!("../templates/base.html")),
+            ("parts.txt", include_str!("../templates/parts.txt")),
+            ("parts.html", include_str!("../templates/parts.html")),
+            ("exhaustion/subject.txt", include_str!("../templates/exhaustion/subject.txt")),
+            ("exhaustion/body.txt", include_str!("../templates/exhaustion/body.txt")),
+            ("exhaustion/body.html", include_str!("../templates/exhaustion/body.html")),
+        ] {
+            // A template that does not parse stays out, and `get_template` says so; every one is rendered by the tests.
+            let _ = environment.add_template(name, source);
+        }
+        environment
+    })
+}

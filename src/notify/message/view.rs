@@ -1,0 +1,207 @@
+//! A notice with all that is known of its draw: what every kind of mail may ask of it, and the parts of a mail that are
+//! the same whatever it is about.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::MessageContext;
+use super::layout::{Frame, Link, Number};
+use super::words::{self, ReaderClock};
+use crate::domain::{
+    AccountAssessment, Collector, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice, PlanPeriod, Stage, Why,
+};
+
+pub(super) struct View<'a> {
+    pub(super) notice: &'a Notice,
+    pub(super) assessment: &'a AccountAssessment,
+    pub(super) draw: &'a DrawAssessment,
+    pub(super) context: &'a MessageContext,
+    pub(super) clock: ReaderClock<'a>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        notice: &'a Notice,
+        assessment: &'a AccountAssessment,
+        draw: &'a DrawAssessment,
+        context: &'a MessageContext,
+    ) -> View<'a> {
+        View { notice, assessment, draw, context, clock: ReaderClock::new(&context.zone, notice.at) }
+    }
+}
+
+impl View<'_> {
+    /// The frame of a mail about this notice. The headline goes on after the state; `title` is the mail's subject in few
+    /// words; `reasons` say why it was sent.
+    pub(super) fn frame(&self, title: &str, headline: String, reasons: Vec<String>) -> Frame {
+        let (team, account) = (self.team(), self.account());
+        Frame {
+            tone: if self.is_over() { "good" } else { self.notice.stage.as_str() },
+            title: format!("{}: {title} of team {team}", self.state()),
+            state: self.state(),
+            headline,
+            link: self.link(),
+            data_age: self.data_age(),
+            reasons,
+            signature: format!("fuelgauge, for team {team} on {account}"),
+        }
+    }
+
+    pub(super) fn team(&self) -> String {
+        words::clean(self.notice.key.team.as_str(), 64)
+    }
+
+    pub(super) fn account(&self) -> String {
+        words::clean(self.notice.key.account.as_str(), 64)
+    }
+
+    /// The day of the reset, for a subject; empty without one.
+    pub(super) fn deadline(&self) -> String {
+        let Some(end) = self.notice.period_end else { return String::new() };
+        self.clock.deadline(end, end.duration_since(self.notice.period_start))
+    }
+
+    /// Whether the mail tells of an end.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.notice.why, Why::Resolved | Why::PlanReset)
+    }
+
+    pub(super) fn forecast(&self) -> Option<&Forecast> {
+        self.draw.outlook.forecast()
+    }
+
+    /// The reset that lies ahead.
+    pub(super) fn reset(&self) -> Option<Timestamp> {
+        match self.notice.why {
+            Why::PlanReset => self.draw.period.as_ref().map(|period| period.end),
+            _ => self.notice.period_end.or(self.draw.period.as_ref().map(|period| period.end)),
+        }
+    }
+
+    pub(super) fn is_budget(&self) -> bool {
+        self.draw.period.as_ref().is_some_and(PlanPeriod::is_budget)
+    }
+
+    /// What happens at the end of the period.
+    pub(super) fn ends(&self) -> &'static str {
+        if self.is_budget() { "the budget ends" } else { "the plan resets" }
+    }
+
+    /// What the end of the period is called.
+    pub(super) fn end(&self) -> &'static str {
+        self.draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words)
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        let none_left = self.draw.fuel.as_ref().is_some_and(|fuel| !fuel.left.is_positive());
+        none_left || self.forecast().and_then(|f| f.run_out.p50).is_some_and(|run_out| run_out <= self.notice.at)
+    }
+
+    pub(super) fn state(&self) -> String {
+        let stage = match self.notice.stage {
+            Stage::Warning => "Warning",
+            Stage::Critical => "Critical",
+        };
+        match self.notice.why {
+            Why::Opened => stage.into(),
+            Why::Worsened => format!("Now {}", stage.to_lowercase()),
+            Why::Repeated => {
+                format!("Still {}", if self.notice.stage == Stage::Critical { "critical" } else { "true" })
+            }
+            Why::Resolved => "Resolved".into(),
+            Why::PlanReset => "Plan reset".into(),
+        }
+    }
+
+    pub(super) fn numbers(&self) -> Vec<Number> {
+        let a_day = |per_second: Option<f64>| per_second.and_then(|rate| words::statistic(rate * 86_400.0));
+        let per_day = |rate: Option<f64>| a_day(rate).map(|credits| format!("{credits} a day"));
+        let reset = self.reset();
+        let until_reset = |credits: Credits| reset.map(|_| words::credits(credits));
+        let lapsing = self.assessment.lapsing(self.draw).filter(|lapsing| lapsing.is_positive());
+        let pending = Some(self.draw.pending).filter(|pending| pending.is_positive());
+        let resets = if self.is_budget() { "Budget ends" } else { "Plan resets" };
+        let spent = if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" };
+        [
+            ("Left", Some(self.draw.fuel.as_ref().map_or("not known".into(), |fuel| self.left(fuel)))),
+            ("Left to all teams", self.left_to_all()),
+            (spent, Some(words::credits(self.draw.spent))),
+            ("In tasks not finished", pending.map(words::credits)),
+            ("Pace, last day", per_day(self.draw.spend.day)),
+            ("Pace, last 7 days", per_day(self.draw.spend.week)),
+            ("Expected use until reset", self.forecast().and_then(|f| until_reset(f.expected_use))),
+            ("Expected to lapse unused", lapsing.map(words::credits)),
+            (resets, reset.map(|reset| self.clock.moment(reset))),
+        ]
+        .into_iter()
+        .filter_map(|(label, value)| Some(Number { label, value: value? }))
+        .collect()
+    }
+
+    /// What is left of a limit that others lower too, where that is another than the team's own.
+    fn left_to_all(&self) -> Option<String> {
+        let shared = self.draw.shared.as_ref().filter(|shared| Some(&shared.fuel) != self.draw.fuel.as_ref())?;
+        Some(format!("{}, which end sooner", words::credits(shared.fuel.left)))
+    }
+
+    fn left(&self, fuel: &Fuel) -> String {
+        let is_shared = self.draw.shared.is_some() && fuel.limit != FuelLimit::Allowance;
+        let shared = match self.assessment.draws.len() {
+            _ if !is_shared => "",
+            ..2 => ", lowered by charges of no team too",
+            _ => ", shared with the other teams",
+        };
+        let left = words::credits(fuel.left) + shared;
+        match (fuel.limit, self.draw.allowance, &self.assessment.balance) {
+            (FuelLimit::Allowance, Some(allowance), _) => {
+                format!("{left} of the team's {}", words::amount(allowance))
+            }
+            (FuelLimit::Budget, _, _) => match self.draw.period.as_ref().and_then(|period| period.allowance) {
+                Some(budget) => format!("{left} of the budget of {}", words::amount(budget)),
+                None => left,
+            },
+            (FuelLimit::Balance, _, Some((balance, _))) => {
+                let is_told = balance.plan.is_some() || balance.purchased.is_some();
+                let worked_out = self.assessment.parts().filter(|_| !is_told).unwrap_or_default();
+                let (plan, bought) = (balance.plan.or(worked_out.plan), balance.purchased.or(worked_out.purchased));
+                let parts = [("plan", plan), ("bought", bought), ("held", balance.frozen)];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter_map(|(name, part)| {
+                        let part = part.filter(|part| part.is_positive())?;
+                        Some(format!("{name} {}", words::amount(part)))
+                    })
+                    .collect();
+                if parts.is_empty() { left } else { format!("{left} ({})", parts.join(", ")) }
+            }
+            _ => left,
+        }
+    }
+
+    fn data_age(&self) -> Vec<String> {
+        let ago = |at: Timestamp| {
+            let age = self.notice.at.duration_since(at);
+            if age < SignedDuration::from_mins(1) { "less than a minute".into() } else { words::span(age) }
+        };
+        let mut lines = Vec::new();
+        if let Some(fuel) = &self.draw.fuel {
+            let doubt = if fuel.fresh { "" } else { ", which is older than it should be" };
+            let moment = self.clock.moment(fuel.as_of);
+            lines.push(format!("Credits left: as of {moment}, {} before this mail{doubt}.", ago(fuel.as_of)));
+        }
+        let charges = self.assessment.collectors.iter().find(|status| status.collector == Collector::Charges);
+        if let Some(read) = charges.and_then(|status| status.last_success_at) {
+            lines.push(format!("Charges: read {} before this mail.", ago(read)));
+        }
+        lines.push(format!("Times are those of {}.", self.clock.zone_name()));
+        lines
+    }
+
+    fn link(&self) -> Option<Link> {
+        let base = self.context.external_url.as_deref()?.trim_end_matches('/');
+        let team = self.notice.key.team.as_str();
+        Some(Link {
+            url: format!("{base}/teams/{}", words::path_segment(team)),
+            words: format!("See the burn-down of team {}", self.team()),
+        })
+    }
+}
