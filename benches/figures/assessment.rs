@@ -10,7 +10,8 @@ use fuelgauge::assessor::Alerts;
 use fuelgauge::clock::{Clock, ManualClock};
 use fuelgauge::config::Config;
 use fuelgauge::domain::{
-    Alert, AlertState, Attribution, Collector, Credits, DrawAssessment, Reading, RuleName, Stage, TaskRecord, TaskState,
+    Alert, AlertState, Attribution, Collector, Credits, DrawAssessment, Reading, RuleName, Stage, TaskRecord,
+    TaskState, Told,
 };
 use fuelgauge::poller::Account;
 use fuelgauge::store::{AlertChange, CollectorOutcome, Incoming};
@@ -147,7 +148,7 @@ impl Bed {
                 self.put_in_place(before).await?;
                 samples.add(self.assess().await?);
                 let assessed = Arc::clone(&self.shared.published.borrow().accounts[0]);
-                let state = &assessed.draws[0].alerts[0].1.state;
+                let state = assessed.draws[0].alert(RuleName::Exhaustion).state;
                 let is_changed = matches!(state, AlertState::Firing { clear_since: None, .. });
                 anyhow::ensure!(is_changed, "expected an alert that fires, found {state:?}");
             }
@@ -201,15 +202,14 @@ impl Bed {
             rule: RuleName::Exhaustion,
             period_start: draw.period.as_ref().map_or(Timestamp::UNIX_EPOCH, |period| period.start),
             alert: Alert {
-                episode: draw.alerts[0].1.episode,
+                episode: draw.alert(RuleName::Exhaustion).episode,
                 state: match before {
                     Before::Inactive => AlertState::Inactive,
                     Before::AboutToClear => AlertState::Firing {
-                        stage: Stage::Critical,
+                        level: Stage::Critical.into(),
                         since: now,
                         clear_since: Some(now),
-                        notified_at: now,
-                        told_run_out: None,
+                        told: Some(Told { level: Stage::Critical.into(), at: now, figure: None }),
                     },
                 },
             },

@@ -31,13 +31,13 @@ impl Assessor {
             self.store.period_totals(&key.account, Some(&key.team), notice.period_start, notice.at).await?;
         let drivers = Drivers { totals, retries };
         let mut mails = Vec::new();
-        for to in team.mailboxes(self.alerts.roles_for(notice.stage)) {
+        for to in team.mailboxes(self.alerts.roles_for(team, notice.rule, notice.stage)) {
             let context = MessageContext {
                 from: sender.from.clone(),
                 to: to.clone(),
                 zone: assessment.zone.clone(),
                 external_url: sender.external_url.clone(),
-                policy: self.alerts.exhaustion.clone(),
+                policy: self.alerts.rules.exhaustion.policy.clone(),
                 repeat_interval: self.alerts.repeat_interval,
                 names_account: team.draws.len() > 1,
                 drivers: Some(drivers.clone()),

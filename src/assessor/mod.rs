@@ -8,22 +8,21 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::{AlertsConfig, Config, TeamConfig};
-use crate::domain::alert::{AlertPolicy, Observation, end_with_period, step};
 use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
-    AccountAssessment, AccountName, Alert, AlertState, Collector, Credits, Draw, DrawAssessment, DrawKey, Effect,
-    Estimate, Finding, Fuel, FuelLimit, MOST_SUSPECTS, Notice, PlanPeriod, Queued, RuleName, Snapshot, Stage, Suspects,
-    TeamName, Why,
+    AccountAssessment, AccountName, Collector, Credits, Draw, DrawAssessment, Effect, Estimate, Finding, Fuel,
+    FuelLimit, MOST_SUSPECTS, PlanPeriod, Queued, RuleName, Snapshot, Suspects, TeamName,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
-use crate::store::{AccountFacts, AlertChange, AlertFacts, Store, StoreError, TeamFacts};
+use crate::store::{AccountFacts, Store, StoreError, TeamFacts};
 
 mod announced;
 mod buckets;
 #[cfg(test)]
 mod case_tests;
+mod decide;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
@@ -66,6 +65,7 @@ pub enum Alerts {
 pub struct Assessor {
     store: Store,
     alerts: AlertsConfig,
+    rules: Arc<[RuleName]>,
     teams: Vec<TeamConfig>,
     sender: Option<Sender>,
     cache: Mutex<UsageCache>,
@@ -90,6 +90,7 @@ impl Assessor {
         Assessor {
             store,
             alerts: config.alerts.clone(),
+            rules: RuleName::ALL.into_iter().filter(|rule| config.alerts.rules.is_enabled(*rule)).collect(),
             teams: config.teams.clone(),
             sender,
             cache: Mutex::default(),
@@ -125,7 +126,8 @@ impl Assessor {
     ) -> Result<Arc<AccountAssessment>, AssessError> {
         let (mut assessment, facts) = self.look(account, now).await?;
         if alerts == Alerts::Step {
-            let decided = self.decide(&mut assessment, &facts);
+            let silences = self.store.silences(now).await?;
+            let decided = self.decide(&mut assessment, &facts, &silences);
             let mut notices = Vec::with_capacity(decided.notices.len());
             for notice in decided.notices {
                 let mails = self.write_mails(&notice, &assessment).await?;
@@ -199,6 +201,7 @@ impl Assessor {
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
             spent: facts.teams.values().map(|team| team.spent).sum(),
             unassigned: self.unassigned(&config.name, &facts, now).await?,
+            rules: Arc::clone(&self.rules),
             draws: Vec::with_capacity(account.draws.len()),
         };
         let (usages, of_all) = self.usages(account, &facts, period.as_ref(), now).await?;
@@ -207,6 +210,10 @@ impl Assessor {
             let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all };
             let mut assessed = known.assess(&assessment);
             let team = Some(&draw.key.team);
+            if assessed.reruns.tasks + 1 >= self.alerts.rules.wasteful_retries.policy.attempts {
+                let since = start.unwrap_or(Timestamp::UNIX_EPOCH);
+                assessed.reruns.most_attempts = self.store.most_attempts(&config.name, &draw.key.team, since).await?;
+            }
             if facts.teams.get(&team.cloned()).is_some_and(|facts| facts.has_suspects) {
                 let since = start.unwrap_or(Timestamp::UNIX_EPOCH);
                 assessed.suspects = self.store.suspects(&config.name, team, since, now, MOST_SUSPECTS).await?;
@@ -214,42 +221,6 @@ impl Assessor {
             assessment.draws.push(assessed);
         }
         Ok((assessment, facts))
-    }
-
-    /// Steps the alerts of every draw and ends those of periods that are over.
-    fn decide(&self, assessment: &mut AccountAssessment, facts: &AccountFacts) -> Decided {
-        let now = assessment.at;
-        let mut decided = Decided::default();
-        for draw in &mut assessment.draws {
-            let bounds = draw.period.as_ref().map(|period| (period.start, period.end));
-            let period_start = bounds.map_or(Timestamp::UNIX_EPOCH, |(start, _)| start);
-            let ours = |known: &&AlertFacts| known.team == draw.key.team && known.rule == RuleName::Exhaustion;
-            let mut moved = None;
-            for old in facts.alerts.iter().filter(ours).filter(|known| known.period_start != period_start) {
-                // The period of an old alert ended when the current one began.
-                let (ended, told) = end_with_period(&old.alert, now);
-                // An episode that began within the current period did not see it begin: the platform has moved its reset,
-                // and the episode goes on under the new dates without a word.
-                let went_on = matches!(old.alert.state, AlertState::Firing { since, .. } if since >= period_start);
-                let told = if went_on { None } else { told };
-                if went_on {
-                    moved = Some(old.alert.clone());
-                }
-                decided.add(draw, old.period_start, Some(period_start), (&old.alert, ended), told, now);
-            }
-            let finding = self.alerts.exhaustion.evaluate(&draw.outlook, bounds);
-            let run_out = draw.outlook.forecast().and_then(|forecast| forecast.run_out.p50);
-            let known = current_alert(facts, &draw.key, period_start);
-            let before = moved.unwrap_or_else(|| known.clone());
-            let seen = Observation { finding, run_out, now };
-            let (after, told) = match bounds {
-                Some(bounds) => step(&before, seen, &AlertPolicy::of_period(bounds, self.alerts.repeat_interval)),
-                None => (before.clone(), None),
-            };
-            draw.alerts = vec![(RuleName::Exhaustion, after.clone())];
-            decided.add(draw, period_start, bounds.map(|(_, end)| end), (&known, after), told, now);
-        }
-        decided
     }
 
     async fn publish(&self, assessment: Arc<AccountAssessment>) -> Result<(), StoreError> {
@@ -261,41 +232,6 @@ impl Assessor {
         self.published.send_replace(Arc::new(Snapshot { accounts, outbox, silences }));
         Ok(())
     }
-}
-
-/// What an assessment decided, about to be stored.
-#[derive(Default)]
-struct Decided {
-    changes: Vec<AlertChange>,
-    notices: Vec<Notice>,
-}
-
-impl Decided {
-    fn add(
-        &mut self,
-        draw: &DrawAssessment,
-        period_start: Timestamp,
-        period_end: Option<Timestamp>,
-        (before, after): (&Alert, Alert),
-        told: Option<(Stage, Why)>,
-        now: Timestamp,
-    ) {
-        let (key, rule) = (draw.key.clone(), RuleName::Exhaustion);
-        if let Some((stage, why)) = told {
-            let (key, episode) = (key.clone(), after.episode);
-            self.notices.push(Notice { key, rule, period_start, period_end, episode, stage, why, at: now });
-        }
-        if *before != after {
-            self.changes.push(AlertChange { key, rule, period_start, alert: after });
-        }
-    }
-}
-
-fn current_alert(facts: &AccountFacts, key: &DrawKey, period_start: Timestamp) -> Alert {
-    let is_it = |known: &&AlertFacts| {
-        known.team == key.team && known.rule == RuleName::Exhaustion && known.period_start == period_start
-    };
-    facts.alerts.iter().find(is_it).map(|known| known.alert.clone()).unwrap_or_default()
 }
 
 /// Everything that one draw's assessment is made from.
@@ -354,6 +290,8 @@ impl KnownOfDraw<'_> {
             unrefunded: team.unrefunded,
             suspects: Suspects::default(),
             spend: self.usage.state.spend_rates(now),
+            recent: self.usage.state.recent_use(now).map(|recent| recent.beside(&self.usage.announced, now)),
+            reruns: team.reruns,
             explanation: explain(&tank.input).map(Box::new),
             outlook,
             plan_run_out,
@@ -361,7 +299,7 @@ impl KnownOfDraw<'_> {
             queued,
             totals: team.totals.clone(),
             retries: team.retries.clone(),
-            alerts: vec![(RuleName::Exhaustion, current_alert(self.facts, &self.draw.key, period_start))],
+            alerts: decide::known(account, self.facts, &self.draw.key, period_start),
             daily: self.usage.state.daily(now),
         }
     }
@@ -398,7 +336,6 @@ fn is_held(account: &AccountAssessment, fuel: Option<&Fuel>) -> bool {
 /// Whether a draw is at risk: its alert is firing, or its outlook alone would raise one.
 pub fn is_at_risk(draw: &DrawAssessment, alerts: &AlertsConfig) -> bool {
     let bounds = draw.period.as_ref().map(|period| (period.start, period.end));
-    let finding = alerts.exhaustion.evaluate(&draw.outlook, bounds);
-    let is_firing = draw.alerts.iter().any(|(_, alert)| matches!(alert.state, AlertState::Firing { .. }));
-    is_firing || matches!(finding, Finding::Holds(_))
+    let finding = alerts.rules.exhaustion.policy.judge(&draw.outlook, bounds);
+    draw.alert(RuleName::Exhaustion).firing().is_some() || matches!(finding, Finding::Holds(_))
 }

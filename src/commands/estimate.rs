@@ -52,7 +52,7 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let Some((draw, effect)) = agent.assessor.weigh(account, &team, &job, now).await? else {
         return Err(WrongUsage(format!("team `{team}` does not draw on `{}`", account.config.name)).into());
     };
-    let would_last = effect.would_last(config.alerts.exhaustion.raise_at);
+    let would_last = effect.would_last(config.alerts.rules.exhaustion.policy.raise_at);
     match flags.format {
         OutputFormat::Table => print(account, &draw, &job, &effect, would_last),
         OutputFormat::Json => {

@@ -3,15 +3,15 @@
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
-//! `announcement`, `alerts`, `email`, `web`.
+//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `web`.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use lettre::message::Mailbox;
 
 use self::file::ConfigFile;
@@ -19,7 +19,8 @@ use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
 use crate::domain::{
-    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName,
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, QuietHours, RuleName, Rules, Stage,
+    TeamName,
 };
 
 mod account;
@@ -29,6 +30,8 @@ mod email;
 mod file;
 mod mistakes;
 mod plan;
+mod quiet;
+mod rules;
 pub mod secret;
 mod section;
 mod team;
@@ -125,6 +128,10 @@ pub struct TeamConfig {
     pub draws: Vec<Draw>,
     /// Who hears what.
     pub roles: Vec<(Role, Vec<Mailbox>)>,
+    /// Which roles hear of which stage, where the team says so itself.
+    pub to: Routes,
+    /// When its people do not want to be written to; `None`: as for all teams.
+    pub quiet_hours: Option<Vec<QuietHours>>,
     /// What it announces in advance, those that are over too.
     pub announcements: Vec<Announcement>,
 }
@@ -140,15 +147,22 @@ pub enum Role {
     Member,
 }
 
+/// Which roles hear of which stage.
+pub type Routes = Vec<(Stage, Vec<Role>)>;
+
 /// Rules and their recipients.
 #[derive(Clone, Debug)]
 pub struct AlertsConfig {
-    /// The exhaustion rule.
-    pub exhaustion: ExhaustionPolicy,
-    /// Which roles hear of which stage.
-    pub to: Vec<(Stage, Vec<Role>)>,
+    /// The rules, as they are set.
+    pub rules: Rules,
+    /// Which roles hear of which stage, where neither the rule nor the team says so.
+    pub to: Routes,
+    /// What a rule says of that itself.
+    pub to_of_rules: Vec<(RuleName, Routes)>,
     /// How often a still-true alert is told again.
     pub repeat_interval: SignedDuration,
+    /// When people do not want to be written to, where their team does not say so itself.
+    pub quiet_hours: Vec<QuietHours>,
 }
 
 /// How mail leaves.
@@ -292,10 +306,16 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         let announcements = announcement::check(file, &team, &accounts, context);
         Some(TeamConfig { announcements, ..team })
     };
-    let teams = team_files.iter().filter_map(team).collect();
+    let teams: Vec<TeamConfig> = team_files.iter().filter_map(team).collect();
     team::check_together(account_files, team_files, &mut context.mistakes);
     if file.email.is_some() {
-        team_files.iter().for_each(|team| team::check_recipients(team, &alerts, &mut context.mistakes));
+        let checked: &[TeamConfig] = &teams;
+        for file in team_files {
+            let is_it = |team: &&TeamConfig| file.name.as_ref().is_some_and(|name| name.text == team.name.as_str());
+            if let Some(team) = checked.iter().find(is_it) {
+                team::check_recipients(file, team, &alerts, &mut context.mistakes);
+            }
+        }
     }
     Config {
         path: path.into(),
@@ -309,9 +329,19 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
 }
 
 impl AlertsConfig {
-    /// The roles that hear of a stage.
-    pub fn roles_for(&self, stage: Stage) -> &[Role] {
-        self.to.iter().find(|(s, _)| *s == stage).map_or(&[], |(_, roles)| roles)
+    /// The roles of a team that hear of a rule's stage: what the team says comes before what the rule says, and that before
+    /// what holds for all.
+    pub fn roles_for<'a>(&'a self, team: &'a TeamConfig, rule: RuleName, stage: Stage) -> &'a [Role] {
+        let of_stage = |routes: &'a Routes| routes.iter().find(|(known, _)| *known == stage);
+        let of_rule = self.to_of_rules.iter().find(|(known, _)| *known == rule);
+        let found = of_stage(&team.to).or_else(|| of_rule.and_then(|(_, routes)| of_stage(routes)));
+        found.or_else(|| of_stage(&self.to)).map_or(&[], |(_, roles)| roles)
+    }
+
+    /// Whether a team's people do not want to be written to about a stage at a moment.
+    pub fn is_quiet(&self, team: &TeamConfig, stage: Stage, at: Timestamp, zone: &TimeZone) -> bool {
+        let hours = team.quiet_hours.as_ref().unwrap_or(&self.quiet_hours);
+        hours.iter().any(|hours| hours.cover(stage, at, zone))
     }
 }
 

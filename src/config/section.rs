@@ -26,10 +26,6 @@ pub(super) struct Text {
     pub(super) place: Place,
 }
 
-/// A key that is planned. To accept it without effect would be a lie.
-#[derive(Debug)]
-pub(super) enum NotYet {}
-
 /// Where a section begins, and which of its keys were written, rightly, wrongly, or nearly.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -41,6 +37,11 @@ impl Head {
     /// Whether no key was written at all.
     pub(super) fn is_empty(&self) -> bool {
         self.written.is_empty()
+    }
+
+    /// How many keys were written.
+    pub(super) fn count(&self) -> usize {
+        self.written.len()
     }
 
     /// Notes that a key is missing, unless it was written wrongly, which has been noted already.
@@ -57,7 +58,7 @@ macro_rules! section {
     ($(#[$doc:meta])* struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug)]
-        #[allow(dead_code, reason = "not every section's place is asked for, and planned keys are only refused")]
+        #[allow(dead_code, reason = "not every section's place is asked for")]
         pub(super) struct $name {
             /// Where it is written.
             pub(super) head: $crate::config::section::Head,
@@ -179,16 +180,6 @@ impl<T: Read> Read for Vec<T> {
     fn keys(at: &str, found: &mut Vec<String>) {
         T::keys(at, found);
     }
-}
-
-impl Read for NotYet {
-    fn read(node: &Node, at: &str, mistakes: &mut Mistakes) -> Option<NotYet> {
-        mistakes.add(&place(node.position, at), "not supported yet\nhint: remove the key");
-        None
-    }
-
-    #[cfg(test)]
-    fn keys(_at: &str, _found: &mut Vec<String>) {}
 }
 
 fn unknown_key(found: &str, keys: &[&str]) -> String {

@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use lettre::message::Mailbox;
 
 use super::account::AccountFile;
+use super::alerts::{self, StagesFile};
 use super::announcement::AnnouncementFile;
 use super::mistakes::{Mistakes, Place, any_of, nearest, shown};
+use super::quiet::{self, QuietFile};
 use super::section::{Head, Text, section};
 use super::values::{self, Context};
 use super::{AlertsConfig, Role, TeamConfig};
-use crate::domain::{AccountName, Draw, DrawKey, Selector, Stage, TeamName};
+use crate::domain::{AccountName, Draw, DrawKey, RuleName, Selector, Stage, TeamName};
 
 section! {
     /// The people who share credits.
@@ -27,6 +29,10 @@ section! {
         draws: Vec<DrawFile>,
         /// Who hears what.
         roles: RolesFile,
+        /// Which roles hear of which stage. Default: as `alerts` says.
+        to: StagesFile,
+        /// When the team does not want to be written to. Default: as `alerts` says.
+        quiet_hours: Vec<QuietFile>,
         /// What the team tells the forecast in advance. Default: nothing.
         announcements: Vec<AnnouncementFile>,
     }
@@ -73,13 +79,15 @@ pub(super) fn check(file: &TeamFile, context: &mut Context) -> Option<TeamConfig
     let name = name(file, context);
     let draws = draws(file, context);
     let roles = roles(file.roles.as_ref(), context);
+    let to = file.to.as_ref().map(|to| alerts::routes(to.listed(), context)).unwrap_or_default();
+    let quiet_hours = file.quiet_hours.as_deref().map(|hours| quiet::check(Some(hours), context));
     let name = name?;
     let draws = draws?.into_iter().map(|(account, selector, allowance)| Draw {
         key: DrawKey { account, team: name.clone() },
         selector,
         allowance,
     });
-    Some(TeamConfig { draws: draws.collect(), roles: roles?, announcements: Vec::new(), name })
+    Some(TeamConfig { draws: draws.collect(), roles: roles?, to, quiet_hours, announcements: Vec::new(), name })
 }
 
 /// Checks what holds between teams and accounts: unique names, draws on accounts that exist, one owner for each charge,
@@ -123,31 +131,35 @@ pub(super) fn check_together(accounts: &[AccountFile], teams: &[TeamFile], mista
 }
 
 /// Checks that each stage which is mailed has somebody to hear it, and that nobody is listed in vain.
-pub(super) fn check_recipients(file: &TeamFile, alerts: &AlertsConfig, mistakes: &mut Mistakes) {
+pub(super) fn check_recipients(file: &TeamFile, team: &TeamConfig, alerts: &AlertsConfig, mistakes: &mut Mistakes) {
     let place = file.roles.as_ref().map_or(&file.head.place, |roles| &roles.head.place);
     if mistakes.concern("alerts") || mistakes.concern(&format!("{}.roles", file.head.place.at)) {
         return;
     }
     let listed = listed(file.roles.as_ref());
-    for stage in Stage::ALL {
-        let roles = alerts.roles_for(stage);
+    // The worst first: whoever is added for it often hears of the milder ones too.
+    let told = RuleName::ALL.into_iter().filter(|rule| alerts.rules.is_enabled(*rule));
+    let told: Vec<(RuleName, Stage)> =
+        told.flat_map(|rule| rule.stages().iter().rev().map(move |stage| (rule, *stage))).collect();
+    let unheard = told.iter().find_map(|(rule, stage)| {
+        let roles = alerts.roles_for(team, *rule, *stage);
         let is_heard = listed.iter().any(|(role, addresses)| roles.contains(role) && !addresses.is_empty());
-        if let (Some(first), false) = (roles.first(), is_heard) {
-            let message = format!(
-                "nobody would hear of a {stage} alert: no address for {}\nhint: write `roles: {{{}: [name@example.org]}}`",
-                any_of(roles.iter().map(|role| role.as_str())),
-                first.as_str()
-            );
-            mistakes.add(place, message);
-            // Whoever is added for the first stage often hears of the second.
-            break;
-        }
+        (!is_heard).then(|| roles.first().map(|first| (rule, stage, roles, first))).flatten()
+    });
+    if let Some((rule, stage, roles, first)) = unheard {
+        let message = format!(
+            "nobody would hear of a {stage} alert of `{rule}`: no address for {}\nhint: write `roles: {{{}: \
+             [name@example.org]}}`",
+            any_of(roles.iter().map(|role| role.as_str())),
+            first.as_str()
+        );
+        mistakes.add(place, message);
     }
     for (role, addresses) in listed {
-        let is_told = Stage::ALL.iter().any(|stage| alerts.roles_for(*stage).contains(&role));
+        let is_told = told.iter().any(|(rule, stage)| alerts.roles_for(team, *rule, *stage).contains(&role));
         if let Some(first) = addresses.first().filter(|_| !is_told) {
             let word = role.as_str();
-            let hint = format!("hint: add `{word}` to a stage in `alerts.exhaustion.to`, or remove the addresses");
+            let hint = format!("hint: add `{word}` to a stage in `alerts.to`, or remove the addresses");
             mistakes.add(&first.place, format!("no alert is sent to the role `{word}`\n{hint}"));
         }
     }

@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::domain::{CarryOver, Credits, ResetRule, Sensitivity};
+use crate::domain::{CarryOver, Credits, ResetRule, RuleName, Rules};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config");
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
@@ -237,7 +237,7 @@ fn each_mistake_is_explained() {
         ("no_port", "9:34: email.relay.port: expected a port, 1 to 65535, found `70000`"),
         (
             "no_recipients",
-            "4:5: teams.art: nobody would hear of a warning alert: no address for `lead`\n\
+            "4:5: teams.art: nobody would hear of a critical alert of `stale_data`: no address for `lead` or `billing`\n\
              hint: write `roles: {lead: [name@example.org]}`",
         ),
         (
@@ -274,10 +274,39 @@ fn each_mistake_is_explained() {
         ),
         (
             "quiet_hours",
-            "8:16: alerts.quiet_hours: not supported yet\n\
-             hint: remove the key",
+            "9:14: alerts.quiet_hours[0].from: expected a time of day such as \"20:00\", found `8pm`\n\
+             10:7: alerts.quiet_hours[1]: the key `to` is missing\n\
+             hint: write a time of day, such as \"20:00\"\n\
+             10:30: alerts.quiet_hours[1].days[0]: expected days of the week, found `workdays`\n\
+             hint: write `mon`, or a stretch such as `sat-sun`\n\
+             11:7: alerts.quiet_hours[2]: `days` is an empty list: no day would be quiet\n\
+             hint: remove it\n\
+             12:44: alerts.quiet_hours[3].except: nothing would be quiet\n\
+             hint: write `critical`, or remove the item\n\
+             13:44: alerts.quiet_hours[4].except: expected `info`, `warning`, `critical` or `none`, found `all`",
         ),
         ("repeat_too_often", "8:20: alerts.repeat_interval: `1s` is too short; expected at least `1m`"),
+        (
+            "rules",
+            "8:31: alerts.low_balance.warning[1]: `20` is listed twice\n\
+             8:35: alerts.low_balance.warning[2]: expected a share such as `20%`, found `0%`\n\
+             8:39: alerts.low_balance.warning[3]: expected a share such as `20%`, found `101%`\n\
+             8:45: alerts.low_balance.warning[4]: expected a share such as `20%`, or credits such as `300`, found `most`\n\
+             8:114: alerts.low_balance.critical[10]: expected at most 10 thresholds\n\
+             9:27: alerts.unusual_spend.factor: expected a number from 1 to 1000, found `0.5`\n\
+             9:49: alerts.unusual_spend.minimum_charges: expected a whole number, such as 10, found `many`\n\
+             9:70: alerts.unusual_spend.minimum_share: expected a share such as `20%`, found `5`\n\
+             10:30: alerts.stuck_queue.waiting_for: `2` has no unit\n\
+             hint: write `2s`, `2m` or `2h`\n\
+             11:15: alerts.stale_data: what is set beside `enabled: false` has no effect\n\
+             hint: remove the other keys, or `enabled`\n\
+             12:25: alerts.plan_reset.enabled: expected `true` or `false`, found `maybe`\n\
+             12:37: alerts.plan_reset.to[0]: expected `lead`, `billing` or `member`, found `boss`\n\
+             12:49: alerts.plan_reset.to[2]: `lead` is listed twice\n\
+             13:21: alerts.exhaustion.to: unknown key `info`\n\
+             hint: expected `warning` or `critical`\n\
+             14:32: alerts.unexplained_spend.minimum: expected more than 0 credits, found `-3`",
+        ),
         (
             "same_match",
             "9:12: teams.props.match: the team `art` has the same `match` and comes first: no charge would be \
@@ -404,7 +433,7 @@ fn each_mistake_is_explained() {
         (
             "unused_recipients",
             "6:51: teams.art.roles.member[0]: no alert is sent to the role `member`\n\
-             hint: add `member` to a stage in `alerts.exhaustion.to`, or remove the addresses",
+             hint: add `member` to a stage in `alerts.to`, or remove the addresses",
         ),
         (
             "url_with_password",
@@ -462,10 +491,13 @@ fn a_file_that_cannot_be_read_is_explained() {
 fn the_least_that_runs_has_the_documented_defaults() {
     let config = Config::load(&Path::new(SHIPPED).join("minimal.yml")).unwrap();
     assert_eq!(config.storage, Path::new("fuelgauge.db"));
-    assert_eq!(config.alerts.exhaustion, ExhaustionPolicy::new(Sensitivity::Balanced, SignedDuration::from_hours(48)));
+    assert_eq!(config.alerts.rules, Rules::default());
     assert_eq!(config.alerts.repeat_interval, SignedDuration::from_hours(24));
-    assert_eq!(config.alerts.roles_for(Stage::Warning), [Role::Lead]);
-    assert_eq!(config.alerts.roles_for(Stage::Critical), [Role::Lead, Role::Billing]);
+    assert_eq!(config.alerts.roles_for(&config.teams[0], RuleName::Exhaustion, Stage::Warning), [Role::Lead]);
+    assert_eq!(
+        config.alerts.roles_for(&config.teams[0], RuleName::LowBalance, Stage::Critical),
+        [Role::Lead, Role::Billing]
+    );
     assert_eq!(config.web.external_url, None);
     let relay = config.email.unwrap().relay;
     assert_eq!((relay.port, relay.security), (25, Security::None));
@@ -543,7 +575,10 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(draws[0].allowance.unwrap().micros(), 800_500_000);
     assert_eq!(draws[0].selector.as_ref().unwrap().project, ["props-*"]);
     assert!(draws[1].selector.is_none());
-    assert_eq!(config.alerts.roles_for(Stage::Warning), [Role::Lead, Role::Member]);
+    assert_eq!(
+        config.alerts.roles_for(&config.teams[0], RuleName::Exhaustion, Stage::Warning),
+        [Role::Lead, Role::Member]
+    );
     let plans: Vec<&DeclaredPlan> = config.accounts.iter().map(|account| &account.plan).collect();
     assert_eq!(plans[0].zone, Some(TimeZone::UTC));
     assert_eq!(plans[0].purchased_expire_after, Some(SignedDuration::from_hours(365 * 24)));

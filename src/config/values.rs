@@ -76,6 +76,12 @@ pub(super) fn credits(text: &Text, context: &mut Context) -> Option<Credits> {
     }
 }
 
+/// A share, 0 to 1, of a text such as `20%` or `2.5%`. `None` for anything else, and for a share of nothing or more than all.
+pub(super) fn percent(text: &str) -> Option<f64> {
+    let number: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
+    (number > 0.0 && number <= 100.0).then_some(number / 100.0)
+}
+
 /// `true` or `false`.
 pub(super) fn flag(text: &Text, context: &mut Context) -> Option<bool> {
     match text.text.as_str() {

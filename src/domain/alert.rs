@@ -1,32 +1,39 @@
-//! The life of an alert: inactive, firing at a stage, resolved. One alert per rule, draw and plan period.
+//! The life of an alert: inactive, pending, firing at a level, resolved. One alert per rule, draw and plan period.
+//!
+//! Two questions are kept apart. [`step`] says what is: whether the condition has held long enough to fire, and been clear
+//! long enough to be over. [`tell`] says what people are to hear of it now: nothing twice, nothing while the alert is muted,
+//! and what was held back as soon as that ends, if it is still true.
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::rule::{CLEAR_FOR_SHARE, Finding};
+use super::rule::{Finding, RuleName};
 
-/// When an alert ends, and when it is told again.
+/// When an alert begins and ends, and when it is told again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlertPolicy {
+    /// How long the condition must hold without a break before the alert fires.
+    pub hold_for: SignedDuration,
     /// How long the condition must be clear without a break before the alert resolves.
-    pub clear_for: SignedDuration,
-    /// The least time between two tellings of the same stage.
+    pub keep_firing_for: SignedDuration,
+    /// The least time between two tellings of the same level.
     pub repeat_interval: SignedDuration,
-    /// How far the expected run-out date must have moved since the last telling for a repeat to say something new.
-    pub repeat_if_moved_by: SignedDuration,
+    /// How far the figure must have moved since the last telling for a repeat to say something new.
+    pub repeat_if_moved: Moved,
+    /// Whether people hear that the alert is over.
+    pub sends_resolved: bool,
+    /// Whether people hear that the plan was reset while the alert was firing.
+    pub sends_plan_reset: bool,
 }
 
-impl AlertPolicy {
-    /// The policy of an alert that lives in a plan period.
-    pub fn of_period((start, end): (Timestamp, Timestamp), repeat_interval: SignedDuration) -> AlertPolicy {
-        let length = end.duration_since(start);
-        AlertPolicy {
-            clear_for: SignedDuration::from_secs_f64(length.as_secs_f64() * CLEAR_FOR_SHARE),
-            repeat_interval,
-            repeat_if_moved_by: length / 10,
-        }
-    }
+/// When a figure has moved so far that telling it again says something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// By so much, up or down, in the figure's own unit.
+    By(i64),
+    /// Up, by half of what was told.
+    UpByHalf,
 }
 
 /// What a rule sees of a draw at one moment.
@@ -34,65 +41,133 @@ impl AlertPolicy {
 pub struct Observation {
     /// The rule's answer.
     pub finding: Finding,
-    /// The expected (median) run-out date, where there is one.
-    pub run_out: Option<Timestamp>,
+    /// The number that the words turn on, where there is one: see [`super::rule::Seen`].
+    pub figure: Option<i64>,
     /// The moment.
     pub now: Timestamp,
 }
 
-/// The next state of an alert, and what a person is to be told of it.
+/// Why an alert is not told at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mute {
+    /// Another rule is firing, which says more.
+    Inhibited(RuleName),
+    /// By the silence of that number.
+    Silenced(i64),
+    /// The team's quiet hours.
+    QuietHours,
+}
+
+/// The next state of an alert.
 ///
 /// The function takes no hint of how it came to be called: the same state and observation give the same answer, so a
 /// restart, a late tick and a usual tick are alike. `Unknown` neither fires nor resolves.
-pub fn step(alert: &Alert, seen: Observation, policy: &AlertPolicy) -> (Alert, Option<(Stage, Why)>) {
+#[must_use]
+pub fn step(alert: &Alert, seen: Observation, policy: &AlertPolicy) -> Alert {
+    let same = || alert.clone();
+    let with = |state| Alert { episode: alert.episode, state };
     match (&alert.state, seen.finding) {
-        (AlertState::Firing { stage, since, clear_since, .. }, Finding::Clear) => {
+        (AlertState::Firing { level, since, clear_since, told }, Finding::Clear) => {
             let clear_since = clear_since.unwrap_or(seen.now);
-            if seen.now.duration_since(clear_since) < policy.clear_for {
-                return (alert.with_clear_since(Some(clear_since)), None);
+            if seen.now.duration_since(clear_since) < policy.keep_firing_for {
+                return with(AlertState::Firing {
+                    level: *level,
+                    since: *since,
+                    clear_since: Some(clear_since),
+                    told: *told,
+                });
             }
-            let resolved = AlertState::Resolved { stage: *stage, since: *since, at: seen.now };
-            (Alert { episode: alert.episode, state: resolved }, Some((*stage, Why::Resolved)))
+            // Who was told nothing need not hear that it is over.
+            let untold = (policy.sends_resolved && told.is_some()).then_some(Why::Resolved);
+            with(AlertState::Resolved { level: *level, since: *since, at: seen.now, untold })
         }
-        (AlertState::Firing { stage, .. }, Finding::Holds(found) | Finding::Undecided(found)) => {
-            let ongoing = alert.with_clear_since(None);
-            let holds = matches!(seen.finding, Finding::Holds(_));
-            if found > *stage {
-                (ongoing.told(found, seen), Some((found, Why::Worsened)))
-            } else if holds && alert.is_due_again(seen, policy) {
-                (ongoing.told(*stage, seen), Some((*stage, Why::Repeated)))
-            } else {
-                (ongoing, None)
-            }
+        (AlertState::Firing { level, since, told, .. }, Finding::Holds(found) | Finding::Undecided(found)) => {
+            with(AlertState::Firing { level: (*level).max(found), since: *since, clear_since: None, told: *told })
         }
-        (AlertState::Inactive | AlertState::Resolved { .. }, Finding::Holds(stage)) => {
-            let state = AlertState::Firing {
-                stage,
-                since: seen.now,
-                clear_since: None,
-                notified_at: seen.now,
-                told_run_out: seen.run_out,
-            };
-            (Alert { episode: alert.episode + 1, state }, Some((stage, Why::Opened)))
+        (AlertState::Pending { .. }, Finding::Clear | Finding::Undecided(_)) => with(AlertState::Inactive),
+        (AlertState::Pending { since, .. }, Finding::Holds(level)) => alert.hold(level, *since, seen.now, policy),
+        (AlertState::Inactive | AlertState::Resolved { .. }, Finding::Holds(level)) => {
+            alert.hold(level, seen.now, seen.now, policy)
         }
-        (_, Finding::Unknown) | (AlertState::Inactive | AlertState::Resolved { .. }, _) => (alert.clone(), None),
+        (_, Finding::Unknown) | (AlertState::Inactive | AlertState::Resolved { .. }, _) => same(),
     }
 }
 
-/// Ends an alert of a period that is over. A firing one is told as reset; the next period begins with a fresh alert.
-pub fn end_with_period(alert: &Alert, now: Timestamp) -> (Alert, Option<(Stage, Why)>) {
-    match alert.state {
-        AlertState::Firing { stage, since, .. } => {
-            let state = AlertState::Resolved { stage, since, at: now };
-            (Alert { episode: alert.episode, state }, Some((stage, Why::PlanReset)))
+/// Ends an alert of a period that is over. What was told of it is told to be over as well; the next period begins with a
+/// fresh alert.
+#[must_use]
+pub fn end_with_period(alert: &Alert, now: Timestamp, policy: &AlertPolicy) -> Alert {
+    let state = match alert.state {
+        AlertState::Firing { level, since, told, .. } => {
+            let untold = (policy.sends_plan_reset && told.is_some()).then_some(Why::PlanReset);
+            AlertState::Resolved { level, since, at: now, untold }
         }
-        AlertState::Inactive | AlertState::Resolved { .. } => (alert.clone(), None),
+        AlertState::Pending { .. } => AlertState::Inactive,
+        AlertState::Inactive | AlertState::Resolved { .. } => return alert.clone(),
+    };
+    Alert { episode: alert.episode, state }
+}
+
+/// What people are to hear of an alert now, and the alert as it is when they have heard it. While it is muted they hear
+/// nothing, and what they would have heard waits: it is told when the mute ends, if it is still true then. Only a silence
+/// asks not to hear of an end at all.
+#[must_use]
+pub fn tell(
+    alert: &Alert,
+    seen: Observation,
+    policy: &AlertPolicy,
+    mute: Option<Mute>,
+) -> (Alert, Option<(Level, Why)>) {
+    let mut after = alert.clone();
+    let notice = match (&mut after.state, mute) {
+        (AlertState::Firing { level, told, .. }, None) => {
+            let why = why_now(*level, told.as_ref(), seen, policy);
+            if why.is_some() {
+                *told = Some(Told { level: *level, at: seen.now, figure: seen.figure });
+            }
+            why.map(|why| (*level, why))
+        }
+        (AlertState::Resolved { level, untold, .. }, None) => untold.take().map(|why| (*level, why)),
+        (AlertState::Resolved { untold, .. }, Some(Mute::Silenced(_))) => {
+            *untold = None;
+            None
+        }
+        _ => None,
+    };
+    (after, notice)
+}
+
+/// Why somebody should hear of a firing alert now.
+fn why_now(level: Level, told: Option<&Told>, seen: Observation, policy: &AlertPolicy) -> Option<Why> {
+    // Only of what is true at this moment: an episode that is about to end, or of which nothing is known, waits.
+    let holds = match seen.finding {
+        Finding::Holds(_) => true,
+        Finding::Undecided(_) => false,
+        Finding::Clear | Finding::Unknown => return None,
+    };
+    match told {
+        None => Some(Why::Opened),
+        Some(told) if level > told.level => Some(Why::Worsened),
+        Some(told) => (holds && is_due_again(told, seen, policy)).then_some(Why::Repeated),
     }
+}
+
+fn is_due_again(told: &Told, seen: Observation, policy: &AlertPolicy) -> bool {
+    let waited = seen.now.duration_since(told.at) >= policy.repeat_interval;
+    let moved = match (told.figure, seen.figure, policy.repeat_if_moved) {
+        (Some(told), Some(now), Moved::By(distance)) => now.abs_diff(told) >= distance.unsigned_abs(),
+        (Some(told), Some(now), Moved::UpByHalf) => now.saturating_sub(told) >= (told / 2).max(1),
+        (told, now, Moved::By(_)) => told.is_some() != now.is_some(),
+        (_, _, Moved::UpByHalf) => false,
+    };
+    waited && moved
 }
 
 /// How bad it is. A later stage is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Good to know; nothing needs to be done.
+    Info,
     /// Act in working time.
     Warning,
     /// Act now.
@@ -100,12 +175,13 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Both stages.
-    pub const ALL: [Stage; 2] = [Stage::Warning, Stage::Critical];
+    /// Every stage, the mildest first.
+    pub const ALL: [Stage; 3] = [Stage::Info, Stage::Warning, Stage::Critical];
 
     /// The word used in configuration, metrics (`severity`), mail and the store.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Stage::Info => "info",
             Stage::Warning => "warning",
             Stage::Critical => "critical",
         }
@@ -117,27 +193,19 @@ impl Stage {
     }
 }
 
-/// The rules. Each asks one question of an assessment.
+/// A stage, and which of several thresholds of that stage was passed: a balance may be low at a half, and lower at a
+/// quarter, and be a warning each time. A higher level is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RuleName {
-    /// Will the credits run out before the plan resets?
-    Exhaustion,
+pub struct Level {
+    /// The stage.
+    pub stage: Stage,
+    /// The threshold within it, from 0.
+    pub step: u8,
 }
 
-impl RuleName {
-    /// Every rule.
-    pub const ALL: [RuleName; 1] = [RuleName::Exhaustion];
-
-    /// The word used in configuration, metrics (`alert`), mail and the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RuleName::Exhaustion => "exhaustion",
-        }
-    }
-
-    /// The rule of that word.
-    pub fn parse(word: &str) -> Option<RuleName> {
-        RuleName::ALL.into_iter().find(|rule| rule.as_str() == word)
+impl From<Stage> for Level {
+    fn from(stage: Stage) -> Level {
+        Level { stage, step: 0 }
     }
 }
 
@@ -162,28 +230,46 @@ pub enum AlertState {
     /// The condition does not hold.
     #[default]
     Inactive,
-    /// Somebody was told.
+    /// The condition holds, not long enough yet.
+    Pending {
+        /// How bad it is.
+        level: Level,
+        /// Since when it has held without a break.
+        since: Timestamp,
+    },
+    /// The condition has held long enough. People have heard of it, unless the alert was muted all the while.
     Firing {
-        /// The highest stage of this episode.
-        stage: Stage,
+        /// The highest level of this episode.
+        level: Level,
         /// When the episode began.
         since: Timestamp,
         /// Since when the condition has been clear without a break, if it is.
         clear_since: Option<Timestamp>,
-        /// When somebody was last told.
-        notified_at: Timestamp,
-        /// The expected run-out date that was told then.
-        told_run_out: Option<Timestamp>,
+        /// What was last told; `None` if nobody has heard of it yet.
+        told: Option<Told>,
     },
     /// It is over.
     Resolved {
-        /// The highest stage it reached.
-        stage: Stage,
+        /// The highest level it reached.
+        level: Level,
         /// When it began.
         since: Timestamp,
         /// When it ended.
         at: Timestamp,
+        /// Why people are still to hear that it is over; `None` when they have, or need not.
+        untold: Option<Why>,
     },
+}
+
+/// What people last heard of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The level that was told.
+    pub level: Level,
+    /// When.
+    pub at: Timestamp,
+    /// The figure as it was told, in the rule's own unit.
+    pub figure: Option<i64>,
 }
 
 /// Why a person is told now.
@@ -191,11 +277,11 @@ pub enum AlertState {
 pub enum Why {
     /// A new episode.
     Opened,
-    /// A higher stage.
+    /// A higher level.
     Worsened,
-    /// Still true after the repeat interval.
+    /// Still true after the repeat interval, and the figure has moved.
     Repeated,
-    /// The danger has passed within the period.
+    /// The condition has passed within the period.
     Resolved,
     /// The plan has been reset while the alert was firing.
     PlanReset,
@@ -215,9 +301,7 @@ impl Why {
             Why::PlanReset => "plan_reset",
         }
     }
-}
 
-impl Why {
     /// The reason of that word.
     pub fn parse(word: &str) -> Option<Why> {
         Why::ALL.into_iter().find(|why| why.as_str() == word)
@@ -225,166 +309,23 @@ impl Why {
 }
 
 impl Alert {
-    fn with_clear_since(&self, new: Option<Timestamp>) -> Alert {
-        let mut changed = self.clone();
-        if let AlertState::Firing { clear_since, .. } = &mut changed.state {
-            *clear_since = new;
+    /// The stage that is firing, if the alert is.
+    pub fn firing(&self) -> Option<Stage> {
+        match self.state {
+            AlertState::Firing { level, .. } => Some(level.stage),
+            _ => None,
         }
-        changed
     }
 
-    fn told(mut self, at_stage: Stage, seen: Observation) -> Alert {
-        if let AlertState::Firing { stage, notified_at, told_run_out, .. } = &mut self.state {
-            *stage = at_stage;
-            *notified_at = seen.now;
-            *told_run_out = seen.run_out;
+    /// The condition holds and has done so since `since`: pending until that is long enough, then a new episode.
+    fn hold(&self, level: Level, since: Timestamp, now: Timestamp, policy: &AlertPolicy) -> Alert {
+        if now.duration_since(since) < policy.hold_for {
+            return Alert { episode: self.episode, state: AlertState::Pending { level, since } };
         }
-        self
-    }
-
-    fn is_due_again(&self, seen: Observation, policy: &AlertPolicy) -> bool {
-        let AlertState::Firing { notified_at, told_run_out, .. } = self.state else { return false };
-        let waited = seen.now.duration_since(notified_at) >= policy.repeat_interval;
-        let moved = match (told_run_out, seen.run_out) {
-            (Some(told), Some(now)) => now.duration_since(told).abs() >= policy.repeat_if_moved_by,
-            (told, now) => told.is_some() != now.is_some(),
-        };
-        waited && moved
+        let state = AlertState::Firing { level, since, clear_since: None, told: None };
+        Alert { episode: self.episode + 1, state }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Finding::{Clear, Holds, Undecided, Unknown};
-    use Stage::{Critical, Warning};
-    use proptest::prelude::*;
-
-    const POLICY: AlertPolicy = AlertPolicy {
-        clear_for: SignedDuration::from_hours(24),
-        repeat_interval: SignedDuration::from_hours(24),
-        repeat_if_moved_by: SignedDuration::from_hours(72),
-    };
-
-    fn hour(hours: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
-    }
-
-    /// Steps through `(hour, finding, run-out hour)` and collects `(hour, stage, why)` of everything told.
-    fn told(steps: &[(i64, Finding, Option<i64>)]) -> Vec<(i64, Stage, Why)> {
-        let mut alert = Alert::default();
-        let mut told = Vec::new();
-        for (at, finding, run_out) in steps {
-            let seen = Observation { finding: *finding, run_out: run_out.map(hour), now: hour(*at) };
-            let (next, notice) = step(&alert, seen, &POLICY);
-            told.extend(notice.map(|(stage, why)| (*at, stage, why)));
-            alert = next;
-            assert_eq!(
-                step(&alert, seen, &POLICY),
-                (alert.clone(), None),
-                "the same observation again changes nothing"
-            );
-        }
-        told
-    }
-
-    #[test]
-    fn an_alert_lives_as_the_table_says() {
-        type Steps = &'static [(i64, Finding, Option<i64>)];
-        type Told = &'static [(i64, Stage, Why)];
-        let table: &[(&str, Steps, Told)] = &[
-            ("nothing happens", &[(0, Clear, None), (1, Undecided(Warning), None), (2, Unknown, None)], &[]),
-            (
-                "told once while it holds",
-                &[(0, Holds(Warning), Some(300)), (1, Holds(Warning), Some(301))],
-                &[(0, Warning, Why::Opened)],
-            ),
-            (
-                "told again at a higher stage, never at a lower",
-                &[(0, Holds(Warning), Some(99)), (1, Holds(Critical), Some(9)), (2, Holds(Warning), Some(99))],
-                &[(0, Warning, Why::Opened), (1, Critical, Why::Worsened)],
-            ),
-            ("the highest stage at once", &[(0, Holds(Critical), Some(9))], &[(0, Critical, Why::Opened)]),
-            (
-                "a running episode worsens even between the thresholds",
-                &[(0, Holds(Warning), Some(99)), (1, Undecided(Critical), Some(9))],
-                &[(0, Warning, Why::Opened), (1, Critical, Why::Worsened)],
-            ),
-            (
-                "clear for a day resolves",
-                &[(0, Holds(Warning), None), (1, Clear, None), (24, Clear, None), (25, Clear, None)],
-                &[(0, Warning, Why::Opened), (25, Warning, Why::Resolved)],
-            ),
-            (
-                "a break in the clear begins the day anew",
-                &[(0, Holds(Warning), None), (1, Clear, None), (20, Undecided(Warning), None), (26, Clear, None)],
-                &[(0, Warning, Why::Opened)],
-            ),
-            (
-                "no data neither resolves nor breaks the clear",
-                &[(0, Holds(Warning), None), (1, Clear, None), (9, Unknown, None), (25, Clear, None)],
-                &[(0, Warning, Why::Opened), (25, Warning, Why::Resolved)],
-            ),
-            (
-                "a second episode after a resolved one",
-                &[(0, Holds(Warning), None), (1, Clear, None), (25, Clear, None), (30, Holds(Warning), None)],
-                &[(0, Warning, Why::Opened), (25, Warning, Why::Resolved), (30, Warning, Why::Opened)],
-            ),
-            (
-                "repeated when a day has passed and the date has moved by three",
-                &[
-                    (0, Holds(Warning), Some(300)),
-                    (23, Holds(Warning), Some(200)),
-                    (24, Holds(Warning), Some(290)),
-                    (25, Holds(Warning), Some(200)),
-                    (60, Holds(Warning), Some(201)),
-                ],
-                &[(0, Warning, Why::Opened), (25, Warning, Why::Repeated)],
-            ),
-        ];
-        for (name, steps, expected) in table {
-            assert_eq!(told(steps), *expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_reset_ends_what_is_firing_and_nothing_else() {
-        let seen = Observation { finding: Holds(Critical), run_out: None, now: hour(1) };
-        let (firing, _) = step(&Alert::default(), seen, &POLICY);
-        let (ended, notice) = end_with_period(&firing, hour(2));
-        assert_eq!(notice, Some((Critical, Why::PlanReset)));
-        assert_eq!(ended.state, AlertState::Resolved { stage: Critical, since: hour(1), at: hour(2) });
-        assert_eq!(end_with_period(&ended, hour(3)), (ended.clone(), None));
-        assert_eq!(end_with_period(&Alert::default(), hour(3)), (Alert::default(), None));
-    }
-
-    fn any_finding() -> impl Strategy<Value = Finding> {
-        prop_oneof![
-            Just(Holds(Warning)),
-            Just(Holds(Critical)),
-            Just(Undecided(Warning)),
-            Just(Undecided(Critical)),
-            Just(Clear),
-            Just(Unknown)
-        ]
-    }
-
-    proptest! {
-        /// Whatever is seen, in whatever order: an episode opens before it worsens or resolves, no stage is opened or
-        /// worsened to twice, and stages only rise within an episode.
-        #[test]
-        fn stages_only_rise_within_an_episode(seen in proptest::collection::vec((1_i64..40, any_finding()), 0..60)) {
-            let mut at = 0;
-            let steps: Vec<_> = seen.iter().map(|(step, finding)| { at += step; (at, *finding, None) }).collect();
-            let mut open: Option<Stage> = None;
-            for (_, stage, why) in told(&steps) {
-                match why {
-                    Why::Opened => { prop_assert_eq!(open, None); open = Some(stage); }
-                    Why::Worsened => { prop_assert!(open.is_some_and(|before| stage > before)); open = Some(stage); }
-                    Why::Resolved => { prop_assert_eq!(open, Some(stage)); open = None; }
-                    Why::Repeated | Why::PlanReset => prop_assert!(false, "nothing moved and no period ended"),
-                }
-            }
-        }
-    }
-}
+mod tests;

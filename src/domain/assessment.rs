@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
-use super::alert::{Alert, AlertState, RuleName, Stage, Why};
-use super::announcement::StandingAnnouncement;
+use super::alert::{Alert, Mute, Stage, Why};
+use super::announcement::{Announcement, Foreseen, StandingAnnouncement};
 use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
@@ -15,6 +15,7 @@ use super::forecast::{Explanation, Outlook, RunOut};
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
+use super::rule::RuleName;
 use super::silence::Silences;
 use super::suspect::Suspects;
 use super::words::other_use;
@@ -70,6 +71,8 @@ pub struct AccountAssessment {
     pub spent: Credits,
     /// Charges that match no team.
     pub unassigned: Unassigned,
+    /// The rules that are asked, in the order of [`RuleName::ALL`].
+    pub rules: Arc<[RuleName]>,
     /// One per draw, in the order of the configuration.
     pub draws: Vec<DrawAssessment>,
 }
@@ -197,6 +200,10 @@ pub struct DrawAssessment {
     pub suspects: Suspects,
     /// Recent pace.
     pub spend: SpendRates,
+    /// The use of the last day beside that of usual days; `None` before the first charge.
+    pub recent: Option<RecentUse>,
+    /// Second attempts of the period at what had succeeded before.
+    pub reruns: Reruns,
     /// What lies ahead.
     pub outlook: Outlook,
     /// What drove that; `None` where nothing is said of the future.
@@ -212,8 +219,8 @@ pub struct DrawAssessment {
     pub totals: Vec<TotalsRow>,
     /// Retries by task type and kind, over the whole ledger.
     pub retries: Vec<RetryRow>,
-    /// Every alert of the current period.
-    pub alerts: Vec<(RuleName, Alert)>,
+    /// The alerts of the current period that are more than inactive, in the order of [`RuleName::ALL`].
+    pub alerts: Vec<RuleAlert>,
     /// Net use by day (local midnight of the plan's zone is not assumed: UTC days), newest last, at most 62 days.
     pub daily: Vec<DailyUse>,
 }
@@ -258,10 +265,12 @@ impl DrawAssessment {
 
     /// The rules firing now, with their stages.
     pub fn firing(&self) -> impl Iterator<Item = (RuleName, Stage)> {
-        self.alerts.iter().filter_map(|(rule, alert)| match alert.state {
-            AlertState::Firing { stage, .. } => Some((*rule, stage)),
-            _ => None,
-        })
+        self.alerts.iter().filter_map(|known| Some((known.rule, known.alert.firing()?)))
+    }
+
+    /// A rule's alert of the current period; an inactive one where there is no other.
+    pub fn alert(&self, rule: RuleName) -> Alert {
+        self.alerts.iter().find(|known| known.rule == rule).map(|known| known.alert.clone()).unwrap_or_default()
     }
 }
 
@@ -324,6 +333,67 @@ pub struct SpendRates {
     pub day: Option<f64>,
     /// Over the last seven days.
     pub week: Option<f64>,
+}
+
+/// The use of the last day beside that of usual days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentUse {
+    /// Net use of the last 24 hours; the oldest hour counts with the share of it that lies inside.
+    pub net: Credits,
+    /// Charges with net use above zero of the last 24 hours, the oldest hour whole.
+    pub charges: u32,
+    /// Whole days (UTC) before yesterday that are compared with, at most 28.
+    pub days: u32,
+    /// Net use of the second busiest of those days: the busiest may have been unusual itself.
+    pub busy: Credits,
+    /// Net use of the middle one of those days that had any.
+    pub usual: Credits,
+    /// How many times the usual pace was announced for the last 24 hours, at least once.
+    pub announced_factor: f64,
+    /// Credits of batches that were announced for the last 24 hours or the day round them: one in ten such costs more.
+    pub announced_credits: Credits,
+}
+
+impl RecentUse {
+    /// With what was announced of the last 24 hours up to `now`.
+    #[must_use]
+    pub fn beside(mut self, announcements: &[Announcement], now: Timestamp) -> RecentUse {
+        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        for announcement in announcements.iter().filter(|announcement| announcement.withdrawn.is_none()) {
+            match announcement.foreseen {
+                Foreseen::Pace(change) if change.from <= now && change.to > day_ago => {
+                    self.announced_factor = self.announced_factor.max(change.factor);
+                }
+                Foreseen::Batch { batch, until } if batch.at <= now && until > day_ago => {
+                    self.announced_credits += batch.high;
+                }
+                Foreseen::Pace(_) | Foreseen::Batch { .. } => {}
+            }
+        }
+        self
+    }
+}
+
+/// Second attempts of the plan period at what had succeeded before (since ever without a period).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reruns {
+    /// How many.
+    pub tasks: u64,
+    /// Their net use.
+    pub credits: Credits,
+    /// The most attempts at one asset that were launched in the period, the first among them; 0 without re-runs.
+    pub most_attempts: u64,
+}
+
+/// One rule's alert on a draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleAlert {
+    /// The rule.
+    pub rule: RuleName,
+    /// Where it is in its life.
+    pub alert: Alert,
+    /// Why nobody hears of it at the moment; `None` where nothing keeps it back.
+    pub mute: Option<Mute>,
 }
 
 /// Counters over the whole ledger for one task type and quality. They never fall.
@@ -397,6 +467,8 @@ pub struct Notice {
     pub episode: u32,
     /// The stage told.
     pub stage: Stage,
+    /// The threshold within the stage, from 0: see [`super::alert::Level`].
+    pub step: u8,
     /// Why now.
     pub why: Why,
     /// When it was decided.

@@ -15,6 +15,7 @@ pub mod forecast;
 pub mod fuel;
 pub mod ledger;
 pub mod queued;
+pub mod quiet;
 pub mod reading;
 pub mod replay;
 pub mod retry;
@@ -28,7 +29,7 @@ pub use account::{
     AccountName, Attribution, Budget, CarryOver, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector,
     TeamName, team_of,
 };
-pub use alert::{Alert, AlertState, RuleName, Stage, Why};
+pub use alert::{Alert, AlertState, Level, Mute, Stage, Told, Why};
 pub use announcement::{
     Announcement, AnnouncementForm, Foreseen, FormError, MOST_STANDING, Standing, StandingAnnouncement,
 };
@@ -47,12 +48,13 @@ pub use forecast::{
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
 pub use queued::Queued;
+pub use quiet::QuietHours;
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
 pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};
-pub use rule::{ExhaustionPolicy, Finding, Sensitivity};
+pub use rule::{ExhaustionPolicy, Finding, RuleName, Rules, Seen, Sensitivity};
 pub use sampling::{Held, SampleGrid, Samples};
 pub use silence::{
     AlertLabels, FiringAlert, Matcher, NewSilence, Silence, SilenceEnd, SilenceForm, SilenceState, Silences,

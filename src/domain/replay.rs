@@ -9,7 +9,7 @@ use super::alert::{Alert, AlertPolicy, AlertState, Observation, step};
 use super::credits::Credits;
 use super::forecast::{Announced, Forecast, ForecastInput, Outlook, PriorUse, UsageState, forecast};
 use super::ledger::HourlyUse;
-use super::rule::ExhaustionPolicy;
+use super::rule::{ExhaustionPolicy, RuleName, Rules};
 
 mod peer;
 
@@ -201,7 +201,7 @@ impl<'a> Judge<'a> {
     fn new(period: PastPeriod, rule: &'a ExhaustionPolicy) -> Judge<'a> {
         let bounds = (period.start, period.end);
         // How often an alert is told again changes neither its beginning nor its end.
-        let policy = AlertPolicy::of_period(bounds, SignedDuration::MAX);
+        let policy = Rules::default().alert_policy(RuleName::Exhaustion, Some(bounds), SignedDuration::MAX);
         Judge { period, bounds, rule, policy, alert: Alert::default(), episodes: Vec::new() }
     }
 
@@ -224,8 +224,8 @@ impl<'a> Judge<'a> {
         });
         let Outlook::Forecast(forecast) = &outlook else { return };
         said(Said::Forecast(forecast));
-        let finding = self.rule.evaluate(&outlook, Some(self.bounds));
-        let (after, _) = step(&self.alert, Observation { finding, run_out: forecast.run_out.p50, now }, &self.policy);
+        let finding = self.rule.judge(&outlook, Some(self.bounds));
+        let after = step(&self.alert, Observation { finding, figure: None, now }, &self.policy);
         let probability = forecast.probability.unwrap_or_default();
         let is_firing = |alert: &Alert| matches!(alert.state, AlertState::Firing { .. });
         match (is_firing(&self.alert), is_firing(&after)) {

@@ -1,178 +1,211 @@
 //! The rules: questions asked of an assessment. Each answer is a [`Finding`].
+//!
+//! A rule looks at the assessment and nothing else. Each has a file of its own, with a page beside it that says to people
+//! what it means and what to do; [`Rules`] has them all, with what the configuration sets.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::alert::Stage;
-use super::forecast::{Confidence, Forecast, Outlook};
+use super::alert::{AlertPolicy, Level, Moved};
+use super::assessment::{AccountAssessment, DrawAssessment};
+use super::credits::Credits;
+
+mod charges;
+mod exhaustion;
+mod lapse;
+mod low_balance;
+mod name;
+mod plan_reset;
+mod stale_data;
+mod stuck_queue;
+mod unusual_spend;
+mod wasteful_retries;
+
+pub use charges::{DoubleChargePolicy, MissingRefundPolicy, UnexplainedSpendPolicy};
+pub use exhaustion::{CLEAR_BELOW, CLEAR_FOR_SHARE, ExhaustionPolicy, QUIET_SHARE, Sensitivity, share_of_period};
+pub use lapse::CreditsWillLapsePolicy;
+pub use low_balance::LowBalancePolicy;
+pub use name::{Lifetime, RuleName};
+pub use plan_reset::PlanResetPolicy;
+pub use stale_data::StaleDataPolicy;
+pub use stuck_queue::StuckQueuePolicy;
+pub use unusual_spend::UnusualSpendPolicy;
+pub use wasteful_retries::WastefulRetriesPolicy;
 
 /// The answer of a rule at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The condition holds, this badly.
-    Holds(Stage),
-    /// Neither true enough to begin an episode nor clear enough to end one. The stage is what a running episode is at.
-    Undecided(Stage),
+    Holds(Level),
+    /// Neither true enough to begin an episode nor clear enough to end one. The level is what a running episode is at.
+    Undecided(Level),
     /// The condition does not hold.
     Clear,
     /// Nothing can be said: neither fires nor resolves.
     Unknown,
 }
 
-/// When to speak of credits that will run out before the reset.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExhaustionPolicy {
-    /// Raise at this probability (0 to 1) of running out before the reset.
-    pub raise_at: f64,
-    /// Or at this probability (0 to 1) of running out within half a period and before the reset.
-    pub raise_half_at: f64,
-    /// Or at this probability (0 to 1) of running out within a tenth of a period and before the reset.
-    pub raise_tenth_at: f64,
-    /// Critical: expected (median) to run dry this soon, and before the reset.
-    pub critical_within: SignedDuration,
+/// A finding, with the number that its words turn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The answer.
+    pub finding: Finding,
+    /// The expected run-out date in milliseconds since the Unix epoch (exhaustion), credits in millionths (spend, retries,
+    /// charges), or an age in seconds (data, queue). `None` where there is none, and for rules that are told once.
+    pub figure: Option<i64>,
 }
 
-/// Below this probability the danger counts as passed.
-pub const CLEAR_BELOW: f64 = 0.05;
+impl Seen {
+    /// A rule that has nothing to go by.
+    pub const UNKNOWN: Seen = Seen { finding: Finding::Unknown, figure: None };
 
-/// How long it must stay below [`CLEAR_BELOW`], as a share of the period: a day of a month.
-pub const CLEAR_FOR_SHARE: f64 = 1.0 / 30.0;
+    fn with_credits(finding: Finding, credits: Credits) -> Seen {
+        Seen { finding, figure: Some(credits.micros()) }
+    }
 
-/// With low confidence nothing is raised in this first share of a period.
-pub const QUIET_SHARE: f64 = 0.1;
-
-/// How readily the exhaustion rule speaks: measured sets of thresholds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sensitivity {
-    /// More recall and a longer lead, more false alarms.
-    Early,
-    /// The measured default.
-    #[default]
-    Balanced,
-    /// Fewer false alarms, shorter lead.
-    Quiet,
+    fn with_age(finding: Finding, age: SignedDuration) -> Seen {
+        Seen { finding, figure: Some(age.as_secs()) }
+    }
 }
 
-impl Sensitivity {
-    /// The thresholds: before the reset, within half a period, and within a tenth of one. While there is time it pays to
-    /// wait until one is sure; the nearer the end, the less sure one need be. Chosen on the histories of many teams, each
-    /// third of the teams judged by what was chosen on the others.
-    pub const fn thresholds(self) -> [f64; 3] {
+/// A limit in credits, or as a share of what the draw's tank began the period with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// A share, 0 to 1.
+    Share(f64),
+    /// Credits.
+    Credits(Credits),
+}
+
+impl Threshold {
+    /// In credits. `None` for a share of what is not known.
+    pub fn of(self, capacity: Option<Credits>) -> Option<Credits> {
         match self {
-            Sensitivity::Early => [0.80, 0.60, 0.30],
-            Sensitivity::Balanced => [0.90, 0.66, 0.40],
-            Sensitivity::Quiet => [0.90, 0.75, 0.50],
+            Threshold::Credits(credits) => Some(credits),
+            Threshold::Share(share) => {
+                let capacity = capacity.filter(|capacity| capacity.is_positive())?;
+                Credits::from_statistic(capacity.as_f64() * share)
+            }
         }
     }
 }
 
-impl Default for ExhaustionPolicy {
-    fn default() -> ExhaustionPolicy {
-        ExhaustionPolicy::new(Sensitivity::default(), SignedDuration::from_hours(48))
+/// One rule as it is set: whether it is asked, when its alert begins and ends, and its own limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting<P> {
+    /// Whether it is asked at all.
+    pub is_enabled: bool,
+    /// When its alert begins and ends.
+    pub timing: Timing,
+    /// Its own limits.
+    pub policy: P,
+}
+
+/// When the alert of a rule begins and ends, and whether people hear of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long the condition must hold without a break before the alert fires.
+    pub hold_for: SignedDuration,
+    /// How long it must be clear without a break before the alert resolves; `None`: a thirtieth of the plan period, a day of
+    /// a month.
+    pub keep_firing_for: Option<SignedDuration>,
+    /// Whether people hear that the alert is over.
+    pub sends_resolved: bool,
+}
+
+/// Every rule, as it is set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// What the others go by was not read recently.
+    pub stale_data: Setting<StaleDataPolicy>,
+    /// The credits will run out before the plan resets.
+    pub exhaustion: Setting<ExhaustionPolicy>,
+    /// Little is left.
+    pub low_balance: Setting<LowBalancePolicy>,
+    /// Much more was used in the last day than on any usual day.
+    pub unusual_spend: Setting<UnusualSpendPolicy>,
+    /// Re-runs take a large part of the credits, or one asset many attempts.
+    pub wasteful_retries: Setting<WastefulRetriesPolicy>,
+    /// The queue stands still, or is full.
+    pub stuck_queue: Setting<StuckQueuePolicy>,
+    /// A task failed and its credits have not come back.
+    pub missing_refund: Setting<MissingRefundPolicy>,
+    /// A task was charged for twice.
+    pub double_charge: Setting<DoubleChargePolicy>,
+    /// The balance fell by more than the charges say.
+    pub unexplained_spend: Setting<UnexplainedSpendPolicy>,
+    /// Plan credits will lapse unused.
+    pub credits_will_lapse: Setting<CreditsWillLapsePolicy>,
+    /// The plan was reset.
+    pub plan_reset: Setting<PlanResetPolicy>,
+}
+
+impl<P: Default + Rule> Default for Setting<P> {
+    fn default() -> Setting<P> {
+        Setting { is_enabled: true, timing: P::TIMING, policy: P::default() }
     }
 }
 
-impl ExhaustionPolicy {
-    /// The thresholds of a sensitivity.
-    pub fn new(sensitivity: Sensitivity, critical_within: SignedDuration) -> ExhaustionPolicy {
-        let [raise_at, raise_half_at, raise_tenth_at] = sensitivity.thresholds();
-        ExhaustionPolicy { raise_at, raise_half_at, raise_tenth_at, critical_within }
-    }
+/// What a rule is made of.
+pub trait Rule {
+    /// When its alert begins and ends where nobody says otherwise.
+    const TIMING: Timing;
 
-    /// Will the credits run out before the reset? `period` is the start and the end of the plan period.
-    ///
-    /// Without a period there is no reset to compare with, and the rule has nothing to say.
-    pub fn evaluate(&self, outlook: &Outlook, period: Option<(Timestamp, Timestamp)>) -> Finding {
-        let (Outlook::Forecast(forecast), Some((start, end))) = (outlook, period) else { return Finding::Unknown };
-        let within = forecast.probability_half.zip(forecast.probability_tenth);
-        let Some((probability, (half, tenth))) = forecast.probability.zip(within) else { return Finding::Unknown };
-        if probability < CLEAR_BELOW {
-            return Finding::Clear;
+    /// The answer for one draw of an account.
+    fn evaluate(&self, account: &AccountAssessment, draw: &DrawAssessment) -> Seen;
+}
+
+/// Does the same with the setting of whichever rule it is: each has a type of its own.
+macro_rules! with_setting {
+    ($rules:expr, $rule:expr, $setting:ident => $what:expr) => {
+        with_setting!(@ $rules, $rule, $setting, $what, StaleData stale_data, Exhaustion exhaustion, LowBalance low_balance,
+            UnusualSpend unusual_spend, WastefulRetries wasteful_retries, StuckQueue stuck_queue,
+            MissingRefund missing_refund, DoubleCharge double_charge, UnexplainedSpend unexplained_spend,
+            CreditsWillLapse credits_will_lapse, PlanReset plan_reset)
+    };
+    (@ $rules:expr, $rule:expr, $setting:ident, $what:expr, $($name:ident $field:ident),*) => {
+        match $rule {
+            $(RuleName::$name => { let $setting = &$rules.$field; $what })*
         }
-        let stage = self.stage(forecast, end);
-        let raised = probability >= self.raise_at || half >= self.raise_half_at || tenth >= self.raise_tenth_at;
-        if raised && !is_too_early(forecast, start, end) { Finding::Holds(stage) } else { Finding::Undecided(stage) }
+    };
+}
+
+impl Rules {
+    /// The answer of a rule for one draw of an account; `None` if the rule is switched off.
+    pub fn evaluate(&self, rule: RuleName, account: &AccountAssessment, draw: &DrawAssessment) -> Option<Seen> {
+        with_setting!(self, rule, setting => setting.is_enabled.then(|| setting.policy.evaluate(account, draw)))
     }
 
-    fn stage(&self, forecast: &Forecast, end: Timestamp) -> Stage {
-        let soonest_critical = forecast.at.saturating_add(self.critical_within).unwrap_or(Timestamp::MAX);
-        match forecast.run_out.p50 {
-            Some(run_out) if run_out <= soonest_critical && run_out < end => Stage::Critical,
-            _ => Stage::Warning,
+    /// Whether a rule is asked at all.
+    pub fn is_enabled(&self, rule: RuleName) -> bool {
+        with_setting!(self, rule, setting => setting.is_enabled)
+    }
+
+    /// When the alert of a rule begins and ends.
+    pub fn timing(&self, rule: RuleName) -> Timing {
+        with_setting!(self, rule, setting => setting.timing)
+    }
+
+    /// The policy of a rule's alert in a plan period; without one, as in a month.
+    pub fn alert_policy(
+        &self,
+        rule: RuleName,
+        period: Option<(Timestamp, Timestamp)>,
+        repeat_interval: SignedDuration,
+    ) -> AlertPolicy {
+        let timing = self.timing(rule);
+        let length = period.map_or(SignedDuration::from_hours(30 * 24), |(start, end)| end.duration_since(start));
+        let share = || SignedDuration::from_secs_f64(length.as_secs_f64() * CLEAR_FOR_SHARE);
+        let tenth = || Moved::By(i64::try_from((length / 10).as_millis()).unwrap_or(i64::MAX));
+        AlertPolicy {
+            hold_for: timing.hold_for,
+            keep_firing_for: timing.keep_firing_for.unwrap_or_else(share),
+            repeat_interval,
+            repeat_if_moved: rule.repeats_if_moved().unwrap_or_else(tenth),
+            sends_resolved: timing.sends_resolved,
+            sends_plan_reset: rule.lifetime() == Lifetime::PeriodTold,
         }
     }
-}
-
-/// With little history behind it, and little of the period gone, a high probability is mostly ignorance; credits that
-/// are already gone are a fact all the same.
-fn is_too_early(forecast: &Forecast, start: Timestamp, end: Timestamp) -> bool {
-    let share = share_of_period(forecast.at, start, end);
-    let is_gone = forecast.run_out.p90.is_some_and(|run_out| run_out <= forecast.at);
-    forecast.confidence == Confidence::Low && share < QUIET_SHARE && !is_gone
-}
-
-/// How much of a period has passed, 0 to 1. A period without length counts as over.
-pub fn share_of_period(at: Timestamp, start: Timestamp, end: Timestamp) -> f64 {
-    let length = end.duration_since(start).as_secs_f64();
-    if length <= 0.0 { 1.0 } else { (at.duration_since(start).as_secs_f64() / length).clamp(0.0, 1.0) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Credits, RunOut};
-
-    fn day(days: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * days)
-    }
-
-    fn outlook(at_day: i64, chances: [f64; 3], p50: Option<i64>, confidence: Confidence) -> Outlook {
-        let [before_reset, within_half, within_tenth] = chances.map(Some);
-        Outlook::Forecast(Forecast {
-            at: day(at_day),
-            probability: before_reset,
-            probability_half: within_half,
-            probability_tenth: within_tenth,
-            run_out: RunOut { p10: None, p50: p50.map(day), p90: None },
-            horizon: day(60),
-            expected_use: Credits::ZERO,
-            unused: None,
-            pace_per_hour: 0.0,
-            confidence,
-        })
-    }
-
-    #[test]
-    fn exhaustion_answers_as_the_table_says() {
-        use Confidence::{Low, Normal};
-        use Finding::{Clear, Holds, Undecided};
-        use Stage::{Critical, Warning};
-        for (name, at_day, chances, p50, confidence, expected) in [
-            ("well below", 10, [0.04, 0.0, 0.0], None, Normal, Clear),
-            ("neither", 10, [0.89, 0.65, 0.39], Some(25), Normal, Undecided(Warning)),
-            ("almost certain before the reset", 10, [0.90, 0.2, 0.0], Some(25), Normal, Holds(Warning)),
-            ("likely within half a period", 10, [0.75, 0.66, 0.1], Some(16), Normal, Holds(Warning)),
-            ("possible within days", 10, [0.60, 0.5, 0.40], Some(16), Normal, Holds(Warning)),
-            ("expected within 48 h", 10, [0.95, 0.9, 0.6], Some(12), Normal, Holds(Critical)),
-            ("expected just beyond 48 h", 10, [0.95, 0.9, 0.5], Some(13), Normal, Holds(Warning)),
-            ("soon, but the reset comes first", 29, [0.5, 0.5, 0.5], Some(30), Normal, Holds(Warning)),
-            ("little history, early", 2, [0.95, 0.9, 0.8], Some(4), Low, Undecided(Critical)),
-            ("little history, later", 3, [0.95, 0.9, 0.8], Some(5), Low, Holds(Critical)),
-        ] {
-            let finding = ExhaustionPolicy::default()
-                .evaluate(&outlook(at_day, chances, p50, confidence), Some((day(0), day(30))));
-            assert_eq!(finding, expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn without_a_forecast_or_a_reset_nothing_is_said() {
-        let policy = ExhaustionPolicy::default();
-        let period = Some((day(0), day(30)));
-        assert_eq!(policy.evaluate(&Outlook::UnknownBalance, period), Finding::Unknown);
-        assert_eq!(
-            policy.evaluate(&Outlook::TooLittleHistory { hours: 1, charges: 1, guess: None }, period),
-            Finding::Unknown
-        );
-        assert_eq!(policy.evaluate(&outlook(1, [0.9; 3], None, Confidence::Normal), None), Finding::Unknown);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use super::view::{AlertRow, alerts};
 use super::words::{self, NOT_KNOWN};
 use crate::domain::{
     AccountAssessment, BalanceRecord, Confidence, Credits, DrawAssessment, FuelLimit, Outlook, PlanPeriod, RetryRow,
-    RunOut,
+    RunOut, Stage,
 };
 
 /// One draw's gauge.
@@ -60,7 +60,7 @@ impl Gauge {
             team_path: words::path_segment(draw.key.team.as_str()),
             account: account.account.to_string(),
             platform: account.platform.clone(),
-            alert: alerts(account, draw, now).into_iter().find(|row| row.state == "firing"),
+            alert: worst(&alerts(account, draw, now)).cloned(),
             verdict: verdict(account, draw, now),
             left: fuel.map(|fuel| words::credits(fuel.left)),
             capacity: granted.map(words::credits),
@@ -203,11 +203,21 @@ fn chance(draw: &DrawAssessment) -> Fact {
     }
 }
 
+/// The firing alert of the worst stage; of several the first.
+fn worst(rows: &[AlertRow]) -> Option<&AlertRow> {
+    let firing = rows.iter().filter(|row| row.state == "firing").rev();
+    firing.max_by_key(|row| Stage::parse(row.stage))
+}
+
 fn alert_state(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Fact {
     let rows = alerts(account, draw, now);
-    let (value, more) = match rows.iter().find(|row| row.state == "firing").or(rows.first()) {
-        Some(AlertRow { stage, since: Some(since), state: "firing", .. }) => (*stage, Some(format!("since {since}"))),
-        Some(AlertRow { until: Some(until), state: "resolved", .. }) => ("resolved", Some(until.clone())),
+    let firing = rows.iter().filter(|row| row.state == "firing").count();
+    let (value, more) = match worst(&rows).or(rows.iter().find(|row| row.state == "resolved")) {
+        Some(AlertRow { stage, since: Some(since), state: "firing", .. }) if firing < 2 => {
+            (*stage, Some(format!("since {since}")))
+        }
+        Some(AlertRow { stage, state: "firing", .. }) => (*stage, Some(format!("{firing} alerts are firing"))),
+        Some(AlertRow { until: Some(until), .. }) => ("resolved", Some(until.clone())),
         _ => ("none", None),
     };
     Fact { name: "Alert", value: value.to_string(), more }

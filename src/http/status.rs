@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::announcements;
 use super::explanation::explanation;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Outlook, RunOut, Snapshot,
-    SpendRates, SuspectCharge, TotalsRow, UseAhead,
+    AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Mute, Outlook, RuleName,
+    RunOut, Snapshot, SpendRates, SuspectCharge, TotalsRow, UseAhead,
 };
 
 /// Everything known at `now`.
@@ -184,7 +184,7 @@ fn draw_status(account: &AccountAssessment, draw: &DrawAssessment) -> Value {
         "plan_run_out_at": draw.plan_run_out.as_ref().map(run_out),
         "lapsing_credits": account.lapsing(draw).map(amount),
         "retries": retries.collect::<Vec<_>>(),
-        "alerts": draw.alerts.iter().map(|(rule, alert)| alert_status(rule.as_str(), &alert.state)).collect::<Vec<_>>(),
+        "alerts": account.rules.iter().map(|rule| alert_status(draw, *rule)).collect::<Vec<_>>(),
     })
 }
 
@@ -252,24 +252,38 @@ fn run_out(run_out: &RunOut) -> Value {
     json!({"p10": time(run_out.p10), "p50": time(run_out.p50), "p90": time(run_out.p90)})
 }
 
-fn alert_status(rule: &str, state: &AlertState) -> Value {
-    match state {
-        AlertState::Inactive => json!({"alert": rule, "state": "inactive"}),
-        AlertState::Firing { stage, since, notified_at, .. } => json!({
-            "alert": rule,
-            "state": "firing",
-            "severity": stage.as_str(),
+fn alert_status(draw: &DrawAssessment, rule: RuleName) -> Value {
+    let known = draw.alerts.iter().find(|known| known.rule == rule);
+    let mut status = match known.map(|known| &known.alert.state) {
+        None | Some(AlertState::Inactive) => json!({"state": "inactive"}),
+        Some(AlertState::Pending { level, since }) => json!({
+            "state": "pending",
+            "severity": level.stage.as_str(),
             "since": since.to_string(),
-            "notified_at": notified_at.to_string(),
         }),
-        AlertState::Resolved { stage, since, at } => json!({
-            "alert": rule,
+        Some(AlertState::Firing { level, since, told, .. }) => json!({
+            "state": "firing",
+            "severity": level.stage.as_str(),
+            "since": since.to_string(),
+            "notified_at": time(told.map(|told| told.at)),
+        }),
+        Some(AlertState::Resolved { level, since, at, .. }) => json!({
             "state": "resolved",
-            "severity": stage.as_str(),
+            "severity": level.stage.as_str(),
             "since": since.to_string(),
             "resolved_at": at.to_string(),
         }),
+    };
+    status["alert"] = rule.as_str().into();
+    let muted = known.and_then(|known| known.mute).map(|mute| match mute {
+        Mute::Inhibited(by) => json!({"by": "alert", "alert": by.as_str()}),
+        Mute::Silenced(id) => json!({"by": "silence", "silence": id}),
+        Mute::QuietHours => json!({"by": "quiet_hours"}),
+    });
+    if let Some(muted) = muted {
+        status["muted"] = muted;
     }
+    status
 }
 
 /// Exact up to nine thousand million credits: the shortest decimal that reads back as the same number.

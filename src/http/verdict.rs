@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::domain::{
-    AccountAssessment, DrawAssessment, ExhaustionPolicy, Finding, Forecast, Guess, Outlook, PlanPeriod, Stage,
+    AccountAssessment, DrawAssessment, ExhaustionPolicy, Finding, Forecast, Guess, Outlook, PlanPeriod, RuleName, Stage,
 };
 
 /// From this share of a period's credits left unused, the page speaks of waste.
@@ -75,8 +75,9 @@ pub fn verdict(account: &AccountAssessment, draw: &DrawAssessment, now: Timestam
         },
         Outlook::Forecast(forecast) => predicted(account, draw, forecast, now),
     };
-    // A firing alert is never shown in a calmer colour than its stage.
-    let firing = draw.firing().map(|(_, stage)| if stage == Stage::Critical { Tone::Bad } else { Tone::Warn }).min();
+    // What is firing about the same question is never shown in a calmer colour than its stage.
+    let firing = draw.alert(RuleName::Exhaustion).firing();
+    let firing = firing.map(|stage| if stage == Stage::Critical { Tone::Bad } else { Tone::Warn });
     let Some(firing) = firing else { return told };
     if matches!(told.tone, Tone::Waste | Tone::Good) {
         return Verdict {
@@ -124,7 +125,7 @@ fn predicted(account: &AccountAssessment, draw: &DrawAssessment, forecast: &Fore
     let chance = words::percent(probability);
     let end = period.end_in_words();
     if probability >= 0.5 {
-        let finding = ExhaustionPolicy::default().evaluate(&draw.outlook, Some((period.start, period.end)));
+        let finding = ExhaustionPolicy::default().judge(&draw.outlook, Some((period.start, period.end)));
         let tone = if matches!(finding, Finding::Holds(_)) { Tone::Bad } else { Tone::Warn };
         let (headline, detail) = match forecast.run_out.p50.filter(|dry| *dry < period.end) {
             Some(dry) => (
@@ -281,14 +282,14 @@ mod tests {
         let calm = sample::forecast(0.02, 1.0, 0, [None; 3]);
         let mut draw = sample::draw(sample::key("studio", "art"), 1000, 900, FuelLimit::Balance, calm);
         let firing = |stage| AlertState::Firing {
-            stage,
+            level: crate::domain::Level::from(stage),
             since: sample::now(),
             clear_since: None,
-            notified_at: sample::now(),
-            told_run_out: None,
+            told: None,
         };
         for (stage, tone) in [(Stage::Warning, Tone::Warn), (Stage::Critical, Tone::Bad)] {
-            draw.alerts = vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing(stage) })];
+            let alert = Alert { episode: 1, state: firing(stage) };
+            draw.alerts = vec![crate::domain::RuleAlert { rule: RuleName::Exhaustion, alert, mute: None }];
             assert_eq!(verdict(&sample::account("studio", "meshy"), &draw, sample::now()).tone, tone);
         }
     }

@@ -9,7 +9,7 @@ use super::verdict::Tone;
 use super::words;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, PlanPeriod,
-    QueueRecord, RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
+    QueueRecord, RetryRow, RuleName, Snapshot, Stage, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -45,8 +45,13 @@ pub struct TeamPage {
 /// The list of alerts.
 #[derive(Debug, Serialize)]
 pub struct AlertsPage {
+    /// The worst first.
     firing: Vec<AlertRow>,
-    quiet: Vec<AlertRow>,
+    pending: Vec<AlertRow>,
+    /// Over in this period.
+    resolved: Vec<AlertRow>,
+    /// How many have not fired in this period.
+    quiet: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,13 +125,15 @@ struct Queue {
 }
 
 /// One alert.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct AlertRow {
     team: String,
     team_path: String,
     account: String,
     what: &'static str,
-    /// `firing`, `resolved` or `quiet`.
+    /// The rule's name, for links.
+    rule: &'static str,
+    /// `pending`, `firing`, `resolved` or `quiet`.
     pub state: &'static str,
     /// The severity's word; empty while quiet.
     pub stage: &'static str,
@@ -135,6 +142,8 @@ pub struct AlertRow {
     /// When it ended.
     pub until: Option<String>,
     told: Option<String>,
+    /// Why nobody hears of it at the moment.
+    mute: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -214,8 +223,14 @@ impl AlertsPage {
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> AlertsPage {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
         let rows = draws.flat_map(|(account, draw)| alerts(account, draw, now));
-        let (firing, quiet) = rows.partition(|row| row.state == "firing");
-        AlertsPage { firing, quiet }
+        let (mut firing, rest): (Vec<AlertRow>, Vec<AlertRow>) = rows.partition(|row| row.state == "firing");
+        // Stable: within a stage the order of the configuration stays.
+        firing.sort_by_key(|row| std::cmp::Reverse(Stage::parse(row.stage)));
+        let (pending, rest): (Vec<AlertRow>, Vec<AlertRow>) = rest.into_iter().partition(|row| row.state == "pending");
+        let (resolved, quiet): (Vec<AlertRow>, Vec<AlertRow>) =
+            rest.into_iter().partition(|row| row.state == "resolved");
+        let quiet = words::counted(quiet.len() as u64, "alert is", "alerts are");
+        AlertsPage { firing, pending, resolved, quiet }
     }
 }
 
@@ -326,45 +341,47 @@ fn queue(account: &AccountAssessment, now: Timestamp) -> Option<Queue> {
     })
 }
 
-/// The alerts of a draw in the current period.
+/// The alerts of a draw in the current period: one for each rule that is asked.
 pub fn alerts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Vec<AlertRow> {
     let moment = |at: Timestamp| words::moment(at, &account.zone, now);
-    let row = |rule: RuleName, state: &AlertState| {
-        let what = match rule {
-            RuleName::Exhaustion => "Runs out before the reset",
-        };
+    let row = |rule: &RuleName| {
+        let known = draw.alerts.iter().find(|known| known.rule == *rule);
         let (team, account) = (draw.key.team.to_string(), account.account.to_string());
-        let team_path = words::path_segment(&team);
         let quiet = AlertRow {
+            team_path: words::path_segment(&team),
             team,
-            team_path,
             account,
-            what,
+            what: rule.in_words(),
+            rule: rule.as_str(),
             state: "quiet",
             stage: "",
             since: None,
             until: None,
             told: None,
+            mute: known.and_then(|known| known.mute).map(words::mute),
         };
-        match state {
-            AlertState::Inactive => quiet,
-            AlertState::Firing { stage, since, notified_at, .. } => AlertRow {
+        match known.map(|known| &known.alert.state) {
+            None | Some(AlertState::Inactive) => quiet,
+            Some(AlertState::Pending { level, since }) => {
+                AlertRow { state: "pending", stage: level.stage.as_str(), since: Some(moment(*since)), ..quiet }
+            }
+            Some(AlertState::Firing { level, since, told, .. }) => AlertRow {
                 state: "firing",
-                stage: stage.as_str(),
+                stage: level.stage.as_str(),
                 since: Some(moment(*since)),
-                told: Some(moment(*notified_at)),
+                told: told.map(|told| moment(told.at)),
                 ..quiet
             },
-            AlertState::Resolved { stage, since, at } => AlertRow {
+            Some(AlertState::Resolved { level, since, at, .. }) => AlertRow {
                 state: "resolved",
-                stage: stage.as_str(),
+                stage: level.stage.as_str(),
                 since: Some(moment(*since)),
                 until: Some(moment(*at)),
                 ..quiet
             },
         }
     };
-    draw.alerts.iter().map(|(rule, alert)| row(*rule, &alert.state)).collect()
+    account.rules.iter().map(row).collect()
 }
 
 impl Health {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use crate::domain::words::{count, counted, date, likelihood, other_use, path_segment, percent, short};
-use crate::domain::{Credits, Queued, words};
+use crate::domain::{Credits, Mute, Queued, words};
 
 /// What stands where a value is not known. Never a zero.
 pub const NOT_KNOWN: &str = "not known";
@@ -77,6 +77,15 @@ pub fn moment(instant: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
 /// A time of day with its zone: `15:00 CET`.
 pub fn clock(instant: Timestamp, zone: &TimeZone) -> String {
     instant.to_zoned(zone.clone()).strftime("%H:%M\u{a0}%Z").to_string()
+}
+
+/// Why nobody hears of an alert at the moment.
+pub fn mute(mute: Mute) -> String {
+    match mute {
+        Mute::Inhibited(by) => format!("not told while \u{201c}{}\u{201d} is firing", by.in_words()),
+        Mute::Silenced(id) => format!("silenced ({id})"),
+        Mute::QuietHours => "waits for the end of the quiet hours".to_string(),
+    }
 }
 
 #[cfg(test)]

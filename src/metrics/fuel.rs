@@ -11,7 +11,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RetryRow, RuleName, RunOut, Snapshot, SpendRates, Stage, Suspicion, TotalsRow,
+    RetryRow, RunOut, Snapshot, SpendRates, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -267,11 +267,11 @@ fn retries(
 
 fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssessment) {
     let (name, team) = (draw.key.account.as_str(), draw.key.team.as_str());
-    for rule in RuleName::ALL {
-        let firing = draw.firing().find(|(firing, _)| *firing == rule).map(|(_, stage)| stage);
-        for stage in Stage::ALL {
+    for rule in account.rules.iter() {
+        let firing = draw.firing().find(|(firing, _)| firing == rule).map(|(_, stage)| stage);
+        for stage in rule.stages() {
             let labels = [name, team, rule.as_str(), stage.as_str()];
-            sheet.add(Fuel::AlertsActive, &labels, f64::from(u8::from(firing == Some(stage))));
+            sheet.add(Fuel::AlertsActive, &labels, f64::from(u8::from(firing == Some(*stage))));
         }
     }
     for kind in ["pace", "batch"] {

@@ -71,6 +71,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         buckets: None,
         carry_over: CarryOver::Nothing,
         unassigned: Unassigned::default(),
+        rules: [RuleName::Exhaustion, RuleName::LowBalance, RuleName::PlanReset].into(),
         draws: Vec::new(),
     }
 }
@@ -96,12 +97,14 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         queued: Queued::default(),
         suspects: Suspects::default(),
         spend: SpendRates::default(),
+        recent: None,
+        reruns: Reruns::default(),
         outlook,
         explanation: None,
         plan_run_out: None,
         totals: Vec::new(),
         retries: Vec::new(),
-        alerts: vec![(RuleName::Exhaustion, Alert { episode: 0, state: AlertState::Inactive })],
+        alerts: Vec::new(),
         daily: Vec::new(),
     }
 }
@@ -270,11 +273,10 @@ fn shared() -> AccountAssessment {
 
 fn dry() -> AccountAssessment {
     let firing = AlertState::Firing {
-        stage: Stage::Critical,
+        level: Stage::Critical.into(),
         since: at("2026-11-19T08:05:00Z"),
         clear_since: None,
-        notified_at: at("2026-11-21T16:30:00Z"),
-        told_run_out: Some(at("2026-11-24T12:00:00Z")),
+        told: Some(Told { level: Stage::Critical.into(), at: at("2026-11-21T16:30:00Z"), figure: None }),
     };
     let dry = DrawAssessment {
         spend: pace(420.0, 310.0, 214.0),
@@ -295,7 +297,7 @@ fn dry() -> AccountAssessment {
             retries("image-to-3d", RetryKind::Rerun, 46, 3_680),
             retries("image-to-3d", RetryKind::Resubmission, 7, 560),
         ],
-        alerts: vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing })],
+        alerts: vec![RuleAlert { rule: RuleName::Exhaustion, alert: Alert { episode: 1, state: firing }, mute: None }],
         daily: daily(&[
             160, 180, 170, 110, 40, 50, 200, 210, 170, 190, 185, 60, 55, 170, 180, 200, 230, 250, 80, 60, 335, 305,
         ]),

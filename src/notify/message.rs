@@ -29,6 +29,7 @@ mod assemble;
 mod exhaustion;
 mod identity;
 mod layout;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -93,6 +94,7 @@ pub fn render(
     let view = View::new(notice, assessment, draw, context);
     let letter = match notice.rule {
         RuleName::Exhaustion => exhaustion::letter(&view)?,
+        _ => rule::letter(&view)?,
     };
     assemble(&letter, &Envelope::of_notice(notice, &context.from, &context.to))
 }

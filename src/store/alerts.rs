@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use super::append::team_name;
 use super::facts::AlertFacts;
 use super::{Store, StoreError, instant, millis};
-use crate::domain::{Alert, AlertState, DrawKey, Notice, RenderedMail, RuleName, Stage, Why};
+use crate::domain::{Alert, AlertState, DrawKey, Level, Notice, RenderedMail, RuleName, Stage, Told, Why};
 
 /// An alert as an assessment left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,38 +52,70 @@ impl Store {
 }
 
 async fn keep_alert(connection: &mut SqliteConnection, account: i64, change: &AlertChange) -> sqlx::Result<()> {
-    let (state, stage, since, clear_since, notified_at, told_run_out, ended_at) = match &change.alert.state {
-        AlertState::Inactive => ("inactive", None, None, None, None, None, None),
-        AlertState::Firing { stage, since, clear_since, notified_at, told_run_out } => {
-            ("firing", Some(*stage), Some(*since), *clear_since, Some(*notified_at), *told_run_out, None)
-        }
-        AlertState::Resolved { stage, since, at } => {
-            ("resolved", Some(*stage), Some(*since), None, None, None, Some(*at))
-        }
-    };
-    let upsert = "INSERT INTO alerts (account_id, team, rule, period_start, episode, state, stage, since, clear_since, \
-                  notified_at, told_run_out, ended_at) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+    let row = AlertColumns::of(&change.alert.state);
+    let upsert = "INSERT INTO alerts (account_id, team, rule, period_start, episode, state, stage, step, since, clear_since, \
+                  told_at, told_stage, told_step, told_figure, ended_at, untold) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                   ON CONFLICT (account_id, team, rule, period_start) DO UPDATE SET episode = excluded.episode, \
-                  state = excluded.state, stage = excluded.stage, since = excluded.since, \
-                  clear_since = excluded.clear_since, notified_at = excluded.notified_at, \
-                  told_run_out = excluded.told_run_out, ended_at = excluded.ended_at";
+                  state = excluded.state, stage = excluded.stage, step = excluded.step, since = excluded.since, \
+                  clear_since = excluded.clear_since, told_at = excluded.told_at, told_stage = excluded.told_stage, \
+                  told_step = excluded.told_step, told_figure = excluded.told_figure, ended_at = excluded.ended_at, \
+                  untold = excluded.untold";
     sqlx::query(upsert)
         .bind(account)
         .bind(change.key.team.as_str())
         .bind(change.rule.as_str())
         .bind(millis(change.period_start))
         .bind(i64::from(change.alert.episode))
-        .bind(state)
-        .bind(stage.map(Stage::as_str))
-        .bind(since.map(millis))
-        .bind(clear_since.map(millis))
-        .bind(notified_at.map(millis))
-        .bind(told_run_out.map(millis))
-        .bind(ended_at.map(millis))
+        .bind(row.state)
+        .bind(row.level.map(|level| level.stage.as_str()))
+        .bind(row.level.map(|level| level.step))
+        .bind(row.since.map(millis))
+        .bind(row.clear_since.map(millis))
+        .bind(row.told.map(|told| millis(told.at)))
+        .bind(row.told.map(|told| told.level.stage.as_str()))
+        .bind(row.told.map(|told| told.level.step))
+        .bind(row.told.and_then(|told| told.figure))
+        .bind(row.ended_at.map(millis))
+        .bind(row.untold.map(Why::as_str))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The columns of an alert's state.
+#[derive(Default)]
+struct AlertColumns {
+    state: &'static str,
+    level: Option<Level>,
+    since: Option<Timestamp>,
+    clear_since: Option<Timestamp>,
+    told: Option<Told>,
+    ended_at: Option<Timestamp>,
+    untold: Option<Why>,
+}
+
+impl AlertColumns {
+    fn of(state: &AlertState) -> AlertColumns {
+        let nothing = AlertColumns::default();
+        match *state {
+            AlertState::Inactive => AlertColumns { state: "inactive", ..nothing },
+            AlertState::Pending { level, since } => {
+                AlertColumns { state: "pending", level: Some(level), since: Some(since), ..nothing }
+            }
+            AlertState::Firing { level, since, clear_since, told } => {
+                AlertColumns { state: "firing", level: Some(level), since: Some(since), clear_since, told, ..nothing }
+            }
+            AlertState::Resolved { level, since, at, untold } => AlertColumns {
+                state: "resolved",
+                level: Some(level),
+                since: Some(since),
+                ended_at: Some(at),
+                untold,
+                ..nothing
+            },
+        }
+    }
 }
 
 async fn keep_notice(
@@ -92,8 +124,8 @@ async fn keep_notice(
     notice: &Notice,
     mails: &[RenderedMail],
 ) -> sqlx::Result<bool> {
-    let insert = "INSERT INTO notices (account_id, team, rule, period_start, episode, stage, why, repeated_at, \
-                  period_end, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING id";
+    let insert = "INSERT INTO notices (account_id, team, rule, period_start, episode, stage, step, why, \
+                  repeated_at, period_end, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING id";
     let repeated_at = if notice.why == Why::Repeated { millis(notice.at) } else { 0 };
     let id: Option<i64> = sqlx::query_scalar(insert)
         .bind(account)
@@ -102,6 +134,7 @@ async fn keep_notice(
         .bind(millis(notice.period_start))
         .bind(i64::from(notice.episode))
         .bind(notice.stage.as_str())
+        .bind(notice.step)
         .bind(notice.why.as_str())
         .bind(repeated_at)
         .bind(notice.period_end.map(millis))
@@ -115,35 +148,45 @@ async fn keep_notice(
     Ok(true)
 }
 
-/// A row of the alerts table.
+/// A row of the alerts table, as it is read.
 pub(super) struct StoredAlert {
     pub(super) team: String,
     pub(super) rule: String,
+    /// State and, after a space, what people are still to hear.
     pub(super) state: String,
-    pub(super) stage: Option<String>,
+    /// Stage and step, and behind a comma those that were told.
+    pub(super) levels: String,
     pub(super) period_start: i64,
     pub(super) episode: u32,
     pub(super) since: Option<i64>,
     pub(super) clear_since: Option<i64>,
-    pub(super) notified_at: Option<i64>,
+    pub(super) told_at: Option<i64>,
     pub(super) ended_at: Option<i64>,
-    pub(super) told_run_out: Option<i64>,
+    pub(super) told_figure: Option<i64>,
 }
 
 impl StoredAlert {
     /// The alert, unless a later version wrote something that this one does not know.
     pub(super) fn into_facts(self) -> Option<AlertFacts> {
-        let stage = self.stage.as_deref().and_then(Stage::parse);
+        let (level, told) = self.levels.split_once(',')?;
+        let (level, told_level) = (parse_level(level), parse_level(told));
+        let (state, untold) = self.state.split_once(' ')?;
         let since = self.since.map(instant);
-        let state = match self.state.as_str() {
+        let told = |level| Some(Told { level, at: instant(self.told_at?), figure: self.told_figure });
+        let state = match state {
+            "pending" => AlertState::Pending { level: level?, since: since? },
             "firing" => AlertState::Firing {
-                stage: stage?,
+                level: level?,
                 since: since?,
                 clear_since: self.clear_since.map(instant),
-                notified_at: instant(self.notified_at?),
-                told_run_out: self.told_run_out.map(instant),
+                told: told_level.and_then(told),
             },
-            "resolved" => AlertState::Resolved { stage: stage?, since: since?, at: instant(self.ended_at?) },
+            "resolved" => AlertState::Resolved {
+                level: level?,
+                since: since?,
+                at: instant(self.ended_at?),
+                untold: Why::parse(untold),
+            },
             _ => AlertState::Inactive,
         };
         Some(AlertFacts {
@@ -153,4 +196,9 @@ impl StoredAlert {
             alert: Alert { episode: self.episode, state },
         })
     }
+}
+
+fn parse_level(text: &str) -> Option<Level> {
+    let (stage, step) = text.split_once(' ')?;
+    Some(Level { stage: Stage::parse(stage)?, step: step.parse().ok()? })
 }

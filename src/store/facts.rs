@@ -13,7 +13,7 @@ use super::write::team_column;
 use super::{Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
     AccountName, Alert, Announcement, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw,
-    Entry, EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, RetryKind, RetryRow, RuleName,
+    Entry, EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, Reruns, RetryKind, RetryRow, RuleName,
     TaskState, TeamName, TotalsRow,
 };
 
@@ -30,7 +30,8 @@ pub struct AccountFacts {
     pub collectors: Vec<CollectorStatus>,
     /// One for each team that was asked for, and `None` for charges that match no team.
     pub teams: BTreeMap<Option<TeamName>, TeamFacts>,
-    /// Alerts of the period asked for, and those of earlier periods that are still firing.
+    /// Alerts of the period asked for, and those of other periods that are not over, or of whose end people are still to
+    /// hear.
     pub alerts: Vec<AlertFacts>,
     /// What was announced for the teams that were asked for and not taken back, in the order in which it was.
     pub announcements: Vec<Announcement>,
@@ -51,6 +52,9 @@ pub struct TeamFacts {
     pub last_hour: Credits,
     /// Charged since the period's start for tasks that ended badly, and not given back.
     pub unrefunded: Credits,
+    /// Second attempts of the period at what had succeeded, without the most attempts at one asset, which
+    /// [`Store::most_attempts`] finds.
+    pub reruns: Reruns,
     /// Whether a look at [`Store::suspects`] can find any.
     pub has_suspects: bool,
     /// Whether a look at [`Store::uncharged`] finds any of the last week.
@@ -248,6 +252,8 @@ type Section = (
     Option<i64>,
 );
 
+/// Alerts are read by indexes that are named: SQLite would go through all that the account ever had.
+///
 /// Everything in one statement, whose parts say what they are in their first column: as of one moment, and one trip to
 /// the database's thread. A dozen small queries take most of their time in waking that thread up.
 const SECTIONS: &str = "\
@@ -266,14 +272,20 @@ const SECTIONS: &str = "\
         oldest_waiting_at, NULL, NULL, NULL, NULL FROM queue_states WHERE account_id = $1 \
     UNION ALL SELECT 'plan', name, NULL, NULL, NULL, NULL, allowance, resets_at, NULL, NULL, \
         NULL, NULL, NULL, NULL, NULL FROM plans WHERE account_id = $1 \
-    UNION ALL SELECT 'alert', team, rule, state, stage, NULL, period_start, episode, since, clear_since, \
-        notified_at, ended_at, told_run_out, NULL, NULL \
-        FROM alerts WHERE account_id = $1 AND (period_start = $2 OR state = 'firing') \
+    UNION ALL SELECT 'alert', team, rule, state || ' ' || COALESCE(untold, ''), \
+        COALESCE(stage || ' ' || step, '') || ',' || COALESCE(told_stage || ' ' || told_step, ''), NULL, period_start, \
+        episode, since, clear_since, told_at, ended_at, told_figure, NULL, NULL \
+        FROM alerts INDEXED BY alerts_by_period WHERE account_id = $1 AND period_start = $2 \
+    UNION ALL SELECT 'alert', team, rule, state || ' ' || COALESCE(untold, ''), \
+        COALESCE(stage || ' ' || step, '') || ',' || COALESCE(told_stage || ' ' || told_step, ''), NULL, period_start, \
+        episode, since, clear_since, told_at, ended_at, told_figure, NULL, NULL \
+        FROM alerts INDEXED BY alerts_open WHERE account_id = $1 AND (state IN ('firing', 'pending') OR untold IS NOT NULL) \
+        AND period_start <> $2 \
     UNION ALL SELECT 'announcement', team, NULL, announced_by, note, factor, id, begins_at, ends_at, low, \
         likely, high, announced_at, NULL, NULL FROM announcements WHERE account_id = $1 AND withdrawn_at IS NULL";
 
 /// A team's sums, appended to [`SECTIONS`] once for each team: net use of whole hours, of the piece of an hour before
-/// them, of the last hour, and what is pending.
+/// them, of the last hour, and what is pending, and more.
 const TEAM_SECTION: &str = " UNION ALL SELECT 'sums', team, NULL, NULL, NULL, NULL, \
     (SELECT COALESCE(SUM(net), 0) FROM hourly_use h WHERE h.account_id = $1 AND h.team = t.team AND hour >= $3 \
         AND hour <= $7), \
@@ -292,7 +304,10 @@ const TEAM_SECTION: &str = " UNION ALL SELECT 'sums', team, NULL, NULL, NULL, NU
     (SELECT COUNT(*) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team \
         AND state IN ('queued', 'running', 'unknown') AND state <> 'unknown' AND charged = 0 \
         AND created_at >= ($7 - 168) * 3600000), \
-    NULL, NULL FROM (";
+    (SELECT COUNT(*) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team AND retry IS NOT NULL \
+        AND retry = 'rerun' AND created_at >= $2), \
+    (SELECT COALESCE(SUM(charged - refunded), 0) FROM tasks k WHERE k.account_id = $1 AND k.team = t.team \
+        AND retry IS NOT NULL AND retry = 'rerun' AND created_at >= $2) FROM (";
 
 async fn load(
     readers: &SqlitePool,
@@ -413,14 +428,14 @@ impl AccountFacts {
                     team: word(a),
                     rule: word(b),
                     state: word(c),
-                    stage: d,
+                    levels: word(d),
                     period_start: number(n1),
                     episode: small(n2),
                     since: n3,
                     clear_since: n4,
-                    notified_at: n5,
+                    told_at: n5,
                     ended_at: n6,
-                    told_run_out: n7,
+                    told_figure: n7,
                 };
                 self.alerts.extend(stored.into_facts());
             }
@@ -449,6 +464,7 @@ impl AccountFacts {
                         team.unrefunded = amount(n5);
                         team.has_suspects = team.unrefunded.is_positive() || number(n6) > 0;
                         team.has_uncharged = number(n7) > 0;
+                        team.reruns = Reruns { tasks: count(n8), credits: amount(n9), most_attempts: 0 };
                     }
                 }
             }

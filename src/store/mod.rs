@@ -32,6 +32,7 @@ use crate::domain::{AccountName, Credits};
 mod alerts;
 mod announcements;
 mod append;
+mod attempts;
 mod error;
 mod facts;
 mod history;

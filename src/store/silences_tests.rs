@@ -143,15 +143,14 @@ async fn nobody_silences_without_end() {
 async fn what_fires_is_told_with_its_labels() {
     let ledger = Fixture::new().await;
     let key = |name: &str| DrawKey { account: account(), team: team(name) };
-    let firing =
-        |stage| AlertState::Firing { stage, since: at(0), clear_since: None, notified_at: at(0), told_run_out: None };
+    let firing = |stage: Stage| AlertState::Firing { level: stage.into(), since: at(0), clear_since: None, told: None };
     let change = |name: &str, state| AlertChange {
         key: key(name),
         rule: RuleName::Exhaustion,
         period_start: at(0),
         alert: Alert { episode: 1, state },
     };
-    let over = AlertState::Resolved { stage: Stage::Warning, since: at(0), at: at(1) };
+    let over = AlertState::Resolved { level: Stage::Warning.into(), since: at(0), at: at(1), untold: None };
     let changes =
         [change("props", firing(Stage::Critical)), change("env", firing(Stage::Warning)), change("art", over)];
     ledger.store.commit_alerts(&changes, &[]).await.unwrap();

@@ -5,9 +5,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    Alert, AlertState, Attribution, BalanceRecord, Collector, Draw, DrawKey, EntryKind, Fingerprint, HourlyUse, Notice,
-    PlanRecord, QueueRecord, Reading, RenderedMail, RetryKind, RuleName, Selector, Stage, TaskRecord, TaskState,
-    TeamName, Why,
+    Alert, AlertState, Attribution, BalanceRecord, Collector, Draw, DrawKey, EntryKind, Fingerprint, HourlyUse, Level,
+    Notice, PlanRecord, QueueRecord, Reading, RenderedMail, RetryKind, RuleName, Selector, Stage, TaskRecord,
+    TaskState, TeamName, Told, Why,
 };
 
 const HOUR: i64 = 3600;
@@ -286,11 +286,10 @@ async fn an_alert_and_its_mails_are_one_commit() {
     let alert = Alert {
         episode: 1,
         state: AlertState::Firing {
-            stage: Stage::Warning,
+            level: Stage::Warning.into(),
             since: at(0),
             clear_since: Some(at(1)),
-            notified_at: at(2),
-            told_run_out: Some(at(3)),
+            told: Some(Told { level: Level { stage: Stage::Warning, step: 2 }, at: at(2), figure: Some(3) }),
         },
     };
     let change =
@@ -302,6 +301,7 @@ async fn an_alert_and_its_mails_are_one_commit() {
         period_end: None,
         episode: 1,
         stage: Stage::Warning,
+        step: 0,
         why,
         at: at(second),
     };
@@ -332,10 +332,23 @@ async fn an_alert_and_its_mails_are_one_commit() {
     };
     assert_eq!(ledger.facts(Some(0), 9).await.alerts, facts(&alert));
     assert_eq!(ledger.facts(Some(HOUR), 9).await.alerts, facts(&alert), "still firing from the period before");
-    let resolved =
-        Alert { episode: 1, state: AlertState::Resolved { stage: Stage::Critical, since: at(0), at: at(8) } };
-    store.commit_alerts(&[AlertChange { alert: resolved.clone(), ..change }], &[]).await.unwrap();
-    assert_eq!(ledger.facts(Some(0), 9).await.alerts, facts(&resolved));
+    let resolved = |untold| Alert {
+        episode: 1,
+        state: AlertState::Resolved { level: Stage::Critical.into(), since: at(0), at: at(8), untold },
+    };
+    let keep = async |alert: Alert| {
+        store.commit_alerts(&[AlertChange { alert, ..change.clone() }], &[]).await.unwrap();
+    };
+    keep(resolved(Some(Why::PlanReset))).await;
+    assert_eq!(ledger.facts(Some(HOUR), 9).await.alerts, facts(&resolved(Some(Why::PlanReset))), "still to be told");
+    keep(resolved(None)).await;
+    assert_eq!(ledger.facts(Some(0), 9).await.alerts, facts(&resolved(None)));
+    assert_eq!(ledger.facts(Some(HOUR), 9).await.alerts, []);
+    let pending =
+        Alert { episode: 1, state: AlertState::Pending { level: Level { stage: Stage::Info, step: 1 }, since: at(7) } };
+    keep(pending.clone()).await;
+    assert_eq!(ledger.facts(Some(HOUR), 9).await.alerts, facts(&pending));
+    keep(Alert { episode: 1, state: AlertState::Inactive }).await;
     assert_eq!(ledger.facts(Some(HOUR), 9).await.alerts, []);
 
     // A commit that fails half-way leaves nothing: the second account is not known.
@@ -476,8 +489,16 @@ async fn an_assessment_reads_no_more_than_it_needs() {
         "SEARCH k USING COVERING INDEX tasks_unrefunded (account_id=? AND team=? AND created_at>?)",
         "SEARCH k USING COVERING INDEX tasks_suspect (account_id=? AND team=? AND created_at>?)",
         "SEARCH k USING COVERING INDEX tasks_pending (account_id=? AND team=? AND state=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_retried (account_id=? AND team=? AND created_at>?)",
+        "SEARCH k USING COVERING INDEX tasks_retried (account_id=? AND team=? AND created_at>?)",
     ];
     assert_eq!(tasks, expected);
+    let alerts: Vec<_> = plan.iter().map(|row| row.3.as_str()).filter(|step| step.contains(" alerts ")).collect();
+    let expected = [
+        "SEARCH alerts USING INDEX alerts_by_period (account_id=? AND period_start=?)",
+        "SEARCH alerts USING INDEX alerts_open (account_id=?)",
+    ];
+    assert_eq!(alerts, expected);
     let scans: Vec<_> = plan.iter().filter(|row| row.3.starts_with("SCAN ") && row.3 != "SCAN t").collect();
     assert!(scans.iter().all(|row| row.3 == "SCAN CONSTANT ROW"), "{scans:?}");
 

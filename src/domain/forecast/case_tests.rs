@@ -252,7 +252,7 @@ fn cases_of_the_world() {
         ("holidays that everybody shares", holidays, Chance(0.0, 0.2)),
     ] {
         let outlook = case.outlook();
-        let rule = ExhaustionPolicy::default().evaluate(&outlook, case.period);
+        let rule = ExhaustionPolicy::default().judge(&outlook, case.period);
         match (&outlook, says) {
             (Outlook::TooLittleHistory { guess: None, .. }, TooLittle) => {}
             (Outlook::TooLittleHistory { guess: Some(guess), .. }, Guess) => {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::PaceChange;
 use super::pace::{REST_BELOW, factor_between};
 use super::shape::{DAY, ShapeEvidence, WeekShape, weekday_of};
-use crate::domain::assessment::{DailyUse, SpendRates};
+use crate::domain::assessment::{DailyUse, RecentUse, SpendRates};
 use crate::domain::credits::Credits;
 use crate::domain::ledger::HourlyUse;
 
@@ -52,6 +52,10 @@ const MOST_WOBBLE: f64 = 9.0;
 const RECENT_HOURS: usize = 169;
 /// Net use of so many recent days is kept for the page.
 const RECENT_DAYS: usize = 62;
+/// Charges of so many recent hours are counted: a day and the hour that is running.
+const CHARGE_HOURS: usize = 25;
+/// A day is compared with so many whole days: four weeks.
+const COMPARED_DAYS: i64 = 28;
 
 /// A row arrived for an hour that is already closed. The state must be rebuilt from the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +80,8 @@ pub struct UsageState {
     recent: [Credits; RECENT_HOURS],
     /// Net use of recent days, in the same manner.
     daily: [Credits; RECENT_DAYS],
+    /// Charges of the last day's hours, in the same manner.
+    charges: [u32; CHARGE_HOURS],
 }
 
 /// The part that forecasts read, copied for each.
@@ -165,7 +171,7 @@ impl Default for UsageState {
             days: DayMeasures::default(),
         };
         let (recent, daily) = ([Credits::ZERO; RECENT_HOURS], [Credits::ZERO; RECENT_DAYS]);
-        UsageState { memory, paces: Arc::default(), recent, daily }
+        UsageState { memory, paces: Arc::default(), recent, daily, charges: [0; CHARGE_HOURS] }
     }
 }
 
@@ -211,6 +217,7 @@ impl UsageState {
         self.memory.add(row.net, row.charges);
         self.recent[slot(row.hour, RECENT_HOURS)] += row.net;
         self.daily[slot(row.hour.div_euclid(DAY), RECENT_DAYS)] += row.net;
+        self.charges[slot(row.hour, CHARGE_HOURS)] += row.charges;
         Ok(())
     }
 
@@ -224,6 +231,7 @@ impl UsageState {
         self.memory.advance_to(hour, &self.paces);
         clear_slots(&mut self.recent, before, hour);
         clear_slots(&mut self.daily, before.div_euclid(DAY), hour.div_euclid(DAY));
+        clear_slots(&mut self.charges, before, hour);
     }
 
     /// The hour of the first charge, since the Unix epoch.
@@ -260,6 +268,34 @@ impl UsageState {
                 Some(DailyUse { day: midnight, net: net_of(day) })
             })
             .collect()
+    }
+
+    /// The use of the last 24 hours beside that of the four weeks before yesterday, of which nothing falls into those hours.
+    /// `None` before the first charge, and for a moment earlier than the running hour.
+    pub fn recent_use(&self, now: Timestamp) -> Option<RecentUse> {
+        let net = Credits::from_statistic(self.net_over(now, DAY)?)?;
+        let (running, current) = (self.memory.hour, hours_since_epoch(now).floor() as i64);
+        let kept = (current - DAY).max(running - CHARGE_HOURS as i64 + 1)..=running;
+        let charges = kept.map(|hour| self.charges[slot(hour, CHARGE_HOURS)]).sum();
+        let last = current.div_euclid(DAY) - 2;
+        // The day of the first charge is seldom whole.
+        let first = (self.memory.first_hour?.div_euclid(DAY) + 1).max(last - COMPARED_DAYS + 1);
+        let net_of = |day: i64| {
+            let is_kept = day <= running.div_euclid(DAY);
+            if is_kept { self.daily[slot(day, RECENT_DAYS)] } else { Credits::ZERO }
+        };
+        let mut days: Vec<Credits> = (first..=last).map(net_of).collect();
+        days.sort_unstable();
+        let active = &days[days.partition_point(|net| !net.is_positive())..];
+        Some(RecentUse {
+            net,
+            charges,
+            days: u32::try_from(days.len()).unwrap_or(u32::MAX),
+            busy: days.iter().rev().nth(1).copied().unwrap_or_default().max(Credits::ZERO),
+            usual: active.get(active.len() / 2).copied().unwrap_or_default(),
+            announced_factor: 1.0,
+            announced_credits: Credits::ZERO,
+        })
     }
 
     fn net_over(&self, now: Timestamp, hours: i64) -> Option<f64> {
@@ -415,8 +451,8 @@ fn slot(number: i64, length: usize) -> usize {
 }
 
 /// Empties the slots of a ring for the numbers after `before` up to and with `now`.
-fn clear_slots<const N: usize>(ring: &mut [Credits; N], before: i64, now: i64) {
+fn clear_slots<T: Default, const N: usize>(ring: &mut [T; N], before: i64, now: i64) {
     for number in (before + 1).max(now - N as i64 + 1)..=now {
-        ring[slot(number, N)] = Credits::ZERO;
+        ring[slot(number, N)] = T::default();
     }
 }

@@ -160,19 +160,13 @@ impl Exhaustion<'_> {
         if let Some([reset, half, tenth]) = found.map(|found| found.map(words::percent)) {
             lines.push(format!("Found now: {reset}, {half} within half a period, and {tenth} within a tenth."));
         }
-        let alert = self
-            .view
-            .draw
-            .alerts
-            .iter()
-            .find(|(rule, _)| *rule == self.view.notice.rule)
-            .map(|(_, alert)| &alert.state);
-        match alert {
-            Some(AlertState::Firing { since, .. }) if !self.view.is_over() && *since < self.view.notice.at => {
-                lines.push(format!("True since {}.", self.view.clock.moment(*since)));
+        match self.view.draw.alert(self.view.notice.rule).state {
+            AlertState::Firing { since, .. } if !self.view.is_over() && since < self.view.notice.at => {
+                lines.push(format!("True since {}.", self.view.clock.moment(since)));
             }
-            Some(AlertState::Resolved { since, stage, .. }) => {
-                lines.push(format!("It was true since {}, and {stage} at its worst.", self.view.clock.moment(*since)));
+            AlertState::Resolved { since, level, .. } => {
+                let worst = level.stage;
+                lines.push(format!("It was true since {}, and {worst} at its worst.", self.view.clock.moment(since)));
             }
             _ => {}
         }

@@ -9,6 +9,7 @@ use crate::domain::{Notice, Why};
 pub(super) fn message_id(notice: &Notice, recipient: &str, domain: &str) -> String {
     let mut hash = of_episode("mail", notice);
     add(&mut hash, notice.stage.as_str());
+    add(&mut hash, &notice.step.to_string());
     add(&mut hash, notice.why.as_str());
     // Only repeats are told more than once for the same reason at the same stage.
     if notice.why == Why::Repeated {

@@ -30,7 +30,7 @@ pub(super) struct Letter {
 /// What every mail has, whatever it is about: texts ready to be shown. What is empty is left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Frame {
-    /// `critical`, `warning` or `good`: how it looks.
+    /// `critical`, `warning`, `info` or `good`: how it looks.
     pub(super) tone: &'static str,
     /// What mail programs call the document.
     pub(super) title: String,
@@ -114,6 +114,9 @@ fn templates() -> &'static Environment<'static> {
             ("exhaustion/subject.txt", include_str!("../templates/exhaustion/subject.txt")),
             ("exhaustion/body.txt", include_str!("../templates/exhaustion/body.txt")),
             ("exhaustion/body.html", include_str!("../templates/exhaustion/body.html")),
+            ("rule/subject.txt", include_str!("../templates/rule/subject.txt")),
+            ("rule/body.txt", include_str!("../templates/rule/body.txt")),
+            ("rule/body.html", include_str!("../templates/rule/body.html")),
         ] {
             // A template that does not parse stays out, and `get_template` says so; every one is rendered by the tests.
             let _ = environment.add_template(name, source);

@@ -8,7 +8,8 @@ use crate::demo::catcher::{ShownMail, show};
 use crate::domain::{
     AccountName, Alert, AlertState, Announcement, AnnouncementForm, BalanceRecord, CarryOver, Collector,
     CollectorStatus, Confidence, Credits, DrawKey, Forecast, Fuel, FuelLimit, Outlook, PlanPeriod, Provenance, Queued,
-    RetryKind, RuleName, RunOut, SharedTank, SpendRates, Stage, StandingAnnouncement, TeamName, Unassigned, Why,
+    Reruns, RetryKind, RuleAlert, RuleName, RunOut, SharedTank, SpendRates, Stage, StandingAnnouncement, TeamName,
+    Unassigned, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -55,15 +56,15 @@ impl Scene {
             period_end: Some(end),
             episode: 1,
             stage,
+            step: 0,
             why,
             at: now,
         };
         let firing = AlertState::Firing {
-            stage,
+            level: stage.into(),
             since: at("2026-11-20T09:05:00Z"),
             clear_since: None,
-            notified_at: at("2026-11-21T09:05:00Z"),
-            told_run_out: None,
+            told: None,
         };
         let draw = DrawAssessment {
             key,
@@ -112,10 +113,17 @@ impl Scene {
                 retry("text-to-3d-preview", RetryKind::Rerun, 31, 620),
                 retry("text-to-3d-refine", RetryKind::Resubmission, 1, 30),
             ],
-            alerts: vec![(RuleName::Exhaustion, Alert { episode: 1, state: firing })],
+            alerts: vec![RuleAlert {
+                rule: RuleName::Exhaustion,
+                alert: Alert { episode: 1, state: firing },
+                mute: None,
+            }],
+            recent: None,
+            reruns: Reruns::default(),
             daily: Vec::new(),
         };
         let assessment = AccountAssessment {
+            rules: RuleName::ALL.into(),
             account: draw.key.account.clone(),
             at: now,
             zone: jiff::tz::TimeZone::UTC,

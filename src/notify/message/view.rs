@@ -98,6 +98,7 @@ impl View<'_> {
 
     pub(super) fn state(&self) -> String {
         let stage = match self.notice.stage {
+            Stage::Info => "For information",
             Stage::Warning => "Warning",
             Stage::Critical => "Critical",
         };

@@ -64,6 +64,9 @@ CREATE INDEX tasks_by_input ON tasks (account_id, fingerprint) WHERE fingerprint
 -- account instead.
 CREATE INDEX tasks_pending ON tasks (account_id, team, state, created_at, charged, refunded)
     WHERE state IN ('queued', 'running', 'unknown');
+-- Second attempts, by input: what they cost and how many there were of each.
+CREATE INDEX tasks_retried ON tasks (account_id, team, created_at, retry, fingerprint, charged, refunded)
+    WHERE retry IS NOT NULL;
 -- Tasks that ended badly and were charged for, until that comes back.
 CREATE INDEX tasks_unrefunded ON tasks (account_id, team, created_at, state, finished_at, charged, refunded)
     WHERE state IN ('failed', 'cancelled', 'expired') AND charged > refunded;
@@ -273,19 +276,30 @@ CREATE TABLE alerts (
     -- 0 for an account without periods.
     period_start BIGINT NOT NULL,
     episode      BIGINT NOT NULL,
-    -- inactive, firing or resolved; the columns below are NULL where the state has no use for them.
+    -- inactive, pending, firing or resolved; the columns below are NULL where the state has no use for them.
     state        TEXT   NOT NULL,
+    -- The stage, and the threshold within it, of now or at its worst.
     stage        TEXT,
+    step         BIGINT,
     since        BIGINT,
     clear_since  BIGINT,
-    notified_at  BIGINT,
-    told_run_out BIGINT,
+    -- What people last heard: NULL if nobody has heard of the episode.
+    told_at      BIGINT,
+    told_stage   TEXT,
+    told_step    BIGINT,
+    -- The number that was told, in the rule's own unit.
+    told_figure  BIGINT,
     ended_at     BIGINT,
+    -- resolved or plan_reset, while people are still to hear that it is over.
+    untold       TEXT,
     PRIMARY KEY (account_id, team, rule, period_start)
 ) WITHOUT ROWID;
 
 -- What fires, of all accounts at once.
 CREATE INDEX alerts_firing ON alerts (account_id, team, rule, stage) WHERE state = 'firing';
+-- Those of a period, and those that have something ahead of them, of whichever.
+CREATE INDEX alerts_by_period ON alerts (account_id, period_start);
+CREATE INDEX alerts_open ON alerts (account_id) WHERE state IN ('firing', 'pending') OR untold IS NOT NULL;
 
 -- What was decided to be told. The key makes a second decision on the same thing impossible.
 CREATE TABLE notices (
@@ -296,13 +310,14 @@ CREATE TABLE notices (
     period_start BIGINT NOT NULL,
     episode      BIGINT NOT NULL,
     stage        TEXT   NOT NULL,
+    step         BIGINT NOT NULL,
     -- opened, worsened, repeated, resolved or plan_reset.
     why          TEXT   NOT NULL,
     -- An episode may be repeated many times, each at its own moment; everything else happens once, and has 0 here.
     repeated_at  BIGINT NOT NULL,
     period_end   BIGINT,
     at           BIGINT NOT NULL,
-    UNIQUE (account_id, team, rule, period_start, episode, stage, why, repeated_at)
+    UNIQUE (account_id, team, rule, period_start, episode, stage, step, why, repeated_at)
 );
 
 -- Mails to send: one row for each notice and recipient, with the whole message as decided then.
