@@ -11,7 +11,7 @@ use crate::domain::rule::{
     PlanResetPolicy, Rule, Setting, StaleDataPolicy, StuckQueuePolicy, Threshold, UnexplainedSpendPolicy,
     UnusualSpendPolicy, WastefulRetriesPolicy,
 };
-use crate::domain::{Credits, RuleName, Rules, Sensitivity, Stage};
+use crate::domain::{Credits, RuleName, Rules, Sensitivity};
 
 /// Declares the section of a rule: the keys that every rule has, and its own.
 macro_rules! rule_section {
