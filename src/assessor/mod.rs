@@ -125,14 +125,12 @@ impl Assessor {
         alerts: Alerts,
     ) -> Result<Arc<AccountAssessment>, AssessError> {
         let (mut assessment, facts) = self.look(account, now).await?;
-        if alerts == Alerts::Step {
-            let silences = self.store.silences(now).await?;
+        let silences = self.store.silences(now).await?;
+        if alerts == Alerts::Leave {
+            self.note_mutes(&mut assessment, &facts, &silences);
+        } else {
             let decided = self.decide(&mut assessment, &facts, &silences);
-            let mut notices = Vec::with_capacity(decided.notices.len());
-            for notice in decided.notices {
-                let mails = self.write_mails(&notice, &assessment).await?;
-                notices.push((notice, mails));
-            }
+            let notices = self.write_all(decided.notices, &assessment).await?;
             let are_new = self.store.commit_alerts(&decided.changes, &notices).await?;
             for ((notice, mails), _) in notices.iter().zip(are_new).filter(|(_, is_new)| *is_new) {
                 tracing::info!(

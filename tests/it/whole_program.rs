@@ -236,7 +236,7 @@ async fn check_answers(prometheus: &Prometheus) {
     assert!(left > 200.0 && left <= 400.0, "{left}");
     let probability = one(&format!("fuelgauge_forecast_exhaustion_probability_ratio{team}")).await;
     assert!(probability > 0.95, "{probability}");
-    assert_eq!(one(&format!("fuelgauge_alerts_active{team} == 1")).await, 1.0);
+    assert_eq!(one(&format!("fuelgauge_alerts_active{{team=\"{}\",alert=\"exhaustion\"}} == 1", HOT.name)).await, 1.0);
     let others = format!(r#"sum(fuelgauge_alerts_active{{team="{}"}})"#, STEADY.name);
     assert_eq!(one(&others).await, 0.0, "the steady team is left in peace");
     assert_eq!(one("sum(fuelgauge_web_failures_total) + sum(fuelgauge_store_failures_total)").await, 0.0);
