@@ -23,6 +23,8 @@ mod buckets;
 #[cfg(test)]
 mod case_tests;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
