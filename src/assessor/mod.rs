@@ -195,6 +195,7 @@ impl Assessor {
             buckets,
             carry_over: config.plan.carry_over,
             queue: facts.queue.clone(),
+            queued: Queued::default(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
             expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
@@ -205,6 +206,7 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let (usages, of_all) = self.usages(account, &facts, period.as_ref(), now).await?;
+        assessment.queued = usages.iter().fold(Queued::default(), |queued, usage| queued.and(usage.queued));
         for (draw, usage) in account.draws.iter().zip(&usages) {
             let (period, usage_of_all) = (period.as_ref(), of_all.as_ref());
             let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all };

@@ -62,6 +62,9 @@ pub struct AccountAssessment {
     /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
     /// balances were read.
     pub unexplained: Option<Credits>,
+    /// Every team's tasks that are launched and not charged yet. Platforms take their credits first and tell the charge later,
+    /// so that they are among what is unexplained.
+    pub queued: Queued,
     /// Credits that lapsed at their own date so far, as recognised from falls of the balance.
     pub expired: Credits,
     /// Credits bought or awarded so far, as recognised from rises of the balance.

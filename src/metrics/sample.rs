@@ -63,6 +63,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         collectors: [Collector::Charges, Collector::Queue, Collector::Balance].map(|c| collector(c, 3)).into(),
         balance: None,
         queue: None,
+        queued: Queued::default(),
         unexplained: None,
         granted: Credits::ZERO,
         expired: Credits::ZERO,

@@ -309,6 +309,22 @@ fn unexplained_spend_answers_as_the_table_says() {
             ("a little", &drift(Some(-4)), CLEAR),
             ("more", &drift(Some(-5)), undecided(Stage::Warning)),
             ("a hundredth of the plan", &drift(Some(-10)), holds(Stage::Warning)),
+            (
+                "what runs explains it",
+                &|account, draw| {
+                    drift(Some(-30))(account, draw);
+                    account.queued.credits = credits(26);
+                },
+                CLEAR,
+            ),
+            (
+                "what runs may explain it",
+                &|account, draw| {
+                    drift(Some(-30))(account, draw);
+                    account.queued.unknown_tasks = 1;
+                },
+                undecided(Stage::Warning),
+            ),
             ("more left than charges say", &drift(Some(300)), CLEAR),
             (
                 "an old balance",
