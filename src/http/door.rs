@@ -41,8 +41,8 @@ pub trait Door: Send + Sync {
     /// [`Refusal::Unauthorized`] without a token that is known, [`Refusal::Forbidden`] with one that may not do it.
     fn admit(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal>;
 
-    /// Whether there is a token at all that may do this for a team.
-    fn opens(&self, errand: Errand, team: &str) -> bool;
+    /// Whether there is a token at all that may do this: for this team, or for any.
+    fn opens(&self, errand: Errand, team: Option<&str>) -> bool;
 }
 
 /// What somebody comes for.
@@ -257,8 +257,8 @@ impl Doorway {
         door.admit(token, errand)
     }
 
-    /// Whether there is a token at all that may do this for a team.
-    pub(super) fn opens(&self, errand: Errand, team: &str) -> bool {
+    /// Whether there is a token at all that may do this: for this team, or for any.
+    pub(super) fn opens(&self, errand: Errand, team: Option<&str>) -> bool {
         self.door.borrow().as_ref().is_some_and(|door| door.opens(errand, team))
     }
 

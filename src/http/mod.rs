@@ -32,6 +32,7 @@ use crate::metrics::{self, Metrics};
 
 pub mod announcements;
 mod announcing;
+mod body;
 mod chart;
 pub mod door;
 pub mod explanation;
@@ -211,7 +212,7 @@ async fn overview(State(shared): SharedState) -> Response {
 
 async fn team(State(shared): SharedState, Path(team): Path<String>) -> Response {
     blocking(shared, move |shared| {
-        let can_announce = shared.doorway.opens(Errand::Announce, &team);
+        let can_announce = shared.doorway.opens(Errand::Announce, Some(&team));
         match view::TeamPage::of(&shared.snapshot(), &team, can_announce, shared.now()) {
             Some(page) => shared.page(StatusCode::OK, "team.html", &team, page),
             None => shared.no_such_team(&team),

@@ -11,8 +11,9 @@ pub const STYLE: &str = include_str!("templates/style.css");
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("templates/icon.svg");
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("base.html", include_str!("templates/base.html")),
+    ("field.html", include_str!("templates/field.html")),
     ("gauge.html", include_str!("templates/gauge.html")),
     ("chart.html", include_str!("templates/chart.html")),
     ("overview.html", include_str!("templates/overview.html")),

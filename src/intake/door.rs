@@ -52,9 +52,10 @@ impl Door for TokenDoor {
         Ok(Arc::new(TokenGuest { intake, accounts, name: token.name.clone(), teams: token.teams.clone() }))
     }
 
-    fn opens(&self, errand: Errand, team: &str) -> bool {
-        let is_for = |token: &TokenConfig| {
-            token.teams.as_ref().is_none_or(|teams| teams.iter().any(|known| known.as_str() == team))
+    fn opens(&self, errand: Errand, team: Option<&str>) -> bool {
+        let is_for = |token: &TokenConfig| match (&token.teams, team) {
+            (Some(teams), Some(team)) => teams.iter().any(|known| known.as_str() == team),
+            _ => true,
         };
         self.tokens.iter().any(|token| token.can.contains(&scope_of(errand)) && is_for(token))
     }
