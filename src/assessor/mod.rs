@@ -27,6 +27,7 @@ mod case_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
+mod silences;
 mod tanks;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ mod usage;
 pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
+pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
 

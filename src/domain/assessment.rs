@@ -15,7 +15,7 @@ use super::forecast::{Explanation, Outlook, RunOut};
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::retry::RetryKind;
-use super::silence::Silences;
+use super::silence::{FiringAlert, Silences};
 use super::suspect::Suspects;
 use super::words::other_use;
 
@@ -28,6 +28,19 @@ pub struct Snapshot {
     pub outbox: OutboxDepth,
     /// Which alerts nobody is told of, and for how long.
     pub silences: Silences,
+}
+
+impl Snapshot {
+    /// The alerts that fire, as silences see them.
+    pub fn firing(&self) -> Vec<FiringAlert> {
+        let draws = self.accounts.iter().flat_map(|account| &account.draws);
+        let alerts = draws.flat_map(|draw| draw.alerts.iter().map(move |(rule, alert)| (&draw.key, *rule, alert)));
+        let firing = |(key, rule, alert): (&DrawKey, RuleName, &Alert)| match alert.state {
+            AlertState::Firing { stage, .. } => Some(FiringAlert::of(key, rule, stage)),
+            AlertState::Inactive | AlertState::Resolved { .. } => None,
+        };
+        alerts.filter_map(firing).collect()
+    }
 }
 
 /// One account at one moment.

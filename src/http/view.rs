@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::chart::{self, Chart};
 use super::gauge::Gauge;
+use super::silencing::Silencing;
 use super::verdict::Tone;
 use super::words;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, PlanPeriod,
-    QueueRecord, RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
+    AccountAssessment, AlertLabels, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth,
+    PlanPeriod, QueueRecord, RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -45,8 +46,16 @@ pub struct TeamPage {
 /// The list of alerts.
 #[derive(Debug, Serialize)]
 pub struct AlertsPage {
-    firing: Vec<AlertRow>,
+    firing: Vec<FiringRow>,
     quiet: Vec<AlertRow>,
+}
+
+/// An alert that fires, and whether anybody is told of it.
+#[derive(Debug, Serialize)]
+struct FiringRow {
+    #[serde(flatten)]
+    alert: AlertRow,
+    silencing: Silencing,
 }
 
 #[derive(Debug, Serialize)]
@@ -213,9 +222,21 @@ impl AlertsPage {
     /// Every alert of the current periods, those that fire apart.
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> AlertsPage {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
-        let rows = draws.flat_map(|(account, draw)| alerts(account, draw, now));
-        let (firing, quiet) = rows.partition(|row| row.state == "firing");
-        AlertsPage { firing, quiet }
+        let rows = draws.flat_map(|(account, draw)| {
+            let rules = draw.alerts.iter().map(move |(rule, _)| (&draw.key, *rule, &account.zone));
+            alerts(account, draw, now).into_iter().zip(rules)
+        });
+        let (firing, quiet): (Vec<_>, Vec<_>) = rows.partition(|(row, _)| row.state == "firing");
+        let firing = firing.into_iter().map(|(alert, (key, rule, zone))| {
+            let labels = AlertLabels {
+                alert: rule.as_str(),
+                account: key.account.as_str(),
+                team: key.team.as_str(),
+                severity: alert.stage,
+            };
+            FiringRow { silencing: Silencing::of(&labels, &snapshot.silences, zone, now), alert }
+        });
+        AlertsPage { firing: firing.collect(), quiet: quiet.into_iter().map(|(row, _)| row).collect() }
     }
 }
 

@@ -70,7 +70,7 @@ fn one_matcher_is_read_as_amtool_reads_it_or_answered_with_what_is_wrong() {
     let deep = "(".repeat(40) + "a" + &")".repeat(40);
     assert!(Matcher::new(Label::Team, Matches, &deep).is_err());
     // `.*` and a list of names are the usual ones.
-    let usual = format!(".*(env|props|characters)-[0-9]{{1,3}}|{}", vec!["a-team-of-some-name"; 10].join("|"));
+    let usual = format!(".*(env|props|characters)-[0-9]{{1,3}}|{}", ["a-team-of-some-name"; 10].join("|"));
     assert!(Matcher::new(Label::Team, Matches, &usual).is_ok());
 }
 
