@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ring::rand::SecureRandom;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -170,6 +170,13 @@ impl Agent {
                 }
             });
         }
+        let (assessor, shared, stop) = (Arc::clone(&self.assessor), self.shared.clone(), tasks.stop_token().clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = watch_silences(&assessor, &shared) => {}
+            }
+        });
         if let Some(outbox) = &self.outbox {
             tasks.spawn(outbox.clone().run(tasks.stop_token().clone()));
         }
@@ -277,6 +284,19 @@ async fn run_folder(mut folder: Folder, shared: &Shared) {
     while let Some(tick) = next_tick(&*shared.clock, &schedule, last, Duration::ZERO).await {
         last = Some(tick.scheduled);
         folder.look().await;
+    }
+}
+
+/// How often the pages hear of silences that a command made or ended.
+const SILENCES_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+async fn watch_silences(assessor: &Assessor, shared: &Shared) {
+    loop {
+        shared.clock.sleep_until(shared.clock.now() + SILENCES_EVERY).await;
+        if let Err(error) = assessor.show_silences(shared.clock.now()).await {
+            shared.metrics.agent.store_failures.with_label_values(&["silence"]).inc();
+            tracing::error!(%error, "failed to read the silences");
+        }
     }
 }
 

@@ -21,7 +21,7 @@
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
-//!                  ├─ intake ───── http (pushes, announcements), import (watched folders), assessor
+//!                  ├─ intake ───── http (pushes, announcements, silences), import (folders), assessor
 //!                  └─ http ─────── metrics
 //!
 //!       commands ──┬─ import ───── provider, store

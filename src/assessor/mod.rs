@@ -28,6 +28,7 @@ mod decide_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
+mod silences;
 mod tanks;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ mod usage;
 pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
+pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
 

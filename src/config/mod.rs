@@ -231,6 +231,8 @@ pub enum Scope {
     Push,
     /// Tell the forecast what is known in advance, and see what others told.
     Announce,
+    /// Silence alerts, and see who silenced which.
+    Silence,
 }
 
 impl Scope {
@@ -239,6 +241,7 @@ impl Scope {
         match self {
             Scope::Push => "push",
             Scope::Announce => "announce",
+            Scope::Silence => "silence",
         }
     }
 }

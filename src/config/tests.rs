@@ -350,8 +350,8 @@ fn each_mistake_is_explained() {
              10:33: web.tokens.short.token_file: the token in `secrets/key` has 6 characters; expected at least 16\n\
              hint: openssl rand -hex 32 makes a good one\n\
              11:14: web.tokens.short.name: another token is called `short` too\n\
-             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push` or `announce`\n\
-             12:57: web.tokens.other.can[0]: expected `push` or `announce`, found `pull`\n\
+             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`, `announce` or `silence`\n\
+             12:57: web.tokens.other.can[0]: expected `push`, `announce` or `silence`, found `pull`\n\
              12:72: web.tokens.other.teams[0]: there is no team `arts`\n\
              hint: did you mean `art`?\n\
              13:7: web.tokens.none: `can` is empty\n\
@@ -566,7 +566,10 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
     let token = &config.web.tokens[0];
-    assert_eq!((token.name.as_str(), &token.can[..]), ("pipeline", &[Scope::Push, Scope::Announce][..]));
+    assert_eq!(
+        (token.name.as_str(), &token.can[..]),
+        ("pipeline", &[Scope::Push, Scope::Announce, Scope::Silence][..])
+    );
     assert_eq!(token.teams.as_ref().unwrap()[0].as_str(), "environment-art");
     let source = config.accounts[1].source.as_ref().unwrap();
     assert_eq!(source.api_key_file.as_ref().unwrap().path(), folder.path().join("secrets/meshy"));

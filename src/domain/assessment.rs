@@ -17,7 +17,7 @@ use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::recent::{RecentUse, Reruns};
 use super::retry::RetryKind;
 use super::rule::RuleName;
-use super::silence::Silences;
+use super::silence::{FiringAlert, Silences};
 use super::suspect::Suspects;
 use super::words::other_use;
 
@@ -30,6 +30,14 @@ pub struct Snapshot {
     pub outbox: OutboxDepth,
     /// Which alerts nobody is told of, and for how long.
     pub silences: Silences,
+}
+
+impl Snapshot {
+    /// The alerts that fire, as silences see them.
+    pub fn firing(&self) -> Vec<FiringAlert> {
+        let draws = self.accounts.iter().flat_map(|account| &account.draws);
+        draws.flat_map(|draw| draw.firing().map(|(rule, stage)| FiringAlert::of(&draw.key, rule, stage))).collect()
+    }
 }
 
 /// One account at one moment.

@@ -32,6 +32,7 @@ use crate::metrics::{self, Metrics};
 
 pub mod announcements;
 mod announcing;
+mod body;
 mod chart;
 pub mod door;
 pub mod explanation;
@@ -40,6 +41,8 @@ mod gauge;
 mod pages;
 mod readings;
 pub mod reload;
+pub mod silences;
+mod silencing;
 mod status;
 mod verdict;
 mod view;
@@ -115,7 +118,7 @@ fn guarded(routes: Router<Arc<Shared>>, shared: Arc<Shared>) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
         // What a form brings has the limits of the door.
-        .merge(announcing::routes().layer(door::time_limit()))
+        .merge(announcing::routes().merge(silencing::routes()).layer(door::time_limit()))
         // The quickest: packing takes longer than everything else about a large scrape, on a thread that others wait for.
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {
@@ -211,7 +214,7 @@ async fn overview(State(shared): SharedState) -> Response {
 
 async fn team(State(shared): SharedState, Path(team): Path<String>) -> Response {
     blocking(shared, move |shared| {
-        let can_announce = shared.doorway.opens(Errand::Announce, &team);
+        let can_announce = shared.doorway.opens(Errand::Announce, Some(&team));
         match view::TeamPage::of(&shared.snapshot(), &team, can_announce, shared.now()) {
             Some(page) => shared.page(StatusCode::OK, "team.html", &team, page),
             None => shared.no_such_team(&team),

@@ -303,6 +303,7 @@ async fn check_pages(url: &str) {
         ("/teams/character-art", 200, "</svg>"),
         ("/teams/nobody", 404, "No team is named"),
         ("/alerts", 200, HOT.name),
+        ("/silences?alert=exhaustion", 200, "No alert is silenced."),
         ("/-/healthy", 200, "healthy"),
         ("/-/ready", 200, "ready"),
         ("/api/v1/status", 200, "\"outbox\""),
@@ -336,9 +337,9 @@ async fn check_browser(url: &str, folder: &std::path::Path) {
         let complaints: Vec<String> = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
         (String::from_utf8_lossy(&output.stdout).into_owned(), complaints)
     };
-    for path in ["/", "/teams/character-art"] {
+    for (path, part) in [("/", "</svg>"), ("/teams/character-art", "</svg>"), ("/silences", "No alert is silenced.")] {
         let (page, complaints) = shown(format!("{url}{path}")).await;
-        assert!(page.contains(HOT.name) && page.contains("</svg>"), "{path}: {page}");
+        assert!((path == "/silences" || page.contains(HOT.name)) && page.contains(part), "{path}: {page}");
         assert_eq!(complaints, Vec::<String>::new(), "{path}");
     }
     // A page whose own policy blocks its style is complained about: the check above can fail.

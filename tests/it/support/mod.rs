@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod daemon;
+pub mod desk;
 pub mod mail;
 pub mod openmetrics;
 pub mod program;
