@@ -76,7 +76,7 @@ fn the_form_is_filled_by_an_address_and_comes_back_with_what_was_refused() {
             "",
             None,
             &[
-                "<option value=\"\" selected>any alert</option><option>exhaustion</option>",
+                "<option value=\"\" selected>any alert</option><option>stale_data</option><option>exhaustion</option>",
                 "<option>Characters &amp; &quot;Creatures&quot;</option>",
                 "<option value=\"24h\" selected>24 hours</option>",
                 "<option value=\"reset\">until the plan resets</option>",
