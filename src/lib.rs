@@ -37,7 +37,8 @@
 //!   argument; results are values.
 //! - **Foreign shapes stay at their edge.** A platform's JSON is known in its mapping file, SQL in `store`, YAML in
 //!   `config`, mail in `notify`, the serving of HTTP in `http`.
-//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other.
+//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other. What
+//!   goes out by HTTP, to ask or to tell, goes by [`outgoing`], which knows nobody.
 //! - **Assessing takes no hint.** It looks at the ledger and the time. A restart, a late tick and a usual tick run the same
 //!   code.
 //! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
@@ -67,6 +68,7 @@ pub mod logging;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;
+pub mod outgoing;
 pub mod poller;
 pub mod provider;
 pub mod schedule;

@@ -58,7 +58,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("backtest", &["domain", "provider"]),
     ("http", &["clock", "domain", "metrics"]),
     // The edges, which do not know one another.
-    ("provider", &["config", "domain"]),
+    ("provider", &["config", "domain", "outgoing"]),
     ("notify", &["config", "domain"]),
     ("store", &["domain"]),
     ("metrics", &["domain"]),
@@ -67,6 +67,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "domain"]),
     ("logging", &["cli"]),
     ("lifecycle", &[]),
+    ("outgoing", &[]),
     ("cli", &[]),
     ("clock", &[]),
     // The core knows nobody.
@@ -238,7 +239,7 @@ fn only_the_clock_knows_the_time() {
 fn sql_stays_in_the_store_and_foreign_json_in_the_provider() {
     let homes: [(&str, &[&str]); 5] = [
         ("sqlx", &["store"]),
-        ("reqwest", &["provider", "commands", "config", "cli"]),
+        ("reqwest", &["provider", "outgoing", "commands", "config", "cli"]),
         ("lettre", &["notify", "config", "assessor", "commands"]),
         ("axum", &["http", "demo"]),
         ("serde_saphyr", &["config", "provider"]),
