@@ -21,6 +21,7 @@
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
+//!                  ├─ forwarder ── notify (Alertmanagers), metrics
 //!                  ├─ intake ───── http (pushes, announcements), import (watched folders), assessor
 //!                  └─ http ─────── metrics
 //!
@@ -60,6 +61,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod export;
+pub mod forwarder;
 pub mod http;
 pub mod import;
 pub mod intake;
