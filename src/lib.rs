@@ -21,6 +21,7 @@
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
+//!                  ├─ forwarder ── notify (Alertmanagers), metrics
 //!                  ├─ intake ───── http (pushes, announcements, silences), import (folders), assessor
 //!                  └─ http ─────── metrics
 //!
@@ -37,7 +38,8 @@
 //!   argument; results are values.
 //! - **Foreign shapes stay at their edge.** A platform's JSON is known in its mapping file, SQL in `store`, YAML in
 //!   `config`, mail in `notify`, the serving of HTTP in `http`.
-//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other.
+//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other. What
+//!   goes out by HTTP, to ask or to tell, goes by [`outgoing`], which knows nobody.
 //! - **Assessing takes no hint.** It looks at the ledger and the time. A restart, a late tick and a usual tick run the same
 //!   code.
 //! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
@@ -59,6 +61,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod export;
+pub mod forwarder;
 pub mod http;
 pub mod import;
 pub mod intake;
@@ -67,6 +70,7 @@ pub mod logging;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;
+pub mod outgoing;
 pub mod poller;
 pub mod provider;
 pub mod schedule;

@@ -51,7 +51,7 @@ pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte);
     let is_path = text.starts_with('/') && !text.starts_with("//") && text.bytes().all(is_plain);
     let is_taken = ["", "alerts", "silences", "plan", "style.css", "icon.svg"].contains(&text.trim_matches('/'))
-        || ["/teams/", "/api/", "/-/", "/demo/"].iter().any(|folder| text.starts_with(folder));
+        || ["/teams/", "/rules/", "/api/", "/-/", "/demo/"].iter().any(|folder| text.starts_with(folder));
     match (is_path, is_taken) {
         (false, _) => Err("expected a path such as `/metrics`".to_owned()),
         (true, true) => Err("a page has that path; expected another, such as `/metrics`".to_owned()),

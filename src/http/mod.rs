@@ -27,7 +27,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::clock::Clock;
-use crate::domain::Snapshot;
+use crate::domain::{RuleName, Snapshot};
 use crate::metrics::{self, Metrics};
 
 pub mod announcements;
@@ -96,6 +96,7 @@ pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinj
         .route("/", get(overview))
         .route("/teams/{team}", get(team))
         .route("/alerts", get(alerts))
+        .route("/rules/{rule}", get(rule))
         .route("/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
         .route(telemetry_path, get(scrape))
@@ -229,6 +230,14 @@ async fn alerts(State(shared): SharedState) -> Response {
         shared.page(StatusCode::OK, "alerts.html", "Alerts", page)
     })
     .await
+}
+
+/// What a rule means and what to do, as it is written: what links in alerts lead to.
+async fn rule(State(shared): SharedState, Path(rule): Path<String>) -> Response {
+    match RuleName::parse(&rule) {
+        Some(rule) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], rule.page()).into_response(),
+        None => shared.message(StatusCode::NOT_FOUND, "No such rule", &format!("No rule is named `{rule}`.")),
+    }
 }
 
 async fn scrape(State(shared): SharedState) -> Response {

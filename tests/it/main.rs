@@ -1,5 +1,6 @@
 //! Everything that crosses a boundary, in one test binary.
 
+mod alertmanager;
 mod announcements;
 mod bad_days;
 mod commands;
