@@ -45,6 +45,8 @@
 //! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
 //!   left out, never shown as zero.
 //! - **Credits are exact.** Integer millionths in storage and arithmetic; floats only in statistics and at the gauge.
+//! - **What is and what is told are two steps.** An alert steps by what its rule finds; what people hear of it follows from
+//!   what they last heard. A mute keeps a telling back and never changes the alert.
 //! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, and marked sent after the
 //!   relay accepted it.
 //! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
