@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ring::rand::SecureRandom;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,11 +14,12 @@ use crate::assessor::{Alerts, Assessor};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig, TokenConfig};
 use crate::domain::{CronSchedule, Snapshot};
+use crate::forwarder::{self, Forwarder};
 use crate::http::door::Door;
 use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
-use crate::notify::Mailer;
+use crate::notify::{Alertmanager, Mailer};
 use crate::outbox::{self, Outbox};
 use crate::poller::{Account, Poller};
 use crate::provider::FailureReason;
@@ -79,6 +80,8 @@ pub struct Agent {
     pub assessor: Arc<Assessor>,
     /// Delivers; `None` without a relay.
     pub outbox: Option<Outbox>,
+    /// Show what fires, one for each Alertmanager.
+    pub forwarders: Vec<Arc<Forwarder>>,
     /// What people and scripts bring.
     pub intake: Intake,
     tokens: Vec<TokenConfig>,
@@ -105,6 +108,7 @@ impl Agent {
         let agent_metrics = shared.metrics.agent.clone();
         outbox::initialize_metrics(&agent_metrics);
         let poller = Poller::new(shared.store.clone(), Arc::clone(&shared.clock), agent_metrics.clone());
+        let forwarders = build_forwarders(config, external_url.as_ref(), shared);
         let assessor = Assessor::new(
             shared.store.clone(),
             config,
@@ -122,7 +126,7 @@ impl Agent {
         let intake = Intake::new(store, clock, metrics, Arc::clone(&assessor));
         let tokens = config.web.tokens.clone();
         intake.initialize_metrics(&accounts, &tokens);
-        Ok(Agent { accounts, poller, assessor, outbox, intake, tokens, shared: shared.clone() })
+        Ok(Agent { accounts, poller, assessor, outbox, forwarders, intake, tokens, shared: shared.clone() })
     }
 
     /// Lets pushes and announcements in, by this configuration's tokens.
@@ -149,7 +153,7 @@ impl Agent {
         step(&self.poller, &self.assessor, &self.shared, account, scheduled).await;
     }
 
-    /// Runs every account and the outbox until the tasks are asked to stop.
+    /// Runs every account, the outbox and the forwarders until the tasks are asked to stop.
     pub fn start(&self, tasks: &Tasks) {
         for account in &self.accounts {
             let (poller, assessor) = (self.poller.clone(), Arc::clone(&self.assessor));
@@ -170,10 +174,32 @@ impl Agent {
                 }
             });
         }
+        let (assessor, shared, stop) = (Arc::clone(&self.assessor), self.shared.clone(), tasks.stop_token().clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = watch_silences(&assessor, &shared) => {}
+            }
+        });
         if let Some(outbox) = &self.outbox {
             tasks.spawn(outbox.clone().run(tasks.stop_token().clone()));
         }
+        for forwarder in &self.forwarders {
+            let (forwarder, stop) = (Arc::clone(forwarder), tasks.stop_token().clone());
+            tasks.spawn(async move { forwarder.run(stop).await });
+        }
     }
+}
+
+fn build_forwarders(config: &Config, external_url: Option<&String>, shared: &Shared) -> Vec<Arc<Forwarder>> {
+    let Some(section) = &config.alertmanager else { return Vec::new() };
+    forwarder::initialize_metrics(&shared.metrics.agent);
+    let forwarder = |manager| {
+        let (published, clock) = (shared.published.subscribe(), Arc::clone(&shared.clock));
+        let metrics = shared.metrics.agent.clone();
+        Arc::new(Forwarder::new(manager, external_url.cloned(), published, clock, metrics))
+    };
+    Alertmanager::of(section).into_iter().map(forwarder).collect()
 }
 
 async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Shared) -> anyhow::Result<Account> {
@@ -277,6 +303,19 @@ async fn run_folder(mut folder: Folder, shared: &Shared) {
     while let Some(tick) = next_tick(&*shared.clock, &schedule, last, Duration::ZERO).await {
         last = Some(tick.scheduled);
         folder.look().await;
+    }
+}
+
+/// How often the pages hear of silences that a command made or ended.
+const SILENCES_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+async fn watch_silences(assessor: &Assessor, shared: &Shared) {
+    loop {
+        shared.clock.sleep_until(shared.clock.now() + SILENCES_EVERY).await;
+        if let Err(error) = assessor.show_silences(shared.clock.now()).await {
+            shared.metrics.agent.store_failures.with_label_values(&["silence"]).inc();
+            tracing::error!(%error, "failed to read the silences");
+        }
     }
 }
 

@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod announce;
+mod silence;
 mod values;
 
 pub use announce::{AddFlags, AnnounceCommand, ListFlags, WithdrawFlags};
+pub use silence::{ExpireFlags, SilenceCommand, SilenceFlags, SilenceListFlags, SilenceTime, UpdateFlags};
 
 /// Will the credits last until the plan resets?
 #[derive(Debug, Parser)]
@@ -99,6 +101,12 @@ pub enum Command {
         after_help = "Example: fuelgauge announce add --team environment-art --factor 2 --from 2026-12-01 --to 2026-12-20"
     )]
     Announce(AnnounceCommand),
+    /// Have alerts not told for a time: who wants that, why, and until when.
+    #[command(
+        subcommand,
+        after_help = "Example: fuelgauge silence add alert=exhaustion team=environment-art --duration 48h --comment \"a planned push\""
+    )]
+    Silence(SilenceCommand),
     /// Read a charge history (CSV or JSON lines, also gzipped) into the ledger. Repeating it changes nothing.
     #[command(after_help = "Example: fuelgauge import charges.csv.gz --account studio --map columns.yml")]
     Import(ImportFlags),

@@ -1,4 +1,4 @@
-//! What people and scripts bring: pushes and announcements through the door, and files that come to a watched folder. All
+//! What people and scripts bring: pushes, announcements and silences through the door, and files that come to a watched folder. All
 //! of it goes into the ledger, and the account is assessed at once.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::store::Store;
 mod announcing;
 mod door;
 mod folder;
+mod silencing;
 
 pub use door::TokenDoor;
 pub use folder::{Folder, WATCH_SCHEDULE};
@@ -45,7 +46,9 @@ impl Intake {
             let names = names(accounts.iter().collect());
             let names = names.iter().map(String::as_str);
             self.metrics.agent.initialize_channel(Errand::Push.as_str(), names, &Refusal::REASONS);
-            self.metrics.agent.initialize_channel(Errand::Announce.as_str(), std::iter::empty(), &Refusal::REASONS);
+            for errand in [Errand::Announce, Errand::Silence] {
+                self.metrics.agent.initialize_channel(errand.as_str(), std::iter::empty(), &Refusal::REASONS);
+            }
         }
         let names = names(accounts.iter().filter(|account| account.config.import.folder.is_some()).collect());
         if !names.is_empty() {

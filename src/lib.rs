@@ -21,7 +21,8 @@
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
-//!                  ├─ intake ───── http (pushes, announcements), import (watched folders), assessor
+//!                  ├─ forwarder ── notify (Alertmanagers), metrics
+//!                  ├─ intake ───── http (pushes, announcements, silences), import (folders), assessor
 //!                  └─ http ─────── metrics
 //!
 //!       commands ──┬─ import ───── provider, store
@@ -37,12 +38,15 @@
 //!   argument; results are values.
 //! - **Foreign shapes stay at their edge.** A platform's JSON is known in its mapping file, SQL in `store`, YAML in
 //!   `config`, mail in `notify`, the serving of HTTP in `http`.
-//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other.
+//! - **Neighbours do not know one another.** `provider`, `store`, `metrics` and `notify` know `domain`, never each other. What
+//!   goes out by HTTP, to ask or to tell, goes by [`outgoing`], which knows nobody.
 //! - **Assessing takes no hint.** It looks at the ledger and the time. A restart, a late tick and a usual tick run the same
 //!   code.
 //! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
 //!   left out, never shown as zero.
 //! - **Credits are exact.** Integer millionths in storage and arithmetic; floats only in statistics and at the gauge.
+//! - **What is and what is told are two steps.** An alert steps by what its rule finds; what people hear of it follows from
+//!   what they last heard. A mute keeps a telling back and never changes the alert.
 //! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, and marked sent after the
 //!   relay accepted it.
 //! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
@@ -59,6 +63,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod export;
+pub mod forwarder;
 pub mod http;
 pub mod import;
 pub mod intake;
@@ -67,6 +72,7 @@ pub mod logging;
 pub mod metrics;
 pub mod notify;
 pub mod outbox;
+pub mod outgoing;
 pub mod poller;
 pub mod provider;
 pub mod schedule;

@@ -40,6 +40,24 @@ impl Assessor {
     }
 }
 
+impl Assessor {
+    /// Says of alerts that nobody steps why they are not told, so that they are shown as they are.
+    pub(super) fn note_mutes(&self, assessment: &mut AccountAssessment, facts: &AccountFacts, silences: &Silences) {
+        let mut draws = std::mem::take(&mut assessment.draws);
+        for draw in &mut draws {
+            let mut alerts = std::mem::take(&mut draw.alerts);
+            let (account, decided) = (&*assessment, &mut Decided::default());
+            let looking = Deciding { assessor: self, account, facts, silences, draw, decided };
+            for place in 0..alerts.len() {
+                let (before, rest) = alerts.split_at_mut(place);
+                rest[0].mute = looking.mute(rest[0].rule, &rest[0].alert, before);
+            }
+            draw.alerts = alerts;
+        }
+        assessment.draws = draws;
+    }
+}
+
 /// What the ledger knows of a draw's alerts, before they step.
 pub(super) fn known(
     account: &AccountAssessment,

@@ -23,9 +23,12 @@ mod buckets;
 #[cfg(test)]
 mod case_tests;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;
+mod silences;
 mod tanks;
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,7 @@ mod usage;
 pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
+pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
 
@@ -125,14 +129,12 @@ impl Assessor {
         alerts: Alerts,
     ) -> Result<Arc<AccountAssessment>, AssessError> {
         let (mut assessment, facts) = self.look(account, now).await?;
-        if alerts == Alerts::Step {
-            let silences = self.store.silences(now).await?;
+        let silences = self.store.silences(now).await?;
+        if alerts == Alerts::Leave {
+            self.note_mutes(&mut assessment, &facts, &silences);
+        } else {
             let decided = self.decide(&mut assessment, &facts, &silences);
-            let mut notices = Vec::with_capacity(decided.notices.len());
-            for notice in decided.notices {
-                let mails = self.write_mails(&notice, &assessment).await?;
-                notices.push((notice, mails));
-            }
+            let notices = self.write_all(decided.notices, &assessment).await?;
             let are_new = self.store.commit_alerts(&decided.changes, &notices).await?;
             for ((notice, mails), _) in notices.iter().zip(are_new).filter(|(_, is_new)| *is_new) {
                 tracing::info!(
@@ -195,6 +197,7 @@ impl Assessor {
             buckets,
             carry_over: config.plan.carry_over,
             queue: facts.queue.clone(),
+            queued: Queued::default(),
             unexplained: facts.balance.as_ref().and_then(|state| state.drift),
             granted: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.granted),
             expired: facts.balance.as_ref().map_or(Credits::ZERO, |state| state.expired),
@@ -205,6 +208,7 @@ impl Assessor {
             draws: Vec::with_capacity(account.draws.len()),
         };
         let (usages, of_all) = self.usages(account, &facts, period.as_ref(), now).await?;
+        assessment.queued = usages.iter().fold(Queued::default(), |queued, usage| queued.and(usage.queued));
         for (draw, usage) in account.draws.iter().zip(&usages) {
             let (period, usage_of_all) = (period.as_ref(), of_all.as_ref());
             let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all };

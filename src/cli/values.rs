@@ -50,8 +50,8 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
 pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte);
     let is_path = text.starts_with('/') && !text.starts_with("//") && text.bytes().all(is_plain);
-    let is_taken = ["", "alerts", "plan", "style.css", "icon.svg"].contains(&text.trim_matches('/'))
-        || ["/teams/", "/api/", "/-/", "/demo/"].iter().any(|folder| text.starts_with(folder));
+    let is_taken = ["", "alerts", "silences", "plan", "style.css", "icon.svg"].contains(&text.trim_matches('/'))
+        || ["/teams/", "/rules/", "/api/", "/-/", "/demo/"].iter().any(|folder| text.starts_with(folder));
     match (is_path, is_taken) {
         (false, _) => Err("expected a path such as `/metrics`".to_owned()),
         (true, true) => Err("a page has that path; expected another, such as `/metrics`".to_owned()),
@@ -104,6 +104,7 @@ mod tests {
             ("//", false),
             ("/alerts", false),
             ("/alerts/", false),
+            ("/silences", false),
             ("/teams/a", false),
             ("/-/ready", false),
             ("/{team}", false),

@@ -26,7 +26,7 @@ pub async fn run(command: AnnounceCommand) -> anyhow::Result<Answer> {
     }
 }
 
-async fn open(flags: &ConfigFlags) -> anyhow::Result<(Shared, Agent)> {
+pub(super) async fn open(flags: &ConfigFlags) -> anyhow::Result<(Shared, Agent)> {
     let config = Config::load(&flags.config_file)?;
     expect_ledger(&config.storage)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
@@ -155,7 +155,7 @@ fn in_flags(message: &str) -> String {
 }
 
 /// Who types this: as said, or as the system knows.
-fn who(said: Option<String>) -> Result<String, WrongUsage> {
+pub(super) fn who(said: Option<String>) -> Result<String, WrongUsage> {
     let logged_in = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let by = said.or_else(logged_in).filter(|by| !by.is_empty()).unwrap_or_else(|| "command line".to_owned());
     if by.chars().count() > 64 || by.chars().any(is_unprintable) {

@@ -27,6 +27,7 @@ mod poll;
 mod progress;
 mod send_test_mail;
 mod serve;
+mod silence;
 mod status;
 mod table;
 
@@ -113,6 +114,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Status(flags) => status::run(flags).await,
         Command::Estimate(flags) => estimate::run(flags).await,
         Command::Announce(command) => announce::run(command).await,
+        Command::Silence(command) => silence::run(command).await,
         Command::Backtest(flags) => backtest::run(&flags),
         Command::Import(flags) => import::run(flags).await,
         Command::Export(flags) => export::run(flags).await,

@@ -125,7 +125,8 @@ fn check_login(file: &RelayFile, context: &mut Context) -> Option<Option<String>
     }
 }
 
-fn check_authorities(text: &Text, context: &mut Context) -> Option<PathBuf> {
+/// A file of authorities, PEM.
+pub(super) fn check_authorities(text: &Text, context: &mut Context) -> Option<PathBuf> {
     let path = context.resolve(&text.text);
     let shown_path = path.display();
     match std::fs::read_to_string(&path) {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::account::AccountFile;
+use super::alertmanager::AlertmanagerFile;
 use super::alerts::AlertsFile;
 use super::email::EmailFile;
 use super::mistakes::Place;
@@ -25,6 +26,8 @@ section! {
         alerts: AlertsFile,
         /// How mail leaves. Default: alerts are shown and not mailed.
         email: EmailFile,
+        /// Which Alertmanagers are shown what fires. Default: none.
+        alertmanager: AlertmanagerFile,
         /// What is served.
         web: WebFile,
     }

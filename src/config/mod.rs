@@ -3,7 +3,7 @@
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
-//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `web`.
+//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `alertmanager`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,6 +24,7 @@ use crate::domain::{
 };
 
 mod account;
+mod alertmanager;
 mod alerts;
 mod announcement;
 mod email;
@@ -41,6 +42,7 @@ mod tree;
 mod values;
 mod web;
 
+pub use alertmanager::{AlertmanagerConfig, HttpAuth};
 pub use mistakes::{ConfigError, ConfigErrors, Position};
 pub use secret::SecretFile;
 
@@ -59,6 +61,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// How mail leaves; without it alerts are shown and not mailed.
     pub email: Option<EmailConfig>,
+    /// Which Alertmanagers are shown what fires.
+    pub alertmanager: Option<AlertmanagerConfig>,
     /// What is served.
     pub web: WebConfig,
 }
@@ -231,6 +235,8 @@ pub enum Scope {
     Push,
     /// Tell the forecast what is known in advance, and see what others told.
     Announce,
+    /// Silence alerts, and see who silenced which.
+    Silence,
 }
 
 impl Scope {
@@ -239,6 +245,7 @@ impl Scope {
         match self {
             Scope::Push => "push",
             Scope::Announce => "announce",
+            Scope::Silence => "silence",
         }
     }
 }
@@ -300,6 +307,7 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
 
     let alerts = alerts::check(file.alerts.as_ref(), context);
     let email = file.email.as_ref().and_then(|email| email::check(email, context));
+    let alertmanager = file.alertmanager.as_ref().and_then(|section| alertmanager::check(section, context));
     let accounts: Vec<_> = account_files.iter().filter_map(|account| account::check(account, context)).collect();
     let team = |file: &team::TeamFile| {
         let team = team::check(file, context)?;
@@ -324,6 +332,7 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         teams,
         alerts,
         email,
+        alertmanager,
         web: web::check(file.web.as_ref(), team_files, context),
     }
 }

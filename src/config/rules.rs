@@ -78,7 +78,7 @@ rule_section! {
 rule_section! {
     /// Much more than on a usual day.
     struct UnusualSpendFile (to: Vec<Text>) {
-        /// So many times the second busiest of the last 28 days. Default: 2.
+        /// So many times the second busiest of the last 28 days. Default: 3.
         factor: Text,
         /// With at least so many charges. Default: 10.
         minimum_charges: Text,

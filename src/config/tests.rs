@@ -19,6 +19,50 @@ fn each_mistake_is_explained() {
              hint: move it into an item of `draws`",
         ),
         (
+            "alertmanager",
+            "8:7: alertmanager.urls[0]: `http` is not encrypted; expected `https`\n\
+             hint: if everybody on the way may read and change what is sent, write `allow_plaintext: true`\n\
+             9:7: alertmanager.urls[1]: expected where Alertmanager is, found an address within its API\n\
+             hint: write it without `/api/v2/alerts`\n\
+             11:7: alertmanager.urls[3]: this URL is listed twice\n\
+             12:7: alertmanager.urls[4]: expected a URL that begins with `https://`, found `ftp:`\n\
+             13:20: alertmanager.resend_interval: `1s` is too short; expected at least `5s`\n\
+             14:12: alertmanager.timeout: `0s` is too short; expected at least `1s`\n\
+             15:13: alertmanager.username: has no effect without `credentials_file`",
+        ),
+        ("alertmanager_bad_user", "6:59: alertmanager.username: expected a name without `:`"),
+        (
+            "alertmanager_nothing_in_plain_text",
+            "6:90: alertmanager.allow_plaintext: has no effect: no URL is plain http to another machine\n\
+             hint: remove it",
+        ),
+        (
+            "alertmanager_of_no_urls",
+            "6:15: alertmanager.urls: the list is empty\n\
+             hint: write `urls: [\"http://localhost:9093\"]`",
+        ),
+        (
+            "alertmanager_password_in_plain_text",
+            "10:21: alertmanager.credentials_file: what it holds would be sent in plain text\n\
+             hint: write `https` in `urls`, or remove it",
+        ),
+        (
+            "alertmanager_plain_authorities",
+            "6:58: alertmanager.ca_file: has no effect without a URL that begins with `https://`",
+        ),
+        (
+            "alertmanager_slow",
+            "6:80: alertmanager.timeout: expected at most `resend_interval`, which is `30s`\n\
+             6:102: alertmanager.credentials_file: the secret file `secrets/open` may be read by others (mode 644); \
+             expected mode 600 or 640\n\
+             hint: chmod 600 secrets/open",
+        ),
+        (
+            "alertmanager_without_urls",
+            "6:15: alertmanager: the key `urls` is missing\n\
+             hint: write `urls: [\"http://localhost:9093\"]`",
+        ),
+        (
             "anchor_without_day",
             "3:20: accounts.studio.plan.anchor: the key `day` is missing\n\
              hint: write the day of the month on which the plan resets",
@@ -350,8 +394,8 @@ fn each_mistake_is_explained() {
              10:33: web.tokens.short.token_file: the token in `secrets/key` has 6 characters; expected at least 16\n\
              hint: openssl rand -hex 32 makes a good one\n\
              11:14: web.tokens.short.name: another token is called `short` too\n\
-             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push` or `announce`\n\
-             12:57: web.tokens.other.can[0]: expected `push` or `announce`, found `pull`\n\
+             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`, `announce` or `silence`\n\
+             12:57: web.tokens.other.can[0]: expected `push`, `announce` or `silence`, found `pull`\n\
              12:72: web.tokens.other.teams[0]: there is no team `arts`\n\
              hint: did you mean `art`?\n\
              13:7: web.tokens.none: `can` is empty\n\
@@ -540,6 +584,21 @@ fn what_is_left_out_of_a_polled_account_has_its_default() {
 }
 
 #[test]
+fn what_is_left_out_of_an_alertmanager_has_its_default() {
+    for (extra, interval, timeout) in [("", 60, 10), ("resend_interval: 5s,", 5, 5), ("timeout: 20s,", 60, 20)] {
+        let text = format!(
+            "accounts: [{{name: studio}}]\nteams: [{{name: art, account: studio}}]\n\
+             alertmanager: {{{extra} urls: ['http://localhost:9093/am/', 'http://10.1.2.3:9093'], allow_plaintext: true}}\n"
+        );
+        let config = Config::parse(&text, Path::new("fuelgauge.yml")).unwrap().alertmanager.unwrap();
+        assert_eq!(config.urls, ["http://localhost:9093/am", "http://10.1.2.3:9093"]);
+        let seconds = Duration::from_secs;
+        assert_eq!((config.resend_interval, config.timeout), (seconds(interval), seconds(timeout)), "{extra}");
+        assert_eq!((config.auth, config.ca_file), (None, None));
+    }
+}
+
+#[test]
 fn the_reference_loads_as_it_is() {
     let config = Config::load(&Path::new(SHIPPED).join("fuelgauge.yml")).unwrap();
     assert_eq!(config.accounts.len(), 1);
@@ -563,10 +622,16 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     let email = config.email.unwrap();
     assert_eq!(email.relay.username.as_deref(), Some("fuelgauge"));
     assert_eq!(email.from.to_string(), "fuelgauge <fuelgauge@studio.example>");
+    let alertmanager = config.alertmanager.unwrap();
+    assert_eq!(alertmanager.urls, ["http://localhost:9093", "https://alertmanager.studio.example"]);
+    assert!(matches!(alertmanager.auth, Some(HttpAuth::Basic { .. })));
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
     let token = &config.web.tokens[0];
-    assert_eq!((token.name.as_str(), &token.can[..]), ("pipeline", &[Scope::Push, Scope::Announce][..]));
+    assert_eq!(
+        (token.name.as_str(), &token.can[..]),
+        ("pipeline", &[Scope::Push, Scope::Announce, Scope::Silence][..])
+    );
     assert_eq!(token.teams.as_ref().unwrap()[0].as_str(), "environment-art");
     let source = config.accounts[1].source.as_ref().unwrap();
     assert_eq!(source.api_key_file.as_ref().unwrap().path(), folder.path().join("secrets/meshy"));
@@ -620,6 +685,7 @@ fn folder() -> tempfile::TempDir {
         ("key", "s3cret", 0o600),
         ("meshy", "s3cret", 0o640),
         ("smtp", "s3cret\n", 0o600),
+        ("alertmanager", "s3cret", 0o600),
         ("pipeline", "s3cret-of-sixteen", 0o600),
         ("open", "s3cret", 0o644),
         ("empty", "\n", 0o600),

@@ -170,6 +170,23 @@ pub(super) fn secure_url(text: &Text, context: &mut Context) -> Option<String> {
     Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// As [`secure_url`], and plain http to another machine if `allow_plaintext` says that it is meant.
+pub(super) fn url_to_talk_to(text: &Text, allow_plaintext: bool, context: &mut Context) -> Option<String> {
+    let url = web_url(text, context)?.as_str().trim_end_matches('/').to_owned();
+    if is_plain_to_others(&url) && !allow_plaintext {
+        let message = "`http` is not encrypted; expected `https`\nhint: if everybody on the way may read and change what is \
+                       sent, write `allow_plaintext: true`";
+        return context.wrong(&text.place, message);
+    }
+    Some(url)
+}
+
+/// Whether a URL is plain http to another machine.
+pub(super) fn is_plain_to_others(url: &str) -> bool {
+    let url = Url::parse(url).ok().filter(|url| url.scheme() == "http");
+    url.is_some_and(|url| !url.host_str().is_some_and(is_loopback))
+}
+
 /// A URL that people open. Without a slash at its end.
 pub(super) fn page_url(text: &Text, context: &mut Context) -> Option<String> {
     Some(web_url(text, context)?.as_str().trim_end_matches('/').to_owned())

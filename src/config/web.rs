@@ -28,7 +28,7 @@ section! {
         name: Text,
         /// The file that holds it, at least 16 characters. Required.
         token_file: Text,
-        /// What it may do: `push`, `announce`. Required.
+        /// What it may do: `push`, `announce`, `silence`. Required.
         can: Vec<Text>,
         /// The teams that it is for. Default: all.
         teams: Vec<Text>,
@@ -99,10 +99,10 @@ fn check_secret(text: &Text, context: &mut Context) -> Option<SecretFile> {
 
 fn check_scope(text: &Text, context: &mut Context) -> Option<Scope> {
     if matches!(text.text.as_str(), "read" | "estimate") {
-        let message = format!("`{}` is not supported yet; expected `push` or `announce`", text.text);
+        let message = format!("`{}` is not supported yet; expected `push`, `announce` or `silence`", text.text);
         return context.wrong(&text.place, message);
     }
-    values::word(text, &[("push", Scope::Push), ("announce", Scope::Announce)], context)
+    values::word(text, &[("push", Scope::Push), ("announce", Scope::Announce), ("silence", Scope::Silence)], context)
 }
 
 fn check_team(text: &Text, teams: &[&str], context: &mut Context) -> Option<TeamName> {

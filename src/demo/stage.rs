@@ -116,6 +116,8 @@ pub fn configuration(
     Ok(format!(
         "storage: \"sqlite:{ledger}\"\naccounts:\n{accounts}teams:\n{teams}email:\n  \
          from: fuelgauge@studio.example\n  relay: {{host: \"{host}\", port: {port}, security: none}}\n\
+         # Where an hour takes a third of a second, a poll takes an hour: balance and charges never fit.\n\
+         alerts:\n  unexplained_spend: {{enabled: false}}\n\
          web:\n  external_url: {external_url}\n",
         ledger = folder.ledger().display(),
         host = relay.ip(),

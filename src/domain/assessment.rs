@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::account::{AccountName, CarryOver, DrawKey, PlanPeriod};
 use super::alert::{Alert, Mute, Stage, Why};
-use super::announcement::{Announcement, Foreseen, StandingAnnouncement};
+use super::announcement::StandingAnnouncement;
 use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
 use super::forecast::{Explanation, Outlook, RunOut};
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
+use super::recent::{RecentUse, Reruns};
 use super::retry::RetryKind;
 use super::rule::RuleName;
-use super::silence::Silences;
+use super::silence::{FiringAlert, Silences};
 use super::suspect::Suspects;
 use super::words::other_use;
 
@@ -29,6 +30,14 @@ pub struct Snapshot {
     pub outbox: OutboxDepth,
     /// Which alerts nobody is told of, and for how long.
     pub silences: Silences,
+}
+
+impl Snapshot {
+    /// The alerts that fire, as silences see them.
+    pub fn firing(&self) -> Vec<FiringAlert> {
+        let draws = self.accounts.iter().flat_map(|account| &account.draws);
+        draws.flat_map(|draw| draw.firing().map(|(rule, stage)| FiringAlert::of(&draw.key, rule, stage))).collect()
+    }
 }
 
 /// One account at one moment.
@@ -61,6 +70,9 @@ pub struct AccountAssessment {
     /// Balance change that no entry explains; above zero: more left than charges say, below: less. `None` until two
     /// balances were read.
     pub unexplained: Option<Credits>,
+    /// Every team's tasks that are launched and not charged yet. Platforms take their credits first and tell the charge later,
+    /// so that they are among what is unexplained.
+    pub queued: Queued,
     /// Credits that lapsed at their own date so far, as recognised from falls of the balance.
     pub expired: Credits,
     /// Credits bought or awarded so far, as recognised from rises of the balance.
@@ -333,56 +345,6 @@ pub struct SpendRates {
     pub day: Option<f64>,
     /// Over the last seven days.
     pub week: Option<f64>,
-}
-
-/// The use of the last day beside that of usual days.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecentUse {
-    /// Net use of the last 24 hours; the oldest hour counts with the share of it that lies inside.
-    pub net: Credits,
-    /// Charges with net use above zero of the last 24 hours, the oldest hour whole.
-    pub charges: u32,
-    /// Whole days (UTC) before yesterday that are compared with, at most 28.
-    pub days: u32,
-    /// Net use of the second busiest of those days: the busiest may have been unusual itself.
-    pub busy: Credits,
-    /// Net use of the middle one of those days that had any.
-    pub usual: Credits,
-    /// How many times the usual pace was announced for the last 24 hours, at least once.
-    pub announced_factor: f64,
-    /// Credits of batches that were announced for the last 24 hours or the day round them: one in ten such costs more.
-    pub announced_credits: Credits,
-}
-
-impl RecentUse {
-    /// With what was announced of the last 24 hours up to `now`.
-    #[must_use]
-    pub fn beside(mut self, announcements: &[Announcement], now: Timestamp) -> RecentUse {
-        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
-        for announcement in announcements.iter().filter(|announcement| announcement.withdrawn.is_none()) {
-            match announcement.foreseen {
-                Foreseen::Pace(change) if change.from <= now && change.to > day_ago => {
-                    self.announced_factor = self.announced_factor.max(change.factor);
-                }
-                Foreseen::Batch { batch, until } if batch.at <= now && until > day_ago => {
-                    self.announced_credits += batch.high;
-                }
-                Foreseen::Pace(_) | Foreseen::Batch { .. } => {}
-            }
-        }
-        self
-    }
-}
-
-/// Second attempts of the plan period at what had succeeded before (since ever without a period).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reruns {
-    /// How many.
-    pub tasks: u64,
-    /// Their net use.
-    pub credits: Credits,
-    /// The most attempts at one asset that were launched in the period, the first among them; 0 without re-runs.
-    pub most_attempts: u64,
 }
 
 /// One rule's alert on a draw.

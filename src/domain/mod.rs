@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod queued;
 pub mod quiet;
 pub mod reading;
+pub mod recent;
 pub mod replay;
 pub mod retry;
 pub mod rule;
@@ -52,6 +53,7 @@ pub use quiet::QuietHours;
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
+pub use recent::{RecentUse, Reruns};
 pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, RuleName, Rules, Seen, Sensitivity};

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::account::{TeamName, is_unprintable};
+use super::account::{DrawKey, TeamName, is_unprintable};
+use super::alert::Stage;
 use super::announcement::FormError;
+use super::rule::RuleName;
 
 pub use matcher::{AlertLabels, LONGEST_VALUE, Label, Matcher, MatcherError, Operator, matchers_in_words};
 
@@ -121,6 +123,19 @@ impl Silence {
     }
 }
 
+/// Puts silences into the order in which people look for them, as Alertmanager does: those that mute, the next to end first;
+/// those to come, the next to begin first; those that are over, the last to end first.
+pub fn sort(silences: &mut [Silence], at: Timestamp) {
+    silences.sort_by_cached_key(|silence| {
+        let place = match silence.state(at) {
+            SilenceState::Active => silence.ended_at().as_millisecond(),
+            SilenceState::Pending => silence.asked.starts_at.as_millisecond(),
+            SilenceState::Expired => -silence.ended_at().as_millisecond(),
+        };
+        (silence.state(at), place, silence.id)
+    });
+}
+
 /// Whether all matchers fit these labels.
 pub fn covers(matchers: &[Matcher], labels: &AlertLabels<'_>) -> bool {
     let fit = |is_regex| {
@@ -143,17 +158,30 @@ pub fn is_within(matchers: &[Matcher], teams: &[TeamName]) -> bool {
 
 /// The silences of a moment: every one that is pending or active, and the latest of those that are over. Cloning is cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Silences(Arc<[Silence]>);
+pub struct Silences {
+    all: Arc<[Silence]>,
+    read_at: Timestamp,
+}
 
 impl Silences {
-    /// These, in the order in which they are shown.
-    pub fn new(silences: Vec<Silence>) -> Silences {
-        Silences(silences.into())
+    /// These, in the order in which they are asked for, as they were at `read_at`.
+    pub fn new(silences: Vec<Silence>, read_at: Timestamp) -> Silences {
+        Silences { all: silences.into(), read_at }
+    }
+
+    /// The same, because nothing has changed up to `read_at`.
+    pub fn as_of(&self, read_at: Timestamp) -> Silences {
+        Silences { all: Arc::clone(&self.all), read_at }
+    }
+
+    /// The moment.
+    pub const fn read_at(&self) -> Timestamp {
+        self.read_at
     }
 
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Silence> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The silence that mutes an alert of these labels at `at`, if one does: of several the one that lasts longest.
@@ -186,6 +214,16 @@ pub struct FiringAlert {
 }
 
 impl FiringAlert {
+    /// The alert of a draw.
+    pub fn of(key: &DrawKey, rule: RuleName, stage: Stage) -> FiringAlert {
+        FiringAlert {
+            alert: rule.as_str().to_owned(),
+            account: key.account.to_string(),
+            team: key.team.to_string(),
+            severity: stage.as_str().to_owned(),
+        }
+    }
+
     /// Its labels.
     pub fn labels(&self) -> AlertLabels<'_> {
         let FiringAlert { alert, account, team, severity } = self;
@@ -200,6 +238,21 @@ pub enum SilenceEnd {
     At(Timestamp),
     /// So long after its beginning.
     After(SignedDuration),
+}
+
+/// A length of time such as `30m`, `48h`, `7d` or `1d 12h`.
+///
+/// # Errors
+/// It is none; the field is `duration`.
+pub fn lasting(text: &str) -> Result<SignedDuration, FormError> {
+    let length = humantime::parse_duration(text).ok().and_then(|length| SignedDuration::try_from(length).ok());
+    length.map_or_else(
+        || {
+            let found: String = text.chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).take(40).collect();
+            wrong("duration", format!("expected a length of time, found `{found}`\nhint: such as `8h`, `48h` or `7d`"))
+        },
+        Ok,
+    )
 }
 
 /// A silence as somebody asks for it.

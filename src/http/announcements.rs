@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use super::body::{self, BODY, object, text, value};
 use super::door::{Doorway, Errand, Refusal, Told, json_body};
 use crate::domain::{Announcement, AnnouncementForm, Credits, Foreseen};
 
@@ -114,38 +115,19 @@ const KEYS: [&str; 9] = ["account", "factor", "from", "to", "credits", "low", "h
 
 /// The account that is named, and the announcement.
 fn read(body: &[u8]) -> Result<(Option<String>, AnnouncementForm), Refusal> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| Refusal::mistake("body", error.to_string()))?;
-    let Value::Object(fields) = value else {
-        return Err(Refusal::mistake("body", "expected an object"));
-    };
-    if let Some(unknown) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        let unknown: String = unknown.chars().take(40).collect();
-        return Err(Refusal::mistake(unknown, format!("unknown key\nhint: expected one of {}", KEYS.join(", "))));
-    }
+    let value = body::json(body)?;
+    let fields = object(&value, BODY, &KEYS)?;
     let form = AnnouncementForm {
-        factor: number(&fields, "factor")?,
-        from: text(&fields, "from")?,
-        to: text(&fields, "to")?,
-        credits: credits(&fields, "credits")?,
-        low: credits(&fields, "low")?,
-        high: credits(&fields, "high")?,
-        at: text(&fields, "at")?,
-        note: text(&fields, "note")?,
+        factor: number(fields, "factor")?,
+        from: text(fields, "from")?,
+        to: text(fields, "to")?,
+        credits: credits(fields, "credits")?,
+        low: credits(fields, "low")?,
+        high: credits(fields, "high")?,
+        at: text(fields, "at")?,
+        note: text(fields, "note")?,
     };
-    Ok((text(&fields, "account")?, form))
-}
-
-/// The value of a key; `null` is as good as none.
-fn value<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    fields.get(key).filter(|value| !value.is_null())
-}
-
-fn text(fields: &Map<String, Value>, key: &str) -> Result<Option<String>, Refusal> {
-    match value(fields, key) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Refusal::mistake(key, "expected a text")),
-    }
+    Ok((text(fields, "account")?, form))
 }
 
 fn number(fields: &Map<String, Value>, key: &str) -> Result<Option<f64>, Refusal> {

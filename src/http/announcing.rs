@@ -1,27 +1,22 @@
 //! `/teams/{team}/announcements`: a page with forms that announce and withdraw, for people who have a token of the API.
 //!
-//! It is a page of its own, because the team's page loads itself again every minute, which would empty a form. There is no
-//! login: the token comes with each form, through the same door as with the API, and goes into no page and no address.
+//! It is a page of its own, because the team's page loads itself again every minute, which would empty a form.
 
-use std::collections::BTreeMap;
+mod page;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
-use super::door::{Errand, Refusal, form_body};
-use super::form::{DeskPage, Kind, Sent, Typed};
+use self::page::{DeskPage, Kind, Sent};
+use super::door::{Errand, Refusal};
+use super::form::{Typed, check_names, fields, refuse_whole, shown, with_forms};
 use super::{Shared, SharedState, blocking, words};
-use crate::domain::account::is_unprintable;
 use crate::domain::{AnnouncementForm, Credits};
-
-/// As on every page, but for forms that go to ourselves.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
-                      frame-ancestors 'none'";
 
 /// The fields of the forms, without the token.
 const FIELDS: [&str; 10] = ["kind", "account", "factor", "from", "to", "credits", "low", "high", "at", "note"];
@@ -45,7 +40,7 @@ async fn back(State(shared): SharedState, Path((team, _)): Path<(String, String)
 async fn announce(State(shared): SharedState, Path(team): Path<String>, request: Request) -> Response {
     let (token, typed) = match fields(&shared, request).await {
         Ok(fields) => fields,
-        Err(refusal) => return refuse_whole(&shared, &refusal),
+        Err(refusal) => return refuse_whole(&shared, Errand::Announce, &refusal),
     };
     let kind = Kind::of(&typed);
     let announced = async {
@@ -62,7 +57,7 @@ async fn announce(State(shared): SharedState, Path(team): Path<String>, request:
 async fn withdraw(State(shared): SharedState, Path((team, id)): Path<(String, String)>, request: Request) -> Response {
     let token = match fields(&shared, request).await {
         Ok((token, _)) => token,
-        Err(refusal) => return refuse_whole(&shared, &refusal),
+        Err(refusal) => return refuse_whole(&shared, Errand::Announce, &refusal),
     };
     let number = id.parse().ok();
     let withdrawn = async {
@@ -76,54 +71,9 @@ async fn withdraw(State(shared): SharedState, Path((team, id)): Path<(String, St
     }
 }
 
-/// What came with a form: the token, which is kept apart so that no page can show it, and what else was typed.
-async fn fields(shared: &Shared, request: Request) -> Result<(Option<String>, Typed), Refusal> {
-    let (head, body) = request.into_parts();
-    check_origin(&head.headers, shared.state.external_url.as_deref())?;
-    let (mut token, mut typed) = (None, BTreeMap::new());
-    for (name, value) in form_body(&head.headers, body).await? {
-        let value = value.trim().to_owned();
-        match name.as_str() {
-            _ if value.is_empty() => {}
-            "token" => token = Some(value),
-            _ => _ = typed.insert(name, value),
-        }
-    }
-    Ok((token, typed))
-}
-
-/// Refuses a form of another site. Such a site does not have the token; this is for whoever types it there.
-fn check_origin(headers: &HeaderMap, external_url: Option<&str>) -> Result<(), Refusal> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_usual_port);
-    // A proxy may put another `Host` in.
-    let ours = [host, external_url.and_then(authority)];
-    let is_ours = |origin: &HeaderValue| {
-        let from = origin.to_str().ok().and_then(authority);
-        from.is_some_and(|from| ours.iter().flatten().any(|ours| ours.eq_ignore_ascii_case(from)))
-    };
-    match headers.get_all(ORIGIN).iter().all(is_ours) {
-        true => Ok(()),
-        false => Err(Refusal::Forbidden(
-            "The form was sent from another site than `Host` and `web.external_url` say; nothing was taken.".to_owned(),
-        )),
-    }
-}
-
-/// Host and port of a URL, without a port that goes without saying.
-fn authority(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    rest.split(['/', '?', '#']).next().map(without_usual_port)
-}
-
-fn without_usual_port(authority: &str) -> &str {
-    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
-}
-
 /// The account that is named, and the announcement.
 fn read(kind: Kind, typed: &Typed) -> Result<(Option<String>, AnnouncementForm), Refusal> {
-    if let Some(unknown) = typed.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-        return Err(Refusal::mistake(shown(unknown), "unknown field"));
-    }
+    check_names(typed, &FIELDS)?;
     let text = |name: &str| typed.get(name).cloned();
     if !typed.contains_key(kind.main_field()) {
         return Err(Refusal::mistake(kind.main_field(), "expected a number, found nothing"));
@@ -152,21 +102,10 @@ fn credits(typed: &Typed, name: &str) -> Result<Option<Credits>, Refusal> {
     read.transpose().map_err(|error| Refusal::mistake(name, error.to_string()))
 }
 
-/// The beginning of what somebody sent, fit to be shown.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).take(40).collect()
-}
-
 /// Back to the team's page, which shows the forecast with what was announced.
 fn done(shared: &Shared, team: &str) -> Response {
     let path = format!("/teams/{}#announced", words::path_segment(team));
     Redirect::to(&shared.pages.address(&path)).into_response()
-}
-
-/// The answer to a form that was not read.
-fn refuse_whole(shared: &Shared, refusal: &Refusal) -> Response {
-    shared.doorway.count(Errand::Announce, refusal);
-    shared.message(refusal.code(), "Nothing was taken", &refusal.in_words())
 }
 
 /// The page again, with what is wrong beside what was typed.
@@ -180,7 +119,7 @@ async fn refuse(shared: Arc<Shared>, team: String, sent: Sent, refusal: Refusal)
 
 async fn page(shared: Arc<Shared>, team: String, code: StatusCode, refused: Option<(Sent, Refusal)>) -> Response {
     blocking(shared, move |shared| {
-        let is_open = shared.doorway.opens(Errand::Announce, &team);
+        let is_open = shared.doorway.opens(Errand::Announce, Some(&team));
         let snapshot = shared.snapshot();
         let Some(page) = DeskPage::of(&snapshot, &team, is_open, refused.as_ref(), shared.now()) else {
             return match refused {
@@ -189,12 +128,7 @@ async fn page(shared: Arc<Shared>, team: String, code: StatusCode, refused: Opti
                 None => shared.no_such_team(&team),
             };
         };
-        let mut answer = shared.page(code, "announcements.html", &format!("Announce for {team}"), page);
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-        // Without it the browser would call the origin of our own form `null`.
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        answer
+        with_forms(shared.page(code, "announcements.html", &format!("Announce for {team}"), page))
     })
     .await
 }
@@ -202,32 +136,6 @@ async fn page(shared: Arc<Shared>, team: String, code: StatusCode, refused: Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_form_comes_from_our_own_page_or_from_no_page() {
-        let external = Some("https://studio.example:443/fuel");
-        for (origins, host, external_url, is_taken) in [
-            (&[][..], Some("gauge:9780"), None, true),
-            (&["http://gauge:9780"], Some("gauge:9780"), None, true),
-            (&["http://GAUGE"], Some("gauge:80"), None, true),
-            (&["https://gauge"], Some("gauge"), None, true),
-            (&["http://gauge:9781"], Some("gauge:9780"), None, false),
-            (&["http://gauge.evil.example"], Some("gauge"), None, false),
-            (&["http://evil.example/gauge"], Some("gauge"), None, false),
-            (&["http://gauge@evil.example"], Some("gauge"), None, false),
-            (&["https://studio.example"], Some("10.0.0.7:9780"), external, true),
-            (&["https://evil.example"], Some("10.0.0.7:9780"), external, false),
-            (&["null"], Some("gauge"), external, false),
-            (&[""], Some(""), None, false),
-            (&["http://gauge"], None, None, false),
-            (&["http://gauge", "http://evil.example"], Some("gauge"), None, false),
-        ] {
-            let mut headers = HeaderMap::new();
-            origins.iter().for_each(|origin| _ = headers.append(ORIGIN, HeaderValue::from_static(origin)));
-            host.into_iter().for_each(|host| _ = headers.append(HOST, HeaderValue::from_static(host)));
-            assert_eq!(check_origin(&headers, external_url).is_ok(), is_taken, "{origins:?} {host:?}");
-        }
-    }
 
     #[test]
     fn what_is_typed_is_read_or_said_to_be_wrong_at_its_field() {
@@ -253,12 +161,5 @@ mod tests {
             };
             assert_eq!(found.as_deref(), wrong, "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn the_page_with_forms_differs_in_its_policy_by_forms_alone() {
-        let usual = super::super::CONTENT_SECURITY_POLICY;
-        assert_eq!(POLICY, usual.replace("form-action 'none'", "form-action 'self'"));
-        assert_ne!(POLICY, usual);
     }
 }

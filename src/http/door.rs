@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::domain::{Announcement, AnnouncementForm};
+use crate::domain::{Announcement, AnnouncementForm, FiringAlert, Silence, SilenceForm};
 use crate::metrics::agent::AgentMetrics;
 
 /// The largest body, in bytes: ten thousand charges fit.
@@ -41,8 +41,8 @@ pub trait Door: Send + Sync {
     /// [`Refusal::Unauthorized`] without a token that is known, [`Refusal::Forbidden`] with one that may not do it.
     fn admit(&self, token: Option<&str>, errand: Errand) -> Result<Arc<dyn Guest>, Refusal>;
 
-    /// Whether there is a token at all that may do this for a team.
-    fn opens(&self, errand: Errand, team: &str) -> bool;
+    /// Whether there is a token at all that may do this: for this team, or for any.
+    fn opens(&self, errand: Errand, team: Option<&str>) -> bool;
 }
 
 /// What somebody comes for.
@@ -52,17 +52,20 @@ pub enum Errand {
     Push,
     /// To announce, or to see what is announced.
     Announce,
+    /// To silence alerts, or to see which are silenced.
+    Silence,
 }
 
 impl Errand {
     /// Every one.
-    pub const ALL: [Errand; 2] = [Errand::Push, Errand::Announce];
+    pub const ALL: [Errand; 3] = [Errand::Push, Errand::Announce, Errand::Silence];
 
     /// The `channel` label of what comes in, and the scope that a token needs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Errand::Push => "push",
             Errand::Announce => "announce",
+            Errand::Silence => "silence",
         }
     }
 }
@@ -80,6 +83,19 @@ pub trait Guest: Send + Sync {
 
     /// Takes an announcement of a team back.
     fn withdraw(self: Arc<Self>, team: String, id: i64) -> Answered<Told>;
+
+    /// The silences that stand or were over not long ago.
+    fn silences(self: Arc<Self>) -> Answered<Vec<ToldSilence>>;
+
+    /// One silence, also of long ago.
+    fn silence(self: Arc<Self>, id: i64) -> Answered<ToldSilence>;
+
+    /// Keeps a silence. The one that it replaces, if any, ends in the same moment. Without a name who asks for it is the
+    /// token's.
+    fn mute(self: Arc<Self>, form: SilenceForm, replaces: Option<i64>) -> Answered<ToldSilence>;
+
+    /// Ends a silence.
+    fn expire(self: Arc<Self>, id: i64) -> Answered<ToldSilence>;
 }
 
 /// What a guest is answered.
@@ -92,6 +108,17 @@ pub struct Told {
     pub announcement: Announcement,
     /// The account's zone.
     pub zone: TimeZone,
+    /// The moment of the answer.
+    pub now: Timestamp,
+}
+
+/// A silence, with what it does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToldSilence {
+    /// The silence.
+    pub silence: Silence,
+    /// The alerts that fire and are not told because of it.
+    pub mutes: Vec<FiringAlert>,
     /// The moment of the answer.
     pub now: Timestamp,
 }
@@ -116,7 +143,7 @@ pub enum Refusal {
     Unauthorized,
     /// The token does not allow it; says what.
     Forbidden(String),
-    /// There is no such account, team or announcement; says which.
+    /// There is no such account, team, announcement or silence; says which.
     NotFound(String),
     /// It does not fit what is there already; says why.
     Conflict(String),
@@ -230,6 +257,7 @@ pub fn router(door: DoorReceiver, metrics: AgentMetrics) -> Router {
     };
     super::readings::routes()
         .merge(super::announcements::routes())
+        .merge(super::silences::routes())
         .layer(time_limit())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))
@@ -257,8 +285,8 @@ impl Doorway {
         door.admit(token, errand)
     }
 
-    /// Whether there is a token at all that may do this for a team.
-    pub(super) fn opens(&self, errand: Errand, team: &str) -> bool {
+    /// Whether there is a token at all that may do this: for this team, or for any.
+    pub(super) fn opens(&self, errand: Errand, team: Option<&str>) -> bool {
         self.door.borrow().as_ref().is_some_and(|door| door.opens(errand, team))
     }
 

@@ -1,254 +1,117 @@
-//! The page of a team's announcements as values: what is announced, the forms, what was typed and what is wrong with it.
+//! What pages with forms have in common: who may send one, what came with it, its fields, and what is wrong with them.
+//!
+//! There is no login: the token comes with each form, through the same door as with the API, and goes into no page and no
+//! address.
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, ToSpan};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use serde::Serialize;
 
-use super::door::Refusal;
-use super::view::AnnouncedLine;
-use super::words;
-use crate::domain::announcement::{LONGEST_NOTE, MOST_FACTOR};
-use crate::domain::{AccountAssessment, DrawAssessment, Snapshot};
+use super::Shared;
+use super::door::{Errand, Refusal, form_body};
+use crate::domain::account::is_unprintable;
 
-/// What was typed, by the names of the fields; what was left empty is not there, and neither is the token.
-pub type Typed = BTreeMap<String, String>;
-
-/// Which of the two forms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A change of pace.
-    Pace,
-    /// A planned batch.
-    Batch,
-}
-
-/// What was sent and refused.
-#[derive(Debug)]
-pub enum Sent {
-    /// An announcement, as it was typed.
-    Announcement(Kind, Typed),
-    /// That the announcement of this number be withdrawn; `None` if it is no number.
-    Withdrawal(Option<i64>),
-}
-
-/// The page.
-#[derive(Debug, Serialize)]
-pub struct DeskPage {
-    team: String,
-    team_path: String,
-    /// Whether anybody may announce for the team.
-    is_open: bool,
-    /// What is wrong and belongs to no form.
-    message: Option<String>,
-    announced: Vec<Row>,
-    forms: Vec<Form>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    line: AnnouncedLine,
-    /// The account, if the team draws on several.
-    account: Option<String>,
-    /// The field for the token that withdraws it.
-    token: Field,
-}
-
-#[derive(Debug, Serialize)]
-struct Form {
-    kind: &'static str,
-    title: &'static str,
-    is_open: bool,
-    /// What is wrong and belongs to no field.
-    message: Option<String>,
-    fields: Vec<Field>,
-}
-
-#[derive(Clone, Debug, Default, Serialize)]
-struct Field {
-    id: String,
-    name: &'static str,
-    label: &'static str,
-    help: &'static str,
-    /// The type of the input; `select` for a choice.
-    input: &'static str,
-    choices: Vec<String>,
-    min: Option<String>,
-    max: Option<String>,
-    is_required: bool,
-    value: String,
-    mistake: Option<String>,
-    has_focus: bool,
-}
+/// As on every page, but for forms that go to ourselves.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
 
 /// The field of the token, which no mistake of [`Refusal::Malformed`] names.
 const TOKEN: &str = "token";
 
-impl Kind {
-    /// The form that was sent.
-    pub fn of(typed: &Typed) -> Kind {
-        if typed.get("kind").is_some_and(|kind| kind == "batch") { Kind::Batch } else { Kind::Pace }
+/// What was typed, by the names of the fields; what was left empty is not there, and neither is the token.
+pub type Typed = BTreeMap<String, String>;
+
+/// A field of a form.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Field {
+    /// Unique on the page.
+    pub id: String,
+    /// By which it is sent.
+    pub name: &'static str,
+    /// Above it.
+    pub label: &'static str,
+    /// Below it.
+    pub help: &'static str,
+    /// The type of the input; `select` for a choice.
+    pub input: &'static str,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+    /// The least number or first day.
+    pub min: Option<String>,
+    /// The greatest number, last day or, of a text, length.
+    pub max: Option<String>,
+    /// Whether it takes a whole line of the form.
+    pub is_wide: bool,
+    /// Whether it must not be left empty.
+    pub is_required: bool,
+    /// What it holds.
+    pub value: String,
+    /// What is wrong with that.
+    pub mistake: Option<String>,
+    /// Whether the page opens with the cursor in it.
+    pub has_focus: bool,
+}
+
+/// One of several values that a field can have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// As it is sent.
+    pub value: String,
+    /// As it is read.
+    pub label: String,
+}
+
+impl Choice {
+    /// A value that is read as it is sent.
+    pub fn plain(value: &str) -> Choice {
+        Choice { value: value.to_owned(), label: value.to_owned() }
+    }
+}
+
+impl Field {
+    /// A field that may be left empty.
+    pub fn new(name: &'static str, label: &'static str, input: &'static str, help: &'static str) -> Field {
+        Field { name, label, input, help, ..Field::default() }
     }
 
-    /// The field that makes it what it is.
-    pub const fn main_field(self) -> &'static str {
-        match self {
-            Kind::Pace => "factor",
-            Kind::Batch => "credits",
+    /// The field for a token, with what it must allow.
+    pub fn token(help: &'static str) -> Field {
+        Field { is_required: true, ..Field::new(TOKEN, "Token", "password", help) }
+    }
+
+    /// The field for the token of a form that has no other, with why the form was refused.
+    pub fn lone_token(help: &'static str, id: String, refusal: Option<&Refusal>) -> Field {
+        Field { id, has_focus: refusal.is_some(), mistake: refusal.map(reason), ..Field::token(help) }
+    }
+}
+
+/// Puts what was typed and what is wrong with it into the fields of a form that was refused. Answers what belongs to none of
+/// them.
+pub fn give_back(fields: &mut [Field], typed: &Typed, refusal: &Refusal) -> Option<String> {
+    for field in fields.iter_mut().filter(|field| field.name != TOKEN) {
+        field.value = typed.get(field.name).cloned().unwrap_or_default();
+    }
+    let mut said: Vec<String> = Vec::new();
+    for (at, words) in mistakes(refusal) {
+        let words = labelled(&words, fields);
+        match fields.iter_mut().find(|field| field.name == at) {
+            Some(field) => field.mistake = Some(words),
+            None if at.is_empty() => said.push(words),
+            None => said.push(format!("{at}: {words}")),
         }
     }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Kind::Pace => "pace",
-            Kind::Batch => "batch",
-        }
+    if let Some(wrong) = fields.iter_mut().find(|field| field.mistake.is_some()) {
+        wrong.has_focus = true;
     }
-}
-
-impl DeskPage {
-    /// Everything announced for a team, and the forms with what was refused; `None` if no team has that name.
-    pub fn of(
-        snapshot: &Snapshot,
-        team: &str,
-        is_open: bool,
-        refused: Option<&(Sent, Refusal)>,
-        now: Timestamp,
-    ) -> Option<DeskPage> {
-        let draws =
-            snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (&**account, draw)));
-        let draws: Vec<(&AccountAssessment, &DrawAssessment)> =
-            draws.filter(|(_, draw)| draw.key.team.as_str() == team).collect();
-        let (first, _) = draws.first()?;
-        let today = now.to_zoned(first.zone.clone()).date();
-        let days = (today.to_string(), today.saturating_add(2.years()).to_string());
-        let accounts: Vec<String> = draws.iter().map(|(account, _)| account.account.to_string()).collect();
-        let has_several = accounts.len() > 1;
-        let announced: Vec<Row> = draws
-            .iter()
-            .flat_map(|(account, draw)| draw.announced.iter().map(move |one| (*account, *draw, one)))
-            .map(|(account, draw, one)| {
-                let line = AnnouncedLine::of(account, draw, one);
-                let token = withdrawal(line.id, refused);
-                Row { line, account: has_several.then(|| account.account.to_string()), token }
-            })
-            .collect();
-        let message = refused.and_then(|(sent, refusal)| match sent {
-            Sent::Withdrawal(_) if announced.iter().all(|row| row.token.mistake.is_none()) => Some(reason(refusal)),
-            _ => None,
-        });
-        let forms = if is_open {
-            [Kind::Pace, Kind::Batch].map(|kind| Form::of(kind, &accounts, &days, refused)).into()
-        } else {
-            vec![]
-        };
-        let team_path = words::path_segment(team);
-        Some(DeskPage { team: team.to_owned(), team_path, is_open, message, announced, forms })
-    }
-}
-
-impl Form {
-    fn of(kind: Kind, accounts: &[String], days: &(String, String), refused: Option<&(Sent, Refusal)>) -> Form {
-        let mut fields = if accounts.len() > 1 { vec![account(accounts)] } else { Vec::new() };
-        fields.extend(match kind {
-            Kind::Pace => pace(days).to_vec(),
-            Kind::Batch => batch(days).to_vec(),
-        });
-        let help = "What it is about, for whoever reads the page and the mails.";
-        fields.push(Field { max: Some(LONGEST_NOTE.to_string()), ..field("note", "Note", "text", help) });
-        fields.push(token());
-        let mut message = None;
-        let is_meant = |sent: &&(Sent, Refusal)| matches!(&sent.0, Sent::Announcement(sent, _) if *sent == kind);
-        let refused = refused.filter(is_meant);
-        if let Some((Sent::Announcement(_, typed), refusal)) = refused {
-            for field in fields.iter_mut().filter(|field| field.name != TOKEN) {
-                field.value = typed.get(field.name).cloned().unwrap_or_default();
-            }
-            let mut said: Vec<String> = Vec::new();
-            for (at, words) in mistakes(refusal) {
-                let words = labelled(&words, &fields);
-                match fields.iter_mut().find(|field| field.name == at) {
-                    Some(field) => field.mistake = Some(words),
-                    None if at.is_empty() => said.push(words),
-                    None => said.push(format!("{at}: {words}")),
-                }
-            }
-            message = (!said.is_empty()).then(|| said.join(" "));
-            if let Some(wrong) = fields.iter_mut().find(|field| field.mistake.is_some()) {
-                wrong.has_focus = true;
-            }
-        }
-        fields.iter_mut().for_each(|field| field.id = format!("{}-{}", kind.as_str(), field.name));
-        let title = match kind {
-            Kind::Pace => "Announce a change of pace",
-            Kind::Batch => "Announce a planned batch",
-        };
-        Form { kind: kind.as_str(), title, is_open: refused.is_some(), message, fields }
-    }
-}
-
-fn field(name: &'static str, label: &'static str, input: &'static str, help: &'static str) -> Field {
-    Field { name, label, input, help, ..Field::default() }
-}
-
-fn account(accounts: &[String]) -> Field {
-    let help = "The account that the credits come from.";
-    Field { choices: accounts.to_vec(), is_required: true, ..field("account", "Account", "select", help) }
-}
-
-fn pace((today, furthest): &(String, String)) -> [Field; 3] {
-    let day = |name, label, help| Field {
-        max: Some(furthest.clone()),
-        is_required: true,
-        ..field(name, label, "date", help)
-    };
-    [
-        Field {
-            min: Some("0".to_owned()),
-            max: Some(MOST_FACTOR.to_string()),
-            is_required: true,
-            ..field("factor", "Factor", "number", "2 is twice the usual pace, 0.5 half of it, 0 a holiday.")
-        },
-        day("from", "From", "The first day."),
-        Field { min: Some(today.clone()), ..day("to", "To", "The last day, included.") },
-    ]
-}
-
-fn batch((today, furthest): &(String, String)) -> [Field; 4] {
-    let credits = |name, label, help| Field { min: Some("0".to_owned()), ..field(name, label, "number", help) };
-    [
-        Field {
-            is_required: true,
-            ..credits("credits", "Credits", "What the batch will cost on top of the usual use.")
-        },
-        credits("low", "Low", "One in ten such batches costs less."),
-        credits("high", "High", "One in ten such batches costs more."),
-        Field {
-            min: Some(today.clone()),
-            max: Some(furthest.clone()),
-            is_required: true,
-            ..field("at", "Day", "date", "On which it is made.")
-        },
-    ]
-}
-
-fn token() -> Field {
-    let help = "One that may announce for this team. It is sent with this form and not kept.";
-    Field { is_required: true, ..field(TOKEN, "Token", "password", help) }
-}
-
-/// The field for the token that withdraws an announcement.
-fn withdrawal(id: Option<i64>, refused: Option<&(Sent, Refusal)>) -> Field {
-    let mistake = refused.and_then(|(sent, refusal)| match sent {
-        Sent::Withdrawal(sent) if sent.is_some() && *sent == id => Some(reason(refusal)),
-        _ => None,
-    });
-    let id = format!("withdraw-{}", id.unwrap_or_default());
-    Field { id, has_focus: mistake.is_some(), mistake, ..token() }
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 /// Why, in one text.
-fn reason(refusal: &Refusal) -> String {
+pub fn reason(refusal: &Refusal) -> String {
     mistakes(refusal).into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(" ")
 }
 
@@ -274,120 +137,111 @@ fn labelled(message: &str, fields: &[Field]) -> String {
     fields.iter().fold(message.to_owned(), name)
 }
 
+/// What came with a form: the token, which is kept apart so that no page can show it, and what else was typed.
+pub async fn fields(shared: &Shared, request: Request) -> Result<(Option<String>, Typed), Refusal> {
+    let (head, body) = request.into_parts();
+    check_origin(&head.headers, shared.state.external_url.as_deref())?;
+    let (mut token, mut typed) = (None, Typed::new());
+    for (name, value) in form_body(&head.headers, body).await? {
+        let value = value.trim().to_owned();
+        match name.as_str() {
+            _ if value.is_empty() => {}
+            TOKEN => token = Some(value),
+            _ => _ = typed.insert(name, value),
+        }
+    }
+    Ok((token, typed))
+}
+
+/// A page that has forms, or the answer to one.
+pub fn with_forms(mut page: Response) -> Response {
+    let headers = page.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Without it the browser would call the origin of our own form `null`.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    page
+}
+
+/// The answer to a form that was not read, which is counted.
+pub fn refuse_whole(shared: &Shared, errand: Errand, refusal: &Refusal) -> Response {
+    shared.doorway.count(errand, refusal);
+    shared.message(refusal.code(), "Nothing was taken", &refusal.in_words())
+}
+
+/// Refuses a field of a form that has no such field.
+pub fn check_names(typed: &Typed, known: &[&str]) -> Result<(), Refusal> {
+    match typed.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(Refusal::mistake(shown(unknown), "unknown field")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a form of another site. Such a site does not have the token; this is for whoever types it there.
+fn check_origin(headers: &HeaderMap, external_url: Option<&str>) -> Result<(), Refusal> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_usual_port);
+    // A proxy may put another `Host` in.
+    let ours = [host, external_url.and_then(authority)];
+    let is_ours = |origin: &HeaderValue| {
+        let from = origin.to_str().ok().and_then(authority);
+        from.is_some_and(|from| ours.iter().flatten().any(|ours| ours.eq_ignore_ascii_case(from)))
+    };
+    match headers.get_all(ORIGIN).iter().all(is_ours) {
+        true => Ok(()),
+        false => Err(Refusal::Forbidden(
+            "The form was sent from another site than `Host` and `web.external_url` say; nothing was taken.".to_owned(),
+        )),
+    }
+}
+
+/// Host and port of a URL, without a port that goes without saying.
+fn authority(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?', '#']).next().map(without_usual_port)
+}
+
+fn without_usual_port(authority: &str) -> &str {
+    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
+}
+
+/// The beginning of what somebody sent, fit to be shown.
+pub fn shown(text: &str) -> String {
+    text.chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).take(40).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::domain::{Announcement, Foreseen, PaceChange, StandingAnnouncement};
-    use crate::http::pages::Pages;
-    use crate::metrics::sample;
 
-    /// The page of the team `props`, which draws on so many accounts, and has announced something.
-    fn page(accounts: usize, is_open: bool, refused: Option<&(Sent, Refusal)>) -> String {
-        let mut account = (*sample::snapshot().accounts[0]).clone();
-        account.draws.retain(|draw| draw.key.team.as_str() == "props");
-        let pace = PaceChange { factor: 2.0, from: sample::now(), to: sample::at("2026-12-01T00:00:00Z") };
-        let announced = |id| StandingAnnouncement {
-            announcement: Announcement {
-                id,
-                key: sample::key("studio", "props"),
-                foreseen: Foreseen::Pace(pace),
-                note: "<u>why</u>".to_owned(),
-                by: "Ada".to_owned(),
-                announced_at: None,
-                withdrawn: None,
-            },
-            effect: None,
-        };
-        account.draws[0].announced = vec![announced(None), announced(Some(7))];
-        let accounts = ["studio", "second"][..accounts].iter().map(|name| {
-            let name = sample::key(name, "props").account;
-            Arc::new(AccountAssessment { account: name, ..account.clone() })
-        });
-        let snapshot = Snapshot { accounts: accounts.collect(), ..Snapshot::default() };
-        let page = DeskPage::of(&snapshot, "props", is_open, refused, sample::now()).unwrap();
-        let pages = Pages::new(Some("https://studio.example/fuel"), "9.9.9", "/metrics").unwrap();
-        pages.render("announcements.html", "props", page).unwrap().replace("&#x2f;", "/")
+    #[test]
+    fn a_form_comes_from_our_own_page_or_from_no_page() {
+        let external = Some("https://studio.example:443/fuel");
+        for (origins, host, external_url, is_taken) in [
+            (&[][..], Some("gauge:9780"), None, true),
+            (&["http://gauge:9780"], Some("gauge:9780"), None, true),
+            (&["http://GAUGE"], Some("gauge:80"), None, true),
+            (&["https://gauge"], Some("gauge"), None, true),
+            (&["http://gauge:9781"], Some("gauge:9780"), None, false),
+            (&["http://gauge.evil.example"], Some("gauge"), None, false),
+            (&["http://evil.example/gauge"], Some("gauge"), None, false),
+            (&["http://gauge@evil.example"], Some("gauge"), None, false),
+            (&["https://studio.example"], Some("10.0.0.7:9780"), external, true),
+            (&["https://evil.example"], Some("10.0.0.7:9780"), external, false),
+            (&["null"], Some("gauge"), external, false),
+            (&[""], Some(""), None, false),
+            (&["http://gauge"], None, None, false),
+            (&["http://gauge", "http://evil.example"], Some("gauge"), None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            origins.iter().for_each(|origin| _ = headers.append(ORIGIN, HeaderValue::from_static(origin)));
+            host.into_iter().for_each(|host| _ = headers.append(HOST, HeaderValue::from_static(host)));
+            assert_eq!(check_origin(&headers, external_url).is_ok(), is_taken, "{origins:?} {host:?}");
+        }
     }
 
     #[test]
-    fn the_page_offers_what_can_be_done_and_shows_what_was_refused_at_its_place() {
-        let typed = |pairs: &[(&str, &str)]| -> Typed {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-        };
-        let batch = |refusal| (Sent::Announcement(Kind::Batch, typed(&[("low", "9"), ("account", "second")])), refusal);
-        let usual = ["action=\"/fuel/teams/props/announcements\"", "/fuel/teams/props/announcements/7/withdraw\""];
-        for (name, accounts, is_open, refused, expected, forbidden) in [
-            (
-                "open",
-                1,
-                true,
-                None,
-                &usual[..],
-                &["<details open", "<select", "web.tokens</code>", "<u>", " autofocus"][..],
-            ),
-            ("closed", 1, false, None, &["can: [announce]", "2 times the usual pace"], &["<form", "type=\"password\""]),
-            (
-                "two accounts",
-                2,
-                true,
-                None,
-                &["<select id=\"pace-account\"", "<option>second</option>"],
-                &[" selected"],
-            ),
-            (
-                "days",
-                1,
-                true,
-                None,
-                &["id=\"pace-to\" name=\"to\" type=\"date\"", "min=\"2026-11-22\" max=\"2028-11-22\""],
-                &[],
-            ),
-            (
-                "at a field",
-                2,
-                true,
-                Some(batch(Refusal::mistake("low", "expected at most `credits`\nhint: less"))),
-                &[
-                    "<option selected>second",
-                    "value=\"9\"",
-                    "id=\"batch-low-wrong\" role=\"alert\">expected at most “Credits”; less<",
-                ],
-                &["pace-low"],
-            ),
-            (
-                "at no field",
-                1,
-                true,
-                Some(batch(Refusal::mistake("x", "no"))),
-                &["role=\"alert\">x: no<"],
-                &[" autofocus"],
-            ),
-            ("of the form", 1, true, Some(batch(Refusal::Unavailable)), &["role=\"alert\">the ledger cannot"], &[]),
-            (
-                "a withdrawal",
-                1,
-                true,
-                Some((Sent::Withdrawal(Some(7)), Refusal::Unauthorized)),
-                &["id=\"withdraw-7-wrong\" role=\"alert\">expected a token"],
-                &["<h1>Announcements</h1>\n<p"],
-            ),
-            (
-                "a withdrawal of what is gone",
-                1,
-                true,
-                Some((Sent::Withdrawal(Some(8)), Refusal::NotFound("no such".to_owned()))),
-                &["<h1>Announcements</h1>\n<p class=\"mistake\" role=\"alert\">no such<"],
-                &["<details open", "-wrong\""],
-            ),
-        ] {
-            let page = page(accounts, is_open, refused.as_ref());
-            let missing: Vec<_> = expected.iter().filter(|part| !page.contains(**part)).collect();
-            let too_much: Vec<_> = forbidden.iter().filter(|part| page.contains(**part)).collect();
-            assert!(missing.is_empty() && too_much.is_empty(), "{name}: {missing:?} {too_much:?}\n{page}");
-            assert_eq!(page.matches("type=\"password\"").count(), page.matches("<form").count(), "{name}");
-        }
-        assert!(DeskPage::of(&sample::snapshot(), "nobody", true, None, sample::now()).is_none());
+    fn the_page_with_forms_differs_in_its_policy_by_forms_alone() {
+        let usual = super::super::CONTENT_SECURITY_POLICY;
+        assert_eq!(POLICY, usual.replace("form-action 'none'", "form-action 'self'"));
+        assert_ne!(POLICY, usual);
     }
 }

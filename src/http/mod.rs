@@ -27,11 +27,12 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::clock::Clock;
-use crate::domain::Snapshot;
+use crate::domain::{RuleName, Snapshot};
 use crate::metrics::{self, Metrics};
 
 pub mod announcements;
 mod announcing;
+mod body;
 mod chart;
 pub mod door;
 pub mod explanation;
@@ -40,6 +41,8 @@ mod gauge;
 mod pages;
 mod readings;
 pub mod reload;
+pub mod silences;
+mod silencing;
 mod status;
 mod verdict;
 mod view;
@@ -93,6 +96,7 @@ pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinj
         .route("/", get(overview))
         .route("/teams/{team}", get(team))
         .route("/alerts", get(alerts))
+        .route("/rules/{rule}", get(rule))
         .route("/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
         .route(telemetry_path, get(scrape))
@@ -115,7 +119,7 @@ fn guarded(routes: Router<Arc<Shared>>, shared: Arc<Shared>) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
         // What a form brings has the limits of the door.
-        .merge(announcing::routes().layer(door::time_limit()))
+        .merge(announcing::routes().merge(silencing::routes()).layer(door::time_limit()))
         // The quickest: packing takes longer than everything else about a large scrape, on a thread that others wait for.
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {
@@ -211,7 +215,7 @@ async fn overview(State(shared): SharedState) -> Response {
 
 async fn team(State(shared): SharedState, Path(team): Path<String>) -> Response {
     blocking(shared, move |shared| {
-        let can_announce = shared.doorway.opens(Errand::Announce, &team);
+        let can_announce = shared.doorway.opens(Errand::Announce, Some(&team));
         match view::TeamPage::of(&shared.snapshot(), &team, can_announce, shared.now()) {
             Some(page) => shared.page(StatusCode::OK, "team.html", &team, page),
             None => shared.no_such_team(&team),
@@ -226,6 +230,14 @@ async fn alerts(State(shared): SharedState) -> Response {
         shared.page(StatusCode::OK, "alerts.html", "Alerts", page)
     })
     .await
+}
+
+/// What a rule means and what to do, as it is written: what links in alerts lead to.
+async fn rule(State(shared): SharedState, Path(rule): Path<String>) -> Response {
+    match RuleName::parse(&rule) {
+        Some(rule) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], rule.page()).into_response(),
+        None => shared.message(StatusCode::NOT_FOUND, "No such rule", &format!("No rule is named `{rule}`.")),
+    }
 }
 
 async fn scrape(State(shared): SharedState) -> Response {

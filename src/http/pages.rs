@@ -11,13 +11,15 @@ pub const STYLE: &str = include_str!("templates/style.css");
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("templates/icon.svg");
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("base.html", include_str!("templates/base.html")),
+    ("field.html", include_str!("templates/field.html")),
     ("gauge.html", include_str!("templates/gauge.html")),
     ("chart.html", include_str!("templates/chart.html")),
     ("overview.html", include_str!("templates/overview.html")),
     ("team.html", include_str!("templates/team.html")),
     ("announcements.html", include_str!("templates/announcements.html")),
+    ("silences.html", include_str!("templates/silences.html")),
     ("closed.html", include_str!("templates/closed.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
     ("message.html", include_str!("templates/message.html")),

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::chart::{self, Chart};
 use super::gauge::Gauge;
+use super::silencing::Silencing;
 use super::verdict::Tone;
 use super::words;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, PlanPeriod,
-    QueueRecord, RetryRow, RuleName, Snapshot, Stage, StandingAnnouncement, SuspectCharge, TotalsRow,
+    AccountAssessment, AlertLabels, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth,
+    PlanPeriod, QueueRecord, RetryRow, RuleName, Snapshot, Stage, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -46,12 +47,20 @@ pub struct TeamPage {
 #[derive(Debug, Serialize)]
 pub struct AlertsPage {
     /// The worst first.
-    firing: Vec<AlertRow>,
+    firing: Vec<FiringRow>,
     pending: Vec<AlertRow>,
     /// Over in this period.
     resolved: Vec<AlertRow>,
     /// How many have not fired in this period.
     quiet: String,
+}
+
+/// An alert that fires, and whether anybody is told of it.
+#[derive(Debug, Serialize)]
+struct FiringRow {
+    #[serde(flatten)]
+    alert: AlertRow,
+    silencing: Silencing,
 }
 
 #[derive(Debug, Serialize)]
@@ -222,15 +231,32 @@ impl AlertsPage {
     /// Every alert of the current periods, those that fire apart.
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> AlertsPage {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
-        let rows = draws.flat_map(|(account, draw)| alerts(account, draw, now));
-        let (mut firing, rest): (Vec<AlertRow>, Vec<AlertRow>) = rows.partition(|row| row.state == "firing");
+        let mut page =
+            AlertsPage { firing: Vec::new(), pending: Vec::new(), resolved: Vec::new(), quiet: String::new() };
+        let mut quiet = 0;
+        for (account, draw) in draws {
+            for row in alerts(account, draw, now) {
+                match row.state {
+                    "firing" => {
+                        let labels = AlertLabels {
+                            alert: row.rule,
+                            account: draw.key.account.as_str(),
+                            team: draw.key.team.as_str(),
+                            severity: row.stage,
+                        };
+                        let silencing = Silencing::of(&labels, &snapshot.silences, &account.zone, now);
+                        page.firing.push(FiringRow { silencing, alert: row });
+                    }
+                    "pending" => page.pending.push(row),
+                    "resolved" => page.resolved.push(row),
+                    _ => quiet += 1,
+                }
+            }
+        }
         // Stable: within a stage the order of the configuration stays.
-        firing.sort_by_key(|row| std::cmp::Reverse(Stage::parse(row.stage)));
-        let (pending, rest): (Vec<AlertRow>, Vec<AlertRow>) = rest.into_iter().partition(|row| row.state == "pending");
-        let (resolved, quiet): (Vec<AlertRow>, Vec<AlertRow>) =
-            rest.into_iter().partition(|row| row.state == "resolved");
-        let quiet = words::counted(quiet.len() as u64, "alert is", "alerts are");
-        AlertsPage { firing, pending, resolved, quiet }
+        page.firing.sort_by_key(|row| std::cmp::Reverse(Stage::parse(row.alert.stage)));
+        page.quiet = words::counted(quiet, "alert is", "alerts are");
+        page
     }
 }
 

@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 
 use super::Intake;
 use crate::config::{Scope, TokenConfig};
-use crate::domain::{AnnouncementForm, Collector, TeamName, team_of};
-use crate::http::door::{Answered, Door, Errand, Guest, Refusal, Taken, Told};
+use crate::domain::{AnnouncementForm, Collector, SilenceForm, TeamName, team_of};
+use crate::http::door::{Answered, Door, Errand, Guest, Refusal, Taken, Told, ToldSilence};
 use crate::poller::Account;
 use crate::provider::history::{Pushed, read_push};
 use crate::store::CollectorOutcome;
@@ -52,9 +52,10 @@ impl Door for TokenDoor {
         Ok(Arc::new(TokenGuest { intake, accounts, name: token.name.clone(), teams: token.teams.clone() }))
     }
 
-    fn opens(&self, errand: Errand, team: &str) -> bool {
-        let is_for = |token: &TokenConfig| {
-            token.teams.as_ref().is_none_or(|teams| teams.iter().any(|known| known.as_str() == team))
+    fn opens(&self, errand: Errand, team: Option<&str>) -> bool {
+        let is_for = |token: &TokenConfig| match (&token.teams, team) {
+            (Some(teams), Some(team)) => teams.iter().any(|known| known.as_str() == team),
+            _ => true,
         };
         self.tokens.iter().any(|token| token.can.contains(&scope_of(errand)) && is_for(token))
     }
@@ -65,6 +66,7 @@ fn scope_of(errand: Errand) -> Scope {
     match errand {
         Errand::Push => Scope::Push,
         Errand::Announce => Scope::Announce,
+        Errand::Silence => Scope::Silence,
     }
 }
 
@@ -104,6 +106,22 @@ impl Guest for TokenGuest {
 
     fn withdraw(self: Arc<Self>, team: String, id: i64) -> Answered<Told> {
         Box::pin(async move { self.take_back(&team, id).await })
+    }
+
+    fn silences(self: Arc<Self>) -> Answered<Vec<ToldSilence>> {
+        Box::pin(async move { self.seen_silences().await })
+    }
+
+    fn silence(self: Arc<Self>, id: i64) -> Answered<ToldSilence> {
+        Box::pin(async move { self.seen_silence(id).await })
+    }
+
+    fn mute(self: Arc<Self>, form: SilenceForm, replaces: Option<i64>) -> Answered<ToldSilence> {
+        Box::pin(async move { self.keep_silence(form, replaces).await })
+    }
+
+    fn expire(self: Arc<Self>, id: i64) -> Answered<ToldSilence> {
+        Box::pin(async move { self.end_silence(id).await })
     }
 }
 

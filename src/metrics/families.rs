@@ -170,6 +170,8 @@ families! {
          Absent while stale.";
     AlertsActive = Gauge "fuelgauge_alerts_active" ["account", "team", "alert", "severity"]
         "Whether the alert is firing at this severity (1) or not (0), at the last assessment.";
+    Silences = Gauge "fuelgauge_silences" ["state"]
+        "Silences at the last assessment: active, or pending until they begin.";
     OutboxMessages = Gauge "fuelgauge_notification_outbox_messages" ["state"]
         "Mails in the outbox at the last assessment: waiting for a try, failed for good, or sent.";
     OutboxOldest = Gauge "fuelgauge_notification_outbox_oldest_timestamp_seconds" []

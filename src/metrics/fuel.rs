@@ -11,7 +11,7 @@ use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RetryRow, RunOut, Snapshot, SpendRates, Suspicion, TotalsRow,
+    RetryRow, RunOut, SilenceState, Snapshot, SpendRates, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text.
@@ -28,6 +28,10 @@ fn fill(sheet: &mut Sheet, snapshot: &Snapshot) {
         account_series(sheet, account);
     }
     outbox(sheet, &snapshot.outbox);
+    for state in SilenceState::STANDING {
+        let silences = snapshot.silences.count(state, snapshot.silences.read_at());
+        sheet.add(Fuel::Silences, &[state.as_str()], silences as f64);
+    }
 }
 
 impl Sheet {

@@ -63,6 +63,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         collectors: [Collector::Charges, Collector::Queue, Collector::Balance].map(|c| collector(c, 3)).into(),
         balance: None,
         queue: None,
+        queued: Queued::default(),
         unexplained: None,
         granted: Credits::ZERO,
         expired: Credits::ZERO,
@@ -198,7 +199,7 @@ pub fn silences() -> Silences {
         created_at: now() - hours(30),
         expired: None,
     };
-    Silences::new(vec![
+    let silences = vec![
         silence(3, "team=~\"env.*\" severity=warning", 9, 200, "grace", "the turntable week"),
         silence(
             2,
@@ -212,7 +213,8 @@ pub fn silences() -> Silences {
             expired: Some((now() - hours(2), "pipeline".into())),
             ..silence(1, "team=look-dev", -30, 18, "ada", "told already")
         },
-    ])
+    ];
+    Silences::new(silences, now())
 }
 
 fn shared() -> AccountAssessment {

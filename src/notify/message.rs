@@ -10,6 +10,7 @@
 //! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
 //! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
 //! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
+//! - `sentence`: an alert in one sentence, for what is no mail
 //! - `identity`: message ids; `words`: amounts and times as people read them, and foreign text made harmless
 //!
 //! The state of the alert is in the first line of the body and never in the subject: mail programs gather a conversation
@@ -30,12 +31,14 @@ mod exhaustion;
 mod identity;
 mod layout;
 mod rule;
+mod sentence;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
 pub use assemble::LARGEST_MAIL_BYTES;
+pub use sentence::{description, summary};
 
 /// What a mail needs besides the notice and the assessment.
 #[derive(Clone, Debug)]

@@ -1,10 +1,15 @@
 //! The words and the ways to tell. `message` writes a mail, `email` hands it to a relay, `delivery` says when to try
-//! again. None of them keeps anything: the outbox does.
+//! again; none of them keeps anything: the outbox does. `labelled` writes an alert as Prometheus's world knows one, and
+//! `alertmanager` shows those that fire, over and over.
 
+pub mod alertmanager;
 pub mod delivery;
 pub mod email;
+pub mod labelled;
 pub mod message;
+mod post;
 
+pub use alertmanager::{Alertmanager, Standing};
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
 pub use message::{Drivers, MessageContext, MessageError, render};

@@ -1,16 +1,15 @@
 //! The HTTP client that all providers share: limits on time and size, no redirects, and status codes as reasons.
 
-use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url, redirect, retry};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, StatusCode, Url};
 
-use super::addresses::{PublicAddresses, is_public};
 use super::pace::{Gate, Gates, Pace, Refused};
 use super::{FailureReason, ProviderError};
+use crate::outgoing::{ClientOptions, chain, is_public, retry_after};
 
 /// Limits on one request. The poller limits the whole poll besides.
 #[derive(Clone, Debug)]
@@ -101,9 +100,6 @@ impl Call {
 
 /// So much of the body of a refused answer is looked at.
 const LARGEST_REFUSAL: usize = 64 * 1024;
-
-/// The longest pause that a platform may impose.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Checks an address before anything is sent there: `https`, or `http` to this machine; no user, query or fragment.
 ///
@@ -265,23 +261,18 @@ impl SharedClient {
     }
 }
 
-fn build(limits: &Limits, https: bool, may_be_private: bool) -> Result<Client, String> {
-    // Whoever comes first installs the provider; that another did is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
-        .user_agent(concat!("fuelgauge/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .https_only(https)
-        .connect_timeout(limits.connect_timeout)
-        .read_timeout(limits.read_timeout)
-        .timeout(limits.total_timeout);
-    // Plain HTTP needs no authorities, and a client that looks for them does not build where there are none. What is on
-    // this machine is not behind a proxy.
-    let builder = if https { builder } else { builder.tls_certs_only(std::iter::empty()).no_proxy() };
-    let builder = if may_be_private { builder } else { builder.dns_resolver(Arc::new(PublicAddresses)) };
-    builder.build().map_err(|error| chain(&error))
+fn build(limits: &Limits, is_encrypted: bool, may_be_private: bool) -> Result<Client, String> {
+    let options = ClientOptions {
+        is_encrypted,
+        may_be_private,
+        // What is on this machine is not behind a proxy.
+        uses_proxy: is_encrypted,
+        authorities: Vec::new(),
+        connect_timeout: limits.connect_timeout,
+        read_timeout: limits.read_timeout,
+        total_timeout: limits.total_timeout,
+    };
+    options.build()
 }
 
 /// The reason that a status stands for.
@@ -335,21 +326,6 @@ fn too_soon(call: &Call, refused: Refused) -> CallError {
     CallError::from(error)
 }
 
-/// `Retry-After` as seconds or as a date, at most an hour. A date is read against the answer's own `Date`, so that
-/// clocks that differ do no harm.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let pause = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = httpdate::parse_http_date(text).ok()?;
-            let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-            until.duration_since(sent.unwrap_or_else(|| now.into())).unwrap_or_default()
-        }
-    };
-    Some(pause.min(LONGEST_RETRY_AFTER))
-}
-
 /// A share from 0 to 1, so that many agents do not come back at the same instant.
 fn random_share() -> f64 {
     let mut bytes = [0; 4];
@@ -360,21 +336,9 @@ fn random_share() -> f64 {
     }
 }
 
-/// An error with its causes on one line.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
 
     #[test]
     fn a_key_travels_encrypted_or_not_at_all() {
@@ -403,27 +367,6 @@ mod tests {
                 words => assert!(result.clone().is_err_and(|m| m.contains(words)), "{url}: {result:?}"),
             }
             assert!(!result.is_err_and(|message| message.contains("hunter2")));
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
-        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        for (text, date, expected) in [
-            ("120", None, Some(120)),
-            ("0", None, Some(0)),
-            ("86400", None, Some(3600)),
-            ("99999999999999999999999", None, None),
-            ("Sun, 22 Nov 2026 10:00:30 GMT", None, Some(30)),
-            ("Sun, 22 Nov 2026 09:00:00 GMT", None, Some(0)),
-            ("Sun, 22 Nov 2026 23:00:00 GMT", None, Some(3600)),
-            ("Sun, 22 Nov 2026 11:00:30 GMT", Some("Sun, 22 Nov 2026 11:00:00 GMT"), Some(30)),
-            ("soon", None, None),
-            ("-5", None, None),
-        ] {
-            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
         }
     }
 }

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use crate::domain::{Collector, Reading, UnfinishedTask};
 
-mod addresses;
 pub mod client;
 pub mod fingerprint;
 pub mod http;

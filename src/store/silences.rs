@@ -35,8 +35,8 @@ pub(super) struct KnownSilences {
 }
 
 impl KnownSilences {
-    fn of_rows(&self, rows: &[(i64, Option<i64>)]) -> Option<Silences> {
-        (self.rows == rows).then(|| self.silences.clone())
+    fn of_rows(&self, rows: &[(i64, Option<i64>)], now: Timestamp) -> Option<Silences> {
+        (self.rows == rows).then(|| self.silences.as_of(now))
     }
 }
 
@@ -156,14 +156,14 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.explain(error))?;
-        if let Some(silences) = self.known_silences().of_rows(&rows) {
+        if let Some(silences) = self.known_silences().of_rows(&rows, now) {
             return Ok(silences);
         }
         let select = format!("{COLUMNS} WHERE over_at > $1 ORDER BY over_at DESC, id DESC LIMIT $2");
         let select = sqlx::query_as(sqlx::AssertSqlSafe(select)).bind(since).bind(most);
         let found: Vec<Row> = select.fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
         let rows = found.iter().map(|row| (row.0, row.9)).collect();
-        let silences = Silences::new(found.into_iter().filter_map(silence_of).collect());
+        let silences = Silences::new(found.into_iter().filter_map(silence_of).collect(), now);
         *self.known_silences() = KnownSilences { rows, silences: silences.clone() };
         Ok(silences)
     }

@@ -1,27 +1,15 @@
 //! What a lead knows: by command and by the API into the ledger, from there into the forecast, the page and the metrics.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use clap::Parser;
-use fuelgauge::app::{Agent, Shared};
 use fuelgauge::assessor::Alerts;
-use fuelgauge::cli::Cli;
-use fuelgauge::clock::{Clock, ManualClock};
-use fuelgauge::commands::{self, Answer};
-use fuelgauge::config::Config;
+use fuelgauge::clock::Clock;
+use fuelgauge::commands::Answer;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio_util::sync::DropGuard;
 
-use crate::support::agent::serve_pages;
+use crate::support::desk::{Desk, LEAD, PIPELINE, PROPS};
 use crate::support::scrape::Scrape;
-use crate::support::{client, client_with, get, write_secret};
+use crate::support::{client, get};
 
-const LEAD: &str = "canary-lead-5b1f2c77";
-const PROPS: &str = "canary-props-9e7d4a00";
-const PIPELINE: &str = "canary-pipeline-33aa01";
 const CONFIGURATION: &str = "
 accounts:
   - name: studio
@@ -41,75 +29,13 @@ web:
     - {name: pipeline, token_file: pipeline, can: [push]}
 ";
 
-/// An agent in this process with sixty days of charges. Its clock stands near the present, because commands have their own.
-struct Desk {
-    folder: TempDir,
-    clock: Arc<ManualClock>,
-    agent: Agent,
-    url: String,
-    _server: DropGuard,
-}
-
 impl Desk {
-    async fn open() -> Desk {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        for (name, secret) in [("lead", LEAD), ("props", PROPS), ("pipeline", PIPELINE)] {
-            write_secret(&path(name), secret);
-        }
-        let storage = format!("storage: \"sqlite:{}\"", path("ledger.db").display());
-        let clock = Arc::new(ManualClock::new(fuelgauge::clock::SystemClock.now()));
-        // The reset is two weeks ahead, whatever the day: a month has at least 28.
-        let ahead = (clock.now() + SignedDuration::from_hours(15 * 24)).strftime("%-d").to_string();
-        let ahead = if ahead.parse::<u32>().unwrap() > 28 { "1".to_owned() } else { ahead };
-        std::fs::write(path("fuelgauge.yml"), storage + &CONFIGURATION.replace("DAY", &ahead)).unwrap();
-        let config = Config::load(&path("fuelgauge.yml")).unwrap_or_else(|error| panic!("{error}"));
-        let shared = Shared::open(&config.storage, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
-        let agent = Agent::build(&config, None, &shared).await.unwrap();
-        agent.first_look().await.unwrap();
-        agent.open_door();
-        let (url, server) = serve_pages(&shared);
-        Desk { folder, clock, agent, url, _server: server }
-    }
-
-    fn config_file(&self) -> PathBuf {
-        self.folder.path().join("fuelgauge.yml")
-    }
-
-    async fn command(&self, words: &[&str]) -> Answer {
-        let file = format!("--config.file={}", self.config_file().display());
-        let words = ["fuelgauge", "announce"].iter().chain(words).copied().chain([file.as_str()]);
-        commands::run(Cli::try_parse_from(words).unwrap().command).await
-    }
-
-    async fn ask(&self, method: reqwest::Method, path: &str, token: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = client().request(method, format!("{}/api/v1/{path}", self.url)).bearer_auth(token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        assert!(!text.contains("canary"), "a token is in an answer: {text}");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    async fn announce(&self, words: &[&str]) -> Answer {
+        self.command(&[&["announce"], words].concat()).await
     }
 
     async fn post(&self, token: &str, team: &str, body: Value) -> (u16, Value) {
         self.ask(reqwest::Method::POST, &format!("teams/{team}/announcements"), token, Some(body)).await
-    }
-
-    async fn push_history(&self) {
-        let now = self.clock.now();
-        let charge = |number: i64, project: &str, hours: i64, credits: i64, outcome: &str| {
-            let at = (now - SignedDuration::from_hours(hours)).to_string();
-            json!({"charge_id": format!("{project}-{number}"), "at": at, "credits": credits, "task_type": "text-to-3d",
-                   "outcome": outcome, "project": project})
-        };
-        let charges: Vec<Value> =
-            (0..240).map(|number| charge(number, "env-a", 1 + number * 6, 10, "succeeded")).collect();
-        let (status, told) =
-            self.ask(reqwest::Method::POST, "accounts/studio/readings", LEAD, Some(json!({"charges": charges}))).await;
-        assert_eq!(status, 200, "{told}");
     }
 
     async fn assess(&self) -> Value {
@@ -125,23 +51,6 @@ impl Desk {
 
     async fn page(&self) -> String {
         get(&format!("{}/teams/environment-art", self.url)).await.unwrap().1
-    }
-
-    /// Sends a form as a browser does: status, address that it leads to, and page.
-    async fn submit(&self, path: &str, fields: &[(&str, &str)], origin: Option<&str>) -> (u16, String, String) {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let client = client_with(reqwest::redirect::Policy::none());
-        let mut request = client.post(format!("{}/teams/{path}", self.url)).body(body);
-        request = request.header("content-type", "application/x-www-form-urlencoded");
-        if let Some(origin) = origin {
-            request = request.header("origin", origin);
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let location = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
-        let page = response.text().await.unwrap();
-        assert!(!page.contains("canary"), "a token is in a page: {page}");
-        (status, location.unwrap_or_default(), page)
     }
 
     async fn announcements(&self, kind: &str) -> f64 {
@@ -162,7 +71,7 @@ fn expected_use(status: &Value) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back() {
-    let desk = Desk::open().await;
+    let desk = Desk::open(CONFIGURATION).await;
     desk.push_history().await;
     let usual = desk.status().await;
     let before = expected_use(&usual);
@@ -172,8 +81,8 @@ async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back
     // By command, in another connection to the ledger: the next assessment sees it.
     let (from, to) = (format!("--from={}", desk.clock.now()), format!("--to={}", desk.day(40)));
     let add = ["add", "--team=environment-art", "--factor=3", &from, &to, "--note=three <artists> join", "--by=Ada"];
-    assert_eq!(desk.command(&add).await, Answer::Fine);
-    assert_eq!(desk.command(&["list", "--team=environment-art", "--format=json"]).await, Answer::Fine);
+    assert_eq!(desk.announce(&add).await, Answer::Fine);
+    assert_eq!(desk.announce(&["list", "--team=environment-art", "--format=json"]).await, Answer::Fine);
     assert_eq!(expected_use(&desk.status().await), before);
     let busy = desk.assess().await;
     assert!(expected_use(&busy) > 2.0 * before, "{} {before}", expected_use(&busy));
@@ -195,7 +104,7 @@ async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back
     assert_eq!(desk.announcements("batch").await, 1.0);
 
     // Taken back, by one way and the other.
-    assert_eq!(desk.command(&["withdraw", "1", "--by=Grace"]).await, Answer::Fine);
+    assert_eq!(desk.announce(&["withdraw", "1", "--by=Grace"]).await, Answer::Fine);
     let path = "teams/environment-art/announcements/2";
     let (status, told) = desk.ask(reqwest::Method::DELETE, path, LEAD, None).await;
     assert_eq!((status, &told["state"], &told["withdrawn_by"]), (200, &json!("withdrawn"), &json!("lead")));
@@ -206,7 +115,7 @@ async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back
     let (_, all) = desk.ask(reqwest::Method::GET, &format!("{list}?all=true"), LEAD, None).await;
     let by: Vec<&Value> = all["announcements"].as_array().unwrap().iter().map(|one| &one["withdrawn_by"]).collect();
     assert_eq!(by, [&Value::Null, &json!("Grace"), &json!("lead")]);
-    assert_eq!(desk.command(&["list", "--all"]).await, Answer::Fine);
+    assert_eq!(desk.announce(&["list", "--all"]).await, Answer::Fine);
 
     // It lapses by itself.
     let at = (desk.clock.now() + SignedDuration::from_mins(10)).to_string();
@@ -219,7 +128,7 @@ async fn what_a_lead_says_moves_the_forecast_and_is_shown_until_it_is_taken_back
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_that_wait_to_be_charged_count_as_spent() {
-    let desk = Desk::open().await;
+    let desk = Desk::open(CONFIGURATION).await;
     desk.push_history().await;
     let before = expected_use(&desk.status().await);
     let waiting = |id: &str, task_type: &str| {
@@ -242,7 +151,7 @@ async fn tasks_that_wait_to_be_charged_count_as_spent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_or_says_what_cannot_be_meant_is_told_why() {
-    let desk = Desk::open().await;
+    let desk = Desk::open(CONFIGURATION).await;
     let day = desk.day(2);
     let fine = json!({"factor": 2, "from": day, "to": day});
     for (name, token, team, body, status, words) in [
@@ -292,13 +201,13 @@ async fn who_may_not_or_says_what_cannot_be_meant_is_told_why() {
         &["withdraw", "77"],
         &["list", "--team=nobody"],
     ] {
-        assert_eq!(desk.command(words).await, Answer::WrongUsage, "{words:?}");
+        assert_eq!(desk.announce(words).await, Answer::WrongUsage, "{words:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lead_announces_and_withdraws_by_the_form_of_the_page() {
-    let desk = Desk::open().await;
+    let desk = Desk::open(CONFIGURATION).await;
     desk.push_history().await;
     let before = expected_use(&desk.status().await);
     let address = format!("{}/teams/environment-art/announcements", desk.url);
@@ -316,7 +225,7 @@ async fn a_lead_announces_and_withdraws_by_the_form_of_the_page() {
     let batch = [("kind", "batch"), ("credits", "800.5"), ("low", ""), ("high", "1200"), ("at", day.as_str())];
     let more = [("note", "<b>for</b> \"E3\" & more"), ("token", LEAD)];
     let fields = [&batch[..], &more].concat();
-    let (status, location, page) = desk.submit("environment-art/announcements", &fields, Some(&desk.url)).await;
+    let (status, location, page) = desk.submit("/teams/environment-art/announcements", &fields, Some(&desk.url)).await;
     assert_eq!((status, location.as_str()), (303, "/teams/environment-art#announced"), "{page}");
     assert!(expected_use(&desk.status().await) > before + 600.0);
     for page in [desk.page().await, get(&address).await.unwrap().1] {
@@ -328,11 +237,11 @@ async fn a_lead_announces_and_withdraws_by_the_form_of_the_page() {
     assert_eq!((&told["id"], &told["by"], &told["low"]), (&json!(1), &json!("lead"), &json!(800.5)));
     let to = desk.day(20);
     let pace = [("kind", "pace"), ("factor", "0.5"), ("from", &*day), ("to", &*to), ("note", ""), ("token", LEAD)];
-    assert_eq!(desk.submit("environment-art/announcements", &pace, None).await.0, 303);
+    assert_eq!(desk.submit("/teams/environment-art/announcements", &pace, None).await.0, 303);
     assert_eq!((desk.announcements("pace").await, desk.announcements("batch").await), (2.0, 1.0));
 
     // Withdrawn.
-    let path = |id: &str| format!("environment-art/announcements/{id}/withdraw");
+    let path = |id: &str| format!("/teams/environment-art/announcements/{id}/withdraw");
     let (status, _, page) = desk.submit(&path("1"), &[("token", PROPS)], None).await;
     assert_eq!(status, 403);
     let beside = page.split("<details open>").nth(1).unwrap().split("</details>").next().unwrap();
@@ -346,13 +255,13 @@ async fn a_lead_announces_and_withdraws_by_the_form_of_the_page() {
         let (status, _, page) = desk.submit(&path(id), &[("token", LEAD)], None).await;
         assert!(status == 404 && page.contains(words), "{status} {page}");
     }
-    let (status, page) = get(&format!("{}/teams/{}", desk.url, path("1"))).await.unwrap();
+    let (status, page) = get(&format!("{}{}", desk.url, path("1"))).await.unwrap();
     assert!(status == 200 && page.contains("<h1>Announcements</h1>"), "who loads the address again has the page");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_with_a_mistake_comes_back_with_what_was_typed_and_without_the_token() {
-    let desk = Desk::open().await;
+    let desk = Desk::open(CONFIGURATION).await;
     let (day, past) = (desk.day(2), "2020-01-01");
     let pace = |factor: &'static str, to: &str, token: &'static str| {
         let fields =
@@ -375,7 +284,7 @@ async fn a_form_with_a_mistake_comes_back_with_what_was_typed_and_without_the_to
         ("no such team, to a few", "nobody", pace("2", &day, PROPS), None, 403, "", "not for a team `nobody`"),
     ] {
         let pairs: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let (found, _, page) = desk.submit(&format!("{team}/announcements"), &pairs, origin).await;
+        let (found, _, page) = desk.submit(&format!("/teams/{team}/announcements"), &pairs, origin).await;
         assert_eq!(found, status, "{name}: {page}");
         assert!(page.contains(words) && !page.contains("<i>") && !page.contains("<script"), "{name}: {page}");
         if field.is_empty() {
@@ -391,7 +300,7 @@ async fn a_form_with_a_mistake_comes_back_with_what_was_typed_and_without_the_to
         assert_eq!((page.matches(" autofocus").count(), page.matches("<details open>").count()), (1, 1), "{name}");
     }
     let large = "x".repeat(fuelgauge::http::door::FORM_LIMIT);
-    let (status, _, page) = desk.submit("props/announcements", &[("note", &large), ("token", LEAD)], None).await;
+    let (status, _, page) = desk.submit("/teams/props/announcements", &[("note", &large), ("token", LEAD)], None).await;
     assert!(status == 413 && page.contains("at most 65536 bytes"), "{status} {page}");
     let json = client().post(format!("{}/teams/props/announcements", desk.url)).json(&json!({"factor": 2}));
     assert_eq!(json.send().await.unwrap().status().as_u16(), 415);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use fuelgauge::demo::catcher::{Act, At, Catcher, Script};
 use fuelgauge::demo::platform::{Endpoint, Fault};
-use fuelgauge::domain::{Collector, Credits};
+use fuelgauge::domain::{Collector, Credits, RuleName};
 use fuelgauge::notify::TimeLimits;
 use fuelgauge::provider::FailureReason;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::agent::{STUDIO, STUDIO_KEY, Setup, TestAgent, calm_studio, thirsty_studio};
+use crate::support::mail::Mail;
 use crate::support::scrape::Scrape;
 use crate::support::stub::Stub;
 
@@ -119,12 +120,17 @@ async fn charges_that_cannot_be_read_are_caught_up_with() {
         let outlook = &agent.assessment(STUDIO).draws[0].outlook;
         assert!(outlook.forecast().is_none(), "half-known charges must not make a forecast: {outlook:?}");
     }
-    assert!(agent.mails().is_empty());
+    // Four hours without charges: that much is told, and of credits only what the balance says by itself.
+    let news = |rule| agent.mails_of(rule).iter().map(Mail::news).collect::<Vec<_>>();
+    assert_eq!(news(RuleName::StaleData), ["opened warning"]);
+    assert_eq!(news(RuleName::LowBalance), ["opened warning"]);
+    assert_eq!(agent.mails().len(), 2);
     agent.platform.clear_faults();
     agent.poll_after_minutes(60).await;
     let scrape = agent.scrape().await;
     assert_eq!(scrape.value(CHARGED, &STUDIO_LABELS), Some(3_600.0));
-    assert_eq!(agent.mails().len(), 1, "the alert comes as soon as it can be known");
+    assert_eq!(news(RuleName::StaleData), ["opened warning", "resolved warning"]);
+    assert_eq!(news(RuleName::Exhaustion), ["opened warning"], "the alert comes as soon as it can be known");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Everything that crosses a boundary, in one test binary.
 
+mod alertmanager;
 mod announcements;
 mod bad_days;
 mod commands;
@@ -15,6 +16,7 @@ mod power_cuts;
 mod received;
 mod round_trip;
 mod secrets;
+mod silences;
 mod story;
 mod support;
 mod whole_program;

@@ -36,6 +36,7 @@ const KNOWS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "domain",
+            "forwarder",
             "http",
             "intake",
             "lifecycle",
@@ -52,14 +53,15 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("poller", &["clock", "config", "domain", "metrics", "provider", "store"]),
     ("assessor", &["config", "domain", "notify", "poller", "store"]),
     ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
+    ("forwarder", &["clock", "domain", "metrics", "notify"]),
     ("import", &["domain", "provider", "store"]),
     ("intake", &["assessor", "clock", "config", "domain", "http", "import", "metrics", "poller", "provider", "store"]),
     ("export", &["domain", "metrics", "store"]),
     ("backtest", &["domain", "provider"]),
     ("http", &["clock", "domain", "metrics"]),
     // The edges, which do not know one another.
-    ("provider", &["config", "domain"]),
-    ("notify", &["config", "domain"]),
+    ("provider", &["config", "domain", "outgoing"]),
+    ("notify", &["config", "domain", "outgoing"]),
     ("store", &["domain"]),
     ("metrics", &["domain"]),
     ("config", &["domain"]),
@@ -67,6 +69,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("schedule", &["clock", "domain"]),
     ("logging", &["cli"]),
     ("lifecycle", &[]),
+    ("outgoing", &[]),
     ("cli", &[]),
     ("clock", &[]),
     // The core knows nobody.
@@ -238,7 +241,7 @@ fn only_the_clock_knows_the_time() {
 fn sql_stays_in_the_store_and_foreign_json_in_the_provider() {
     let homes: [(&str, &[&str]); 5] = [
         ("sqlx", &["store"]),
-        ("reqwest", &["provider", "commands", "config", "cli"]),
+        ("reqwest", &["provider", "notify", "outgoing", "commands", "config", "cli"]),
         ("lettre", &["notify", "config", "assessor", "commands"]),
         ("axum", &["http", "demo"]),
         ("serde_saphyr", &["config", "provider"]),

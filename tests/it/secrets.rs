@@ -1,7 +1,8 @@
-//! A canary: the API key and the relay's password go to the platform and the relay, and nowhere else.
+//! A canary: the API key and the passwords of the relay and of Alertmanager go where they belong, and nowhere else.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fuelgauge::clock::{Clock, SystemClock};
@@ -13,10 +14,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::support::agent::{STUDIO, STUDIO_KEY, Setup, calm_studio, thirsty_studio, write_configuration};
 use crate::support::daemon::{Daemon, run};
 use crate::support::servers::{Certificates, eventually};
-use crate::support::stub::Stub;
+use crate::support::stub::{Stub, Told};
 use crate::support::write_secret;
 
 const PASSWORD: &str = "canary-8d1f6a04c7b9-open-sesame";
+
+const ALERTMANAGER_PASSWORD: &str = "canary-91f4e7d2a0c3-sesame-open";
 
 /// The server's side of TLS with a certificate for `localhost`.
 fn handshake(certificates: &Certificates) -> Handshake {
@@ -48,8 +51,14 @@ fn betrays(text: &[u8]) -> Option<&'static str> {
     if holds(&STUDIO_KEY.as_bytes()[..10]) {
         return Some("the API key");
     }
-    let password = holds(&PASSWORD.as_bytes()[..10]) || encoded.iter().any(|text| holds(&text.as_bytes()[..24]));
-    password.then_some("the relay's password")
+    let is_there = |password: &str, encoded: &[String]| {
+        holds(&password.as_bytes()[..10]) || encoded.iter().any(|text| holds(&text.as_bytes()[..24]))
+    };
+    if is_there(PASSWORD, &encoded) {
+        return Some("the relay's password");
+    }
+    let login = format!("fuelgauge:{ALERTMANAGER_PASSWORD}");
+    is_there(ALERTMANAGER_PASSWORD, &[base64(login.as_bytes())]).then_some("Alertmanager's password")
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -99,6 +108,44 @@ impl Listener {
     }
 }
 
+/// One that wants a password, and repeats what it hears.
+struct Alertmanager {
+    stub: Stub,
+    password_file: PathBuf,
+    heard: Arc<Mutex<Vec<String>>>,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Alertmanager {
+    async fn start(folder: &Path) -> Alertmanager {
+        let password_file = folder.join("alertmanager");
+        write_secret(&password_file, ALERTMANAGER_PASSWORD);
+        let (heard, refuses): (Arc<Mutex<Vec<String>>>, Arc<AtomicBool>) = Default::default();
+        let (noted, is_refusing) = (Arc::clone(&heard), Arc::clone(&refuses));
+        let stub = Stub::hearing(move |asked| {
+            let authorization = asked.headers["authorization"].to_str().unwrap().to_owned();
+            assert!(betrays(authorization.as_bytes()).is_some(), "{authorization}");
+            noted.lock().unwrap().push(asked.body.clone());
+            let status = if is_refusing.load(Ordering::Relaxed) { 401 } else { 200 };
+            let body = format!("{authorization} {ALERTMANAGER_PASSWORD}").into_bytes();
+            Told { status, headers: Vec::new(), body }
+        })
+        .await;
+        Alertmanager { stub, password_file, heard, refuses }
+    }
+
+    fn add_to(&self, config: &Path) {
+        let text = std::fs::read_to_string(config).unwrap();
+        let (url, file) = (&self.stub.url, self.password_file.display());
+        let section = format!("{{urls: [\"{url}\"], username: fuelgauge, credentials_file: {file}}}");
+        std::fs::write(config, format!("{text}alertmanager: {section}\n")).unwrap();
+    }
+
+    fn was_told(&self, what: &str) -> bool {
+        self.heard.lock().unwrap().iter().any(|body| body.contains(what))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_go_where_they_belong_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +166,9 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
         password_file.display(),
         certificates.ca_file.display()
     );
+    let alertmanager = Alertmanager::start(folder.path()).await;
     let config = write_configuration(folder.path(), &setup, &platform.base_url(), &relay);
+    alertmanager.add_to(&config);
     let mut listener = Listener { heard: Vec::new() };
 
     // A good day: both secrets are used, or nothing would come back.
@@ -139,10 +188,11 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     for mail in arrived.expect("the test mail and the warning") {
         listener.hear("a mail", mail.bytes.clone());
     }
+    eventually("Alertmanager to be told", async || alertmanager.was_told("FuelgaugeExhaustion").then_some(())).await;
     listener.serve(&daemon).await;
     drop(daemon);
 
-    // A bad day: the platform and the relay repeat what they were given in everything they say.
+    // A bad day: the platform, the relay and Alertmanager repeat what they were given in everything they say.
     let stub = Stub::answering(|path, authorization| match path {
         "/openapi/v1/balance" => (200, format!("{{\"balance\": \"{authorization}\"}}")),
         "/openapi/v1/usage/tasks" => (403, format!("{{\"message\": \"{authorization}\"}}")),
@@ -154,6 +204,8 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     catcher.set_script(Script { faults: vec![(At::Auth, echo)], login, tls: encrypted() });
     let setup = Setup::watching(STUDIO, calm_studio(now), now);
     let config = write_configuration(folder.path(), &setup, &stub.url, &relay);
+    alertmanager.add_to(&config);
+    alertmanager.refuses.store(true, Ordering::Relaxed);
     for arguments in [
         ["poll", "--log.level=trace"].as_slice(),
         &["poll", "--format", "json"],
@@ -164,8 +216,14 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     let daemon = Daemon::serve(&config).await;
     daemon.wait_for("fuelgauge_source_up", &[("account", STUDIO)], |value| value == 0.0).await;
     eventually("the failure in the log", async || daemon.log().contains("could not read balance").then_some(())).await;
+    let refusal = "it does not accept who sends";
+    eventually("the refusal in the log", async || daemon.log().contains(refusal).then_some(())).await;
     listener.serve(&daemon).await;
     drop(daemon);
+
+    for body in alertmanager.heard.lock().unwrap().iter() {
+        listener.hear("what Alertmanager is shown", body.clone());
+    }
 
     // A key file with two lines, and a key that fits into no header.
     for key in [format!("{STUDIO_KEY}\nsecond line"), format!("{STUDIO_KEY}\u{e9}")] {
@@ -197,6 +255,8 @@ fn the_canary_would_be_noticed() {
             "AUTH PLAIN AGZ1ZWxnYXVnZQBjYW5hcnktOGQxZjZhMDRjN2I5LW9wZW4tc2VzYW1l".to_owned(),
             Some("the relay's password"),
         ),
+        (format!("Bearer {ALERTMANAGER_PASSWORD}"), Some("Alertmanager's password")),
+        ("Basic ZnVlbGdhdWdlOmNhbmFyeS05MWY0ZTdkMmEwYzMtc2VzYW1lLW9wZW4=".to_owned(), Some("Alertmanager's password")),
         ("msy_ canary".to_owned(), None),
     ] {
         assert_eq!(betrays(text.as_bytes()), expected, "{text}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fuelgauge::app;
 use fuelgauge::demo::platform::{Endpoint, Fault, HOT, NewTask, World};
-use fuelgauge::domain::{AlertState, Credits};
+use fuelgauge::domain::{AlertState, Credits, RuleName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -119,7 +119,7 @@ async fn a_month_with_a_top_up() {
 
     assert!(audits > 15, "{audits}");
 
-    let mails = stage.mails();
+    let mails = stage.mails_of(RuleName::Exhaustion);
     let (repeats, turns): (Vec<Mail>, Vec<Mail>) =
         mails.iter().cloned().partition(|mail| mail.news() == "repeated warning");
     assert!(repeats.len() <= 2, "{:?}", news(&mails));
@@ -159,7 +159,7 @@ async fn a_month_with_a_top_up() {
     // A new period: the old alert is history, nobody wrote because of the reset.
     let draw = &stage.assessment(HOT.name).draws[0];
     assert_eq!(draw.period.as_ref().map(|period| period.start), Some(reset));
-    assert_eq!(draw.alerts[0].1.state, AlertState::Inactive);
+    assert_eq!(draw.alert(RuleName::Exhaustion).state, AlertState::Inactive);
     let scrape = stage.scrape().await;
     assert_eq!(scrape.value("fuelgauge_alerts_active", &[("account", HOT.name)]), Some(0.0));
     assert_exact(&stage, &scrape, HOT.name);
@@ -191,7 +191,8 @@ async fn the_plan_resets_while_the_alert_fires() {
         stage.poll_at(now).await;
         now += hours(6);
     }
-    let before = news(&stage.mails());
+    let of_exhaustion = |stage: &TestAgent| stage.mails_of(RuleName::Exhaustion);
+    let (before, of_all) = (news(&of_exhaustion(&stage)), stage.mails().len());
     assert_eq!(&before[..3], ["opened warning", "worsened critical", "worsened critical"], "{before:?}");
     assert!(before[3..].iter().all(|news| news == "repeated critical"), "{before:?}");
 
@@ -199,14 +200,20 @@ async fn the_plan_resets_while_the_alert_fires() {
     stage.move_to(reset + hours(12));
     stage = stage.restart().await;
     stage.deliver().await;
-    assert_eq!(stage.mails().len(), before.len(), "a start tells nothing by itself");
+    assert_eq!(stage.mails().len(), of_all, "a start tells nothing by itself");
     let now = reset + hours(12);
     stage.poll_at(now).await;
-    let after = stage.mails();
-    let told = news(&after[before.len()..]);
-    assert_eq!(told, ["plan_reset critical", "plan_reset critical"]);
-    assert_eq!(after.last().unwrap().header("References"), after[0].header("References"), "the same conversation");
-    let alert = |stage: &TestAgent| stage.assessment(STUDIO).draws[0].alerts[0].1.clone();
+    // The lead hears of the reset by the summary of the period; who does not get that hears that the alert is closed.
+    let after = of_exhaustion(&stage);
+    let closed = &after[before.len()..];
+    assert_eq!(news(closed), ["plan_reset critical"]);
+    assert_eq!(closed[0].recipients, ["billing@studio.example"]);
+    assert_eq!(closed[0].header("References"), after[0].header("References"), "the same conversation");
+    let summary = stage.mails_of(RuleName::PlanReset);
+    assert_eq!(news(&summary), ["opened info"]);
+    assert_eq!(summary[0].recipients, ["lead@studio.example"]);
+    assert_eq!(stage.mails().len(), of_all + 2);
+    let alert = |stage: &TestAgent| stage.assessment(STUDIO).draws[0].alert(RuleName::Exhaustion);
     assert_eq!(alert(&stage).state, AlertState::Inactive);
 
     // The same pace uses up the new period's credits too: a fresh alert, in a conversation of its own.
@@ -217,7 +224,7 @@ async fn the_plan_resets_while_the_alert_fires() {
         work_on(&stage, now);
         stage.poll_at(now).await;
     }
-    let fresh = &stage.mails()[after.len()..];
+    let fresh = &of_exhaustion(&stage)[after.len()..];
     assert!(fresh.iter().all(|mail| mail.news().starts_with("opened")), "{:?}", news(fresh));
     assert_eq!(alert(&stage).episode, 1);
     assert_ne!(fresh[0].header("References"), after[0].header("References"));

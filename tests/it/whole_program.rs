@@ -236,7 +236,7 @@ async fn check_answers(prometheus: &Prometheus) {
     assert!(left > 200.0 && left <= 400.0, "{left}");
     let probability = one(&format!("fuelgauge_forecast_exhaustion_probability_ratio{team}")).await;
     assert!(probability > 0.95, "{probability}");
-    assert_eq!(one(&format!("fuelgauge_alerts_active{team} == 1")).await, 1.0);
+    assert_eq!(one(&format!("fuelgauge_alerts_active{{team=\"{}\",alert=\"exhaustion\"}} == 1", HOT.name)).await, 1.0);
     let others = format!(r#"sum(fuelgauge_alerts_active{{team="{}"}})"#, STEADY.name);
     assert_eq!(one(&others).await, 0.0, "the steady team is left in peace");
     assert_eq!(one("sum(fuelgauge_web_failures_total) + sum(fuelgauge_store_failures_total)").await, 0.0);
@@ -303,6 +303,7 @@ async fn check_pages(url: &str) {
         ("/teams/character-art", 200, "</svg>"),
         ("/teams/nobody", 404, "No team is named"),
         ("/alerts", 200, HOT.name),
+        ("/silences?alert=exhaustion", 200, "No alert is silenced."),
         ("/-/healthy", 200, "healthy"),
         ("/-/ready", 200, "ready"),
         ("/api/v1/status", 200, "\"outbox\""),
@@ -336,9 +337,9 @@ async fn check_browser(url: &str, folder: &std::path::Path) {
         let complaints: Vec<String> = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
         (String::from_utf8_lossy(&output.stdout).into_owned(), complaints)
     };
-    for path in ["/", "/teams/character-art"] {
+    for (path, part) in [("/", "</svg>"), ("/teams/character-art", "</svg>"), ("/silences", "No alert is silenced.")] {
         let (page, complaints) = shown(format!("{url}{path}")).await;
-        assert!(page.contains(HOT.name) && page.contains("</svg>"), "{path}: {page}");
+        assert!((path == "/silences" || page.contains(HOT.name)) && page.contains(part), "{path}: {page}");
         assert_eq!(complaints, Vec::<String>::new(), "{path}");
     }
     // A page whose own policy blocks its style is complained about: the check above can fail.

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use super::PaceChange;
 use super::pace::{REST_BELOW, factor_between};
 use super::shape::{DAY, ShapeEvidence, WeekShape, weekday_of};
-use crate::domain::assessment::{DailyUse, RecentUse, SpendRates};
+use crate::domain::assessment::{DailyUse, SpendRates};
 use crate::domain::credits::Credits;
 use crate::domain::ledger::HourlyUse;
+use crate::domain::recent::RecentUse;
 
 /// How many levels of pace are kept, from nervous to placid.
 pub(super) const LEVELS: usize = 7;

@@ -69,10 +69,14 @@ impl Rule for UnexplainedSpendPolicy {
         let Some(unexplained) = account.unexplained.filter(|_| is_fresh) else { return Seen::UNKNOWN };
         let whole = draw.period.as_ref().and_then(|period| period.allowance);
         let minimum = self.minimum.of(whole).unwrap_or(MINIMUM_WITHOUT_A_WHOLE);
-        // Below zero less is left than the charges say. More than they say is a gift, and no spend.
-        let spend = (-unexplained).max(Credits::ZERO);
+        // Below zero less is left than the charges say. More than they say is a gift, and no spend. What runs is taken before
+        // it is charged, and what that costs may not be known.
+        let spend = (-unexplained - account.queued.credits).max(Credits::ZERO);
         let level = Level::from(Stage::Warning);
         let finding = match spend {
+            spend if spend.is_positive() && spend >= minimum && account.queued.unknown_tasks > 0 => {
+                Finding::Undecided(level)
+            }
             spend if spend.is_positive() && spend >= minimum => Finding::Holds(level),
             spend if spend.is_positive() && spend.as_f64() >= minimum.as_f64() / 2.0 => Finding::Undecided(level),
             _ => Finding::Clear,

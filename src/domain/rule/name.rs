@@ -92,6 +92,23 @@ impl RuleName {
         }
     }
 
+    /// The page that says to people what it means, when it ends and what to do: Markdown.
+    pub const fn page(self) -> &'static str {
+        match self {
+            RuleName::StaleData => include_str!("stale_data.md"),
+            RuleName::Exhaustion => include_str!("exhaustion.md"),
+            RuleName::LowBalance => include_str!("low_balance.md"),
+            RuleName::UnusualSpend => include_str!("unusual_spend.md"),
+            RuleName::WastefulRetries => include_str!("wasteful_retries.md"),
+            RuleName::StuckQueue => include_str!("stuck_queue.md"),
+            RuleName::MissingRefund => include_str!("missing_refund.md"),
+            RuleName::DoubleCharge => include_str!("double_charge.md"),
+            RuleName::UnexplainedSpend => include_str!("unexplained_spend.md"),
+            RuleName::CreditsWillLapse => include_str!("credits_will_lapse.md"),
+            RuleName::PlanReset => include_str!("plan_reset.md"),
+        }
+    }
+
     /// The rule of that word.
     pub fn parse(word: &str) -> Option<RuleName> {
         RuleName::ALL.into_iter().find(|rule| rule.as_str() == word)
@@ -155,6 +172,7 @@ mod tests {
             let later = rule.muted_by().iter().find(|by| !RuleName::ALL[..place].contains(by));
             assert_eq!(later, None, "{rule}");
             assert_eq!(RuleName::parse(rule.as_str()), Some(rule));
+            assert!(rule.page().starts_with(&format!("# `{rule}`: ")) && rule.page().contains("**What to do.**"));
             assert_eq!(rule as usize, place, "the order of the list is that of the names");
             assert!(!rule.stages().is_empty() && rule.stages().is_sorted());
         }

@@ -59,12 +59,14 @@ fn all_matchers_of_a_silence_fit_what_it_mutes() {
     ] {
         assert_eq!(silence(1, matchers, 10, 20).mutes(&alert, at(10)), mutes, "{matchers} {alert:?}");
     }
-    let all = Silences::new(vec![
+    let all = vec![
         silence(1, "team=art", 10, 20),
         silence(2, "alert=exhaustion", 10, 30),
         silence(3, "team=art", 15, 40),
         silence(4, "team=env", 10, 99),
-    ]);
+    ];
+    let all = Silences::new(all, at(10)).as_of(at(11));
+    assert_eq!(all.read_at(), at(11));
     for (hour, by) in [(10, Some(2)), (15, Some(3)), (39, Some(3)), (40, None)] {
         assert_eq!(all.muting(&exhaustion, at(hour)).map(|silence| silence.id), by, "{hour}");
     }
@@ -72,6 +74,11 @@ fn all_matchers_of_a_silence_fit_what_it_mutes() {
     assert_eq!((counts, all.count(SilenceState::Expired, at(20))), ([3, 1], 1));
     assert_eq!((all.get(4).map(|found| found.id), all.get(5)), (Some(4), None));
     assert_eq!(Silences::default().muting(&exhaustion, at(10)), None);
+    for (hour, order) in [(10, [1, 2, 4, 3]), (15, [1, 2, 3, 4]), (35, [3, 4, 2, 1])] {
+        let mut sorted: Vec<Silence> = all.iter().cloned().collect();
+        sort(&mut sorted, at(hour));
+        assert_eq!(sorted.iter().map(|silence| silence.id).collect::<Vec<_>>(), order, "{hour}");
+    }
 }
 
 #[test]

@@ -149,6 +149,7 @@ impl Scene {
                 at("2026-11-22T13:00:00Z"),
             )),
             queue: None,
+            queued: Queued::default(),
             unexplained: None,
             granted: Credits::ZERO,
             grants: Vec::new(),

@@ -11,7 +11,7 @@ use fuelgauge::clock::{Clock, ManualClock};
 use fuelgauge::config::Config;
 use fuelgauge::demo::catcher::Catcher;
 use fuelgauge::demo::platform::{AccountSetup, NewTask, Platform, World};
-use fuelgauge::domain::{AccountAssessment, AnchorDay, Credits};
+use fuelgauge::domain::{AccountAssessment, AnchorDay, Credits, RuleName};
 use fuelgauge::http::{self, HttpState};
 use fuelgauge::notify::{Mailer, TimeLimits};
 use fuelgauge::outbox::{Delivered, Outbox};
@@ -162,6 +162,11 @@ impl TestAgent {
     /// The mails caught so far, in the order of arrival.
     pub fn mails(&self) -> Vec<Mail> {
         self.catcher.caught().iter().map(|caught| Mail::read(caught)).collect()
+    }
+
+    /// Of those, the mails of one rule.
+    pub fn mails_of(&self, rule: RuleName) -> Vec<Mail> {
+        self.mails().into_iter().filter(|mail| mail.header("X-Fuelgauge-Alert") == rule.as_str()).collect()
     }
 
     /// The latest assessment of an account.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cuts;
 pub mod daemon;
+pub mod desk;
 pub mod mail;
 pub mod openmetrics;
 pub mod program;

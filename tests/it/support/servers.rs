@@ -244,3 +244,90 @@ fn run(program: &str, arguments: &[&str]) {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// A real Alertmanager, alone and with a folder of its own.
+pub struct Alertmanager {
+    pub url: String,
+    /// What `amtool` needs to get in.
+    http_config: Option<PathBuf>,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Alertmanager {
+    /// One with that configuration.
+    pub async fn start(config: &str) -> Alertmanager {
+        let folder = tempfile::tempdir().unwrap();
+        let (process, port) = Alertmanager::spawn(folder.path(), config, &[]);
+        let url = format!("http://127.0.0.1:{port}");
+        Alertmanager { url, http_config: None, _process: process, _folder: folder }.ready().await
+    }
+
+    /// One behind TLS that lets in who knows a password, of which it has the bcrypt hash.
+    pub async fn guarded(certificates: &Certificates, user: &str, password: &str, hash: &str) -> Alertmanager {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (certificates.certificate_file.display(), certificates.key_file.display());
+        let web = format!(
+            "tls_server_config: {{cert_file: {certificate}, key_file: {key}}}\nbasic_auth_users: {{{user}: '{hash}'}}\n"
+        );
+        let web_file = folder.path().join("web.yml");
+        std::fs::write(&web_file, web).unwrap();
+        let web_flag = format!("--web.config.file={}", web_file.display());
+        let config = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
+        let (process, port) = Alertmanager::spawn(folder.path(), config, &[&web_flag]);
+        let http = format!(
+            "basic_auth: {{username: {user}, password: {password}}}\ntls_config: {{ca_file: {}}}\n",
+            certificates.ca_file.display()
+        );
+        let http_file = folder.path().join("http.yml");
+        std::fs::write(&http_file, http).unwrap();
+        let url = format!("https://localhost:{port}");
+        Alertmanager { url, http_config: Some(http_file), _process: process, _folder: folder }.ready().await
+    }
+
+    fn spawn(folder: &Path, config: &str, flags: &[&str]) -> (Process, u16) {
+        let file = folder.join("alertmanager.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = free_port();
+        let process = Command::new("prometheus-alertmanager")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address=")
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus-alertmanager is installed by ./test");
+        (Process(process), port)
+    }
+
+    async fn ready(self) -> Alertmanager {
+        eventually("Alertmanager to be ready", async || self.ask(&["alert", "query"]).0.then_some(())).await;
+        self
+    }
+
+    /// What `amtool` says; the command must succeed.
+    pub fn amtool(&self, arguments: &[&str]) -> String {
+        let (is_well, said) = self.ask(arguments);
+        assert!(is_well, "{arguments:?}: {said}");
+        said
+    }
+
+    /// The alerts that `amtool alert query` finds with these arguments.
+    pub fn alerts(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let said = self.amtool(&[&["alert", "query", "--output=json"], arguments].concat());
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    fn ask(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new("amtool");
+        command.arg(format!("--alertmanager.url={}", self.url)).arg("--no-version-check");
+        if let Some(file) = &self.http_config {
+            command.arg(format!("--http.config.file={}", file.display()));
+        }
+        let output = command.args(arguments).output().expect("amtool is installed by ./test");
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.success(), String::from_utf8(said).unwrap())
+    }
+}

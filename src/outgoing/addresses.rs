@@ -1,4 +1,4 @@
-//! Which addresses a platform's name may lead to. A name that suddenly leads into a private network, or to the service
+//! Which addresses a name of somebody else's may lead to. A name that suddenly leads into a private network, or to the service
 //! that tells machines in a cloud their secrets, is not asked, and does not get the key.
 
 use std::io;
@@ -28,8 +28,8 @@ fn check(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     match found.iter().find(|address| !is_meant && !is_public(address.ip())) {
         None => Ok(found),
         Some(private) => Err(io::Error::other(format!(
-            "`{host}` leads to {}, which is no public address\nhint: if that is meant, give the account \
-             `allow_private_addresses: true`",
+            "`{host}` leads to {}, which is no public address\nhint: if that is meant, set \
+             `allow_private_addresses: true` there",
             private.ip()
         ))),
     }
@@ -37,7 +37,7 @@ fn check(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
 
 /// Whether an address belongs to the public network: not to this machine, a private network, a link, a shared
 /// carrier's network, documentation, or a group.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -120,6 +120,6 @@ mod tests {
         assert_eq!(check("localhost", addresses(&["127.0.0.1"])).unwrap().len(), 1);
         let error = check("api.example.com", addresses(&["93.184.215.14", "169.254.169.254"])).unwrap_err().to_string();
         assert!(error.contains("`api.example.com` leads to 169.254.169.254"), "{error}");
-        assert!(error.contains("hint: if that is meant, give the account `allow_private_addresses: true`"), "{error}");
+        assert!(error.contains("hint: if that is meant, set `allow_private_addresses: true` there"), "{error}");
     }
 }

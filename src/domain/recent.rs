@@ -1,0 +1,132 @@
+//! What rules look at beside the forecast: the use of the last day, and second attempts.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::announcement::{Announcement, Foreseen};
+use super::credits::Credits;
+
+/// The use of the last day beside that of usual days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentUse {
+    /// Net use of the last 24 hours; the oldest hour counts with the share of it that lies inside.
+    pub net: Credits,
+    /// Charges with net use above zero of the last 24 hours, the oldest hour whole.
+    pub charges: u32,
+    /// Whole days (UTC) before yesterday that are compared with, at most 28.
+    pub days: u32,
+    /// Net use of the second busiest of those days: the busiest may have been unusual itself.
+    pub busy: Credits,
+    /// Net use of the middle one of those days that had any.
+    pub usual: Credits,
+    /// How many times the usual pace was announced for the last 24 hours, at least once.
+    pub announced_factor: f64,
+    /// Credits of batches that were announced for the last 24 hours or the day round them: one in ten such costs more.
+    pub announced_credits: Credits,
+}
+
+impl RecentUse {
+    /// With what was announced of the last 24 hours up to `now`.
+    #[must_use]
+    pub fn beside(mut self, announcements: &[Announcement], now: Timestamp) -> RecentUse {
+        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        for announcement in announcements.iter().filter(|announcement| announcement.withdrawn.is_none()) {
+            match announcement.foreseen {
+                Foreseen::Pace(change) if change.from <= now && change.to > day_ago => {
+                    self.announced_factor = self.announced_factor.max(change.factor);
+                }
+                Foreseen::Batch { batch, until } if batch.at <= now && until > day_ago => {
+                    self.announced_credits += batch.high;
+                }
+                Foreseen::Pace(_) | Foreseen::Batch { .. } => {}
+            }
+        }
+        self
+    }
+}
+
+/// Second attempts of the plan period at what had succeeded before (since ever without a period).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reruns {
+    /// How many.
+    pub tasks: u64,
+    /// Their net use.
+    pub credits: Credits,
+    /// The most attempts at one asset that were launched in the period, the first among them; 0 without re-runs.
+    pub most_attempts: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountName, DrawKey, Foreseen, HourlyUse, PaceChange, PlannedBatch, TeamName, UsageState};
+
+    /// The hour of a day of the beginning of time.
+    fn hour(day: i64, hour: i64) -> Timestamp {
+        Timestamp::from_second((day * 24 + hour) * 3600).unwrap()
+    }
+
+    fn row(day: i64, hour: i64, net: i64, charges: u32) -> HourlyUse {
+        HourlyUse { hour: day * 24 + hour, net: Credits::from_whole(net), charges }
+    }
+
+    #[test]
+    fn the_last_day_is_compared_with_whole_days_before_it() {
+        let working_days = (0..40).filter(|day| day % 7 < 5).map(|day| row(day, 9, 10 + day, 2));
+        let mut rows: Vec<HourlyUse> = working_days.collect();
+        rows.push(row(40, 8, 300, 6));
+        let state = UsageState::rebuild(&rows).unwrap();
+        // At noon of day 40, whose day of the week is the sixth: days 11 to 38 are compared with.
+        let recent = state.recent_use(hour(40, 12)).unwrap();
+        assert_eq!((recent.net, recent.charges), (Credits::from_whole(300), 6));
+        assert_eq!((recent.days, recent.busy), (28, Credits::from_whole(47)), "the second busiest, of day 37");
+        assert_eq!(recent.usual, Credits::from_whole(35), "the middle of twenty days with use");
+
+        // The hour that the window cuts counts with its part, its charges whole.
+        let recent = state.recent_use(hour(41, 8) + SignedDuration::from_mins(30)).unwrap();
+        assert_eq!((recent.net, recent.charges), (Credits::from_whole(150), 6));
+        let later = state.recent_use(hour(41, 9)).unwrap();
+        assert_eq!((later.net, later.charges), (Credits::ZERO, 0));
+
+        // The day of the first charge is seldom whole.
+        let young = UsageState::rebuild(&rows[..3]).unwrap();
+        let recent = young.recent_use(hour(2, 12)).unwrap();
+        assert_eq!((recent.days, recent.busy, recent.usual), (0, Credits::ZERO, Credits::ZERO));
+        assert_eq!(young.recent_use(hour(5, 12)).unwrap().days, 3);
+        assert_eq!(UsageState::default().recent_use(hour(5, 12)), None);
+    }
+
+    #[test]
+    fn what_was_announced_of_the_last_day_stands_beside_it() {
+        let now = hour(10, 12);
+        let announced = |foreseen: Foreseen| Announcement {
+            id: None,
+            key: DrawKey { account: AccountName::parse("a").unwrap(), team: TeamName::parse("t").unwrap() },
+            foreseen,
+            note: String::new(),
+            by: String::new(),
+            announced_at: None,
+            withdrawn: None,
+        };
+        let pace =
+            |factor: f64, from: Timestamp, to: Timestamp| announced(Foreseen::Pace(PaceChange { factor, from, to }));
+        let batch = |at: Timestamp, until: Timestamp| {
+            announced(Foreseen::Batch { batch: PlannedBatch::exactly(at, Credits::from_whole(40)), until })
+        };
+        let withdrawn = Announcement { withdrawn: Some((now, "ada".into())), ..pace(9.0, hour(10, 0), hour(12, 0)) };
+        for (name, announcements, factor, credits) in [
+            ("nothing", vec![], 1.0, 0),
+            ("twice the pace", vec![pace(2.0, hour(10, 0), hour(12, 0))], 2.0, 0),
+            ("a holiday lowers nothing", vec![pace(0.0, hour(10, 0), hour(12, 0))], 1.0, 0),
+            ("over since yesterday's noon", vec![pace(2.0, hour(1, 0), hour(9, 12))], 1.0, 0),
+            ("still to come", vec![pace(2.0, hour(10, 13), hour(12, 0)), batch(hour(10, 13), hour(11, 0))], 1.0, 0),
+            ("today's batch", vec![batch(hour(10, 0), hour(11, 0)), batch(hour(10, 9), hour(10, 9))], 1.0, 80),
+            ("the batch of the day before yesterday", vec![batch(hour(8, 0), hour(9, 0))], 1.0, 0),
+            ("withdrawn", vec![withdrawn], 1.0, 0),
+        ] {
+            let recent = UsageState::rebuild(&[row(1, 1, 1, 1)]).unwrap().recent_use(now).unwrap();
+            let recent = recent.beside(&announcements, now);
+            let found = (recent.announced_factor, recent.announced_credits);
+            assert_eq!(found, (factor, Credits::from_whole(credits)), "{name}");
+        }
+    }
+}

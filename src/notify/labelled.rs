@@ -1,0 +1,92 @@
+//! An alert as Prometheus and Alertmanager know one: labels that say which it is, annotations that say it to people, and
+//! when it began and ended.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::message::{description, summary};
+use crate::domain::words::path_segment;
+use crate::domain::{AccountAssessment, DrawAssessment, RuleName, Stage};
+
+/// One alert of a draw at one severity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LabelledAlert {
+    /// Which it is: `alertname`, `alert`, `account`, `team`, `severity`.
+    pub labels: BTreeMap<&'static str, String>,
+    /// What it says: `summary`, `description`, and `dashboard_url` and `runbook_url` where the page can be reached.
+    pub annotations: BTreeMap<&'static str, String>,
+    /// When it began.
+    #[serde(rename = "startsAt", serialize_with = "as_text")]
+    pub starts_at: Timestamp,
+    /// When it ended, or until when it counts without further news.
+    #[serde(rename = "endsAt", serialize_with = "as_text")]
+    pub ends_at: Timestamp,
+    /// Where alerts are listed.
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    pub generator_url: Option<String>,
+}
+
+/// What makes an alert of a draw: everything but its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    /// The rule.
+    pub rule: RuleName,
+    /// The severity.
+    pub stage: Stage,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl LabelledAlert {
+    /// The alert of a draw of an account. One that has not ended counts until `runs_out`. `external_url` is where people
+    /// reach the page, without a trailing slash.
+    pub fn of(
+        lasting: Lasting,
+        runs_out: Timestamp,
+        (account, draw): (&AccountAssessment, &DrawAssessment),
+        external_url: Option<&str>,
+    ) -> LabelledAlert {
+        let Lasting { rule, stage, since, ended_at } = lasting;
+        let labels = [
+            ("alertname", alert_name(rule)),
+            ("alert", rule.as_str().to_owned()),
+            ("account", draw.key.account.to_string()),
+            ("team", draw.key.team.to_string()),
+            ("severity", stage.as_str().to_owned()),
+        ];
+        let mut annotations = BTreeMap::from([
+            ("summary", summary(rule).to_owned()),
+            ("description", description(rule, ended_at, account, draw)),
+        ]);
+        if let Some(base) = external_url {
+            annotations.insert("dashboard_url", format!("{base}/teams/{}", path_segment(draw.key.team.as_str())));
+            annotations.insert("runbook_url", format!("{base}/rules/{rule}"));
+        }
+        LabelledAlert {
+            labels: BTreeMap::from(labels),
+            annotations,
+            starts_at: since,
+            ends_at: ended_at.unwrap_or(runs_out),
+            generator_url: external_url.map(|base| format!("{base}/alerts")),
+        }
+    }
+}
+
+/// `FuelgaugeLowBalance`: the rule's word as names are written in Prometheus's world.
+pub fn alert_name(rule: RuleName) -> String {
+    let mut name = String::from("Fuelgauge");
+    for part in rule.as_str().split('_') {
+        let mut letters = part.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
