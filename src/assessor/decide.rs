@@ -131,7 +131,7 @@ impl Deciding<'_> {
             };
             let goes_on = rule.lifetime() == Lifetime::Ongoing && is_open(&old.alert);
             if began_within || goes_on {
-                moved = Some(old.alert.clone());
+                moved = Some(self.under_new_dates(rule, &old.alert));
                 let silent = AlertPolicy { sends_plan_reset: false, ..*policy };
                 let mut ended = end_with_period(&old.alert, seen.now, &silent);
                 if let AlertState::Resolved { untold, .. } = &mut ended.state {
@@ -147,6 +147,14 @@ impl Deciding<'_> {
             self.add(rule, old.period_start, Some(period_start), (&old.alert, after), told);
         }
         moved
+    }
+
+    /// An alert that goes on in the current period. A reset that moves to and fro brings it to where episodes have been told
+    /// already: it takes a number of its own, or what is told next would be taken for what was told of them.
+    fn under_new_dates(&self, rule: RuleName, alert: &Alert) -> Alert {
+        let taken = self.stored(rule, self.period_start()).episode;
+        let begun = u32::from(!matches!(alert.state, AlertState::Pending { .. }));
+        Alert { episode: alert.episode.max(taken + begun), state: alert.state.clone() }
     }
 
     /// Closes what is open of rules that are no longer asked. Nobody hears of it: somebody wanted it so.

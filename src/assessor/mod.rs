@@ -27,6 +27,8 @@ mod decide;
 mod decide_tests;
 mod mails;
 #[cfg(test)]
+mod restart_tests;
+#[cfg(test)]
 mod shared_tests;
 mod silences;
 mod tanks;
