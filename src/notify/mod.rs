@@ -1,6 +1,7 @@
 //! The words and the ways to tell. `message` writes a mail, `email` hands it to a relay, `delivery` says when to try
 //! again. None of them keeps anything: the outbox does.
 
+pub mod chart;
 pub mod delivery;
 pub mod email;
 pub mod message;
