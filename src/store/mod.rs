@@ -13,6 +13,7 @@
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
+//! - `drivers`: what a team spent on, for mails
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
@@ -31,6 +32,7 @@ use crate::domain::{AccountName, Credits};
 mod alerts;
 mod announcements;
 mod append;
+mod drivers;
 mod error;
 mod facts;
 mod history;
@@ -180,6 +182,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod announcements_tests;
+#[cfg(test)]
+mod drivers_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
