@@ -84,7 +84,7 @@ impl Mailer {
     /// # Errors
     /// A [`NotifyError`] with its class; [`super::after_failure`] says what to do about it.
     pub async fn send(&self, mail: &OutboxMail) -> Result<(), NotifyError> {
-        self.send_observed(mail, &mut |_| ()).await
+        self.send_observed(mail, &mut |line| tracing::trace!("{line}")).await
     }
 
     /// As [`Mailer::send`], and tells each step of the dialogue as a line of text, without secrets.

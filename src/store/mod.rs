@@ -148,11 +148,16 @@ impl Store {
             }
             begun => begun,
         };
+        // The driver traces each statement, but not where transactions begin and end.
+        tracing::trace!("begun");
         begun.map_err(|error| self.explain(error))
     }
 
     async fn commit(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
-        transaction.commit().await.map_err(|error| self.explain(error))
+        tracing::trace!("committing");
+        let committed = transaction.commit().await;
+        tracing::trace!("committed");
+        committed.map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: sqlx::Error) -> StoreError {

@@ -12,6 +12,7 @@ mod docs;
 mod export;
 mod map;
 mod platforms;
+mod power_cuts;
 mod received;
 mod round_trip;
 mod secrets;
