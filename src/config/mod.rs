@@ -3,7 +3,7 @@
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
-//! `announcement`, `alerts`, `email`, `web`.
+//! `announcement`, `alerts`, `email`, `limits`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,7 +19,8 @@ use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
 use crate::domain::{
-    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, ExhaustionPolicy, Stage, TeamName,
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, DeliveryLimits, Draw, ExhaustionPolicy, Stage,
+    TeamName,
 };
 
 mod account;
@@ -27,6 +28,7 @@ mod alerts;
 mod announcement;
 mod email;
 mod file;
+mod limits;
 mod mistakes;
 mod plan;
 pub mod secret;
@@ -158,6 +160,8 @@ pub struct EmailConfig {
     pub from: Mailbox,
     /// The relay.
     pub relay: RelayConfig,
+    /// How much is sent at most.
+    pub limits: DeliveryLimits,
 }
 
 /// An SMTP relay.

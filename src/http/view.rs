@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::chart::{self, Chart};
 use super::gauge::Gauge;
+use super::outbox::{GivenUpRow, OutboxCard, given_up};
 use super::verdict::Tone;
 use super::words;
 use crate::domain::{
-    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth, PlanPeriod,
-    QueueRecord, RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
+    AccountAssessment, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, PlanPeriod, QueueRecord,
+    RetryRow, RuleName, Snapshot, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -21,8 +22,8 @@ pub struct Overview {
     gauges: Vec<Gauge>,
     /// How reading each account goes.
     accounts: Vec<Health>,
-    /// Mails waiting.
-    outbox: Outbox,
+    /// What waits to be told.
+    outbox: OutboxCard,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,6 +48,8 @@ pub struct TeamPage {
 pub struct AlertsPage {
     firing: Vec<AlertRow>,
     quiet: Vec<AlertRow>,
+    /// Messages about alerts that somebody did not get.
+    given_up: Vec<GivenUpRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -169,15 +172,6 @@ struct CollectorLine {
     failure: Option<(String, String)>,
 }
 
-#[derive(Debug, Serialize)]
-struct Outbox {
-    waiting: String,
-    failed: String,
-    sent: String,
-    oldest: Option<String>,
-    troubled: bool,
-}
-
 impl Overview {
     /// Everything known at `now`.
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> Overview {
@@ -194,7 +188,7 @@ impl Overview {
             }
         }
         let accounts = snapshot.accounts.iter().map(|account| Health::of(account, now)).collect();
-        Overview { counts, gauges, accounts, outbox: Outbox::of(&snapshot.outbox, now) }
+        Overview { counts, gauges, accounts, outbox: OutboxCard::of(snapshot, now) }
     }
 }
 
@@ -215,7 +209,7 @@ impl AlertsPage {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
         let rows = draws.flat_map(|(account, draw)| alerts(account, draw, now));
         let (firing, quiet) = rows.partition(|row| row.state == "firing");
-        AlertsPage { firing, quiet }
+        AlertsPage { firing, quiet, given_up: given_up(snapshot, now) }
     }
 }
 
@@ -326,13 +320,18 @@ fn queue(account: &AccountAssessment, now: Timestamp) -> Option<Queue> {
     })
 }
 
+/// What a rule says.
+pub(super) const fn rule_in_words(rule: RuleName) -> &'static str {
+    match rule {
+        RuleName::Exhaustion => "Runs out before the reset",
+    }
+}
+
 /// The alerts of a draw in the current period.
 pub fn alerts(account: &AccountAssessment, draw: &DrawAssessment, now: Timestamp) -> Vec<AlertRow> {
     let moment = |at: Timestamp| words::moment(at, &account.zone, now);
     let row = |rule: RuleName, state: &AlertState| {
-        let what = match rule {
-            RuleName::Exhaustion => "Runs out before the reset",
-        };
+        let what = rule_in_words(rule);
         let (team, account) = (draw.key.team.to_string(), account.account.to_string());
         let team_path = words::path_segment(&team);
         let quiet = AlertRow {
@@ -400,20 +399,6 @@ impl Unassigned {
             spent: has_period.then(|| words::credits(unassigned.spent)),
             most: most.task_type.clone(),
         })
-    }
-}
-
-impl Outbox {
-    fn of(outbox: &OutboxDepth, now: Timestamp) -> Outbox {
-        let oldest = outbox.oldest_waiting_at.map(|at| now.as_second() - at.as_second());
-        Outbox {
-            waiting: words::count(outbox.waiting),
-            failed: words::count(outbox.failed),
-            sent: words::count(outbox.sent),
-            oldest: oldest.map(words::span),
-            // Half an hour is the level at which the shipped Prometheus rule speaks up.
-            troubled: outbox.failed > 0 || oldest.is_some_and(|seconds| seconds > 1800),
-        }
     }
 }
 

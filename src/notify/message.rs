@@ -18,11 +18,15 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 
 use self::facts::Facts;
-use crate::domain::{AccountAssessment, DrawAssessment, ExhaustionPolicy, Notice, RenderedMail, RetryRow, TotalsRow};
+use self::words::ReaderClock;
+use crate::domain::{
+    AccountAssessment, DrawAssessment, EMAIL_CHANNEL, ExhaustionPolicy, Notice, RenderedMail, RetryRow, TotalsRow,
+};
 
 mod actions;
 mod facts;
 mod identity;
+pub mod merged;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -66,6 +70,9 @@ pub enum MessageError {
     /// The headers or parts do not make a mail.
     #[error("failed to put the mail together")]
     Assembly(#[from] lettre::error::Error),
+    /// A mail that others are to be told in is not laid out as expected.
+    #[error("failed to find the {0} of a mail in its bytes")]
+    Foreign(&'static str),
     /// The mail is larger than mail programs show in full.
     #[error("expected a mail of at most {LARGEST_MAIL_BYTES} bytes, found {0}")]
     TooLarge(usize),
@@ -73,6 +80,9 @@ pub enum MessageError {
 
 /// Largest mail, in bytes as sent: some mail programs cut off what is longer.
 pub const LARGEST_MAIL_BYTES: usize = 100_000;
+
+/// Characters of a summary: a headline with its time is well below.
+const LONGEST_SUMMARY: usize = 400;
 
 /// Columns of the text part.
 const TEXT_COLUMNS: usize = 72;
@@ -100,16 +110,16 @@ pub fn render(
     let parts = MultiPart::builder()
         .kind(MultiPartKind::Alternative)
         .boundary(identity::boundary(&message_id))
-        .singlepart(part(ContentType::TEXT_PLAIN, text))
-        .singlepart(part(ContentType::TEXT_HTML, html));
+        .singlepart(part(ContentType::TEXT_PLAIN, text.clone()))
+        .singlepart(part(ContentType::TEXT_HTML, html.clone()));
     let message = Message::builder()
         .from(context.from.clone())
         .to(context.to.clone())
-        .subject(subject)
+        .subject(subject.clone())
         .date(SystemTime::from(notice.at))
         .message_id(Some(message_id.clone()))
         .in_reply_to(thread_id.clone())
-        .references(thread_id)
+        .references(thread_id.clone())
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Fuelgauge-Alert", notice.rule.as_str()))
         .raw_header(header("X-Fuelgauge-Team", notice.key.team.as_str()))
@@ -120,7 +130,19 @@ pub fn render(
     if message.len() > LARGEST_MAIL_BYTES {
         return Err(MessageError::TooLarge(message.len()));
     }
-    Ok(RenderedMail { sender: context.from.email.to_string(), recipient, message_id, message })
+    let decided = ReaderClock::new(&context.zone, notice.at).moment(notice.at);
+    Ok(RenderedMail {
+        channel: EMAIL_CHANNEL.into(),
+        sender: context.from.email.to_string(),
+        recipient,
+        message_id,
+        thread: thread_id,
+        subject,
+        summary: words::clean(&format!("{decided}: {}: {}", facts.state, facts.headline), LONGEST_SUMMARY),
+        text,
+        html,
+        message,
+    })
 }
 
 fn part(content_type: ContentType, text: String) -> SinglePart {

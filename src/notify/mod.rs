@@ -7,6 +7,7 @@ pub mod message;
 
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
+pub use message::merged::{MergedContext, render_merged};
 pub use message::{Drivers, MessageContext, MessageError, render};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.

@@ -53,7 +53,10 @@ pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
 pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
-pub use outbox::MailRecord;
+pub use outbox::{
+    DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
+    SettledAs,
+};
 pub use watermarks::Changes;
 
 /// The ledger. Cloning it is cheap; clones share their connections.

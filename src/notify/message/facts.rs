@@ -23,9 +23,9 @@ pub(super) struct Facts {
     /// `critical`, `warning` or `good`: how it looks.
     tone: &'static str,
     /// The state, first word of the body.
-    state: String,
+    pub(super) state: String,
     /// What will happen and when.
-    headline: String,
+    pub(super) headline: String,
     how_sure: String,
     /// Pace, largest task type and retries, in a sentence or two; empty where nothing is known.
     drivers: String,
