@@ -366,10 +366,10 @@ async fn a_channel_that_hangs_holds_up_no_other() {
 /// The process dies while mails leave: whatever moment it is, at most as many arrive twice as were under way.
 #[tokio::test]
 async fn a_death_doubles_no_more_than_what_was_under_way() {
-    for polls in [3, 40, 90, 200, 333] {
+    for tries in [1, 7, 8, 9, 20, 60] {
         let mut stage = Stage::new(WIDE).await;
         stage.warn_all("art", 60).await;
-        stage.die_during_a_delivery(polls).await;
+        stage.die_during_a_delivery(tries).await;
         stage.restart().await;
         stage.deliver().await;
         let mails = stage.relay.take();

@@ -15,8 +15,8 @@ enum Event {
     Relay(Reply),
     /// So many minutes pass, and what is due is tried.
     Deliver(i64),
-    /// The process dies after so many polls of a delivery, and starts again.
-    Die(usize),
+    /// The process dies after so many tries of a delivery have begun, and starts again.
+    Die(u32),
     /// A person has everything tried again that was given up.
     Retry,
 }
@@ -36,7 +36,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         6 => (0..4_u8, 1..4_u8).prop_map(|(team, recipients)| Event::Decide(team, recipients)),
         3 => replies.prop_map(Event::Relay),
         6 => prop::sample::select(vec![0, 1, 7, 15, 40, 90, 600, 1500]).prop_map(Event::Deliver),
-        1 => (1..60_usize).prop_map(Event::Die),
+        1 => (1..6_u32).prop_map(Event::Die),
         1 => Just(Event::Retry),
     ]
 }
@@ -93,8 +93,8 @@ async fn play(events: Vec<Event>, limits: DeliveryLimits) {
             }
             Event::Relay(reply) => stage.relay.say(reply),
             Event::Deliver(after) => drop(stage.deliver_after(minutes(after)).await),
-            Event::Die(polls) => {
-                stage.die_during_a_delivery(polls).await;
+            Event::Die(tries) => {
+                stage.die_during_a_delivery(tries).await;
                 stage.restart().await;
             }
             Event::Retry => drop(stage.retry_all().await),

@@ -291,11 +291,12 @@ impl Stage {
         self.store.retry_given_up(None, self.clock.now()).await.unwrap()
     }
 
-    /// A delivery that is given so many polls, and then dies with all that it had under way.
-    pub async fn die_during_a_delivery(&self, polls: usize) {
+    /// A delivery that dies, with all that it has under way, when so many tries have begun, or lives if there are fewer.
+    pub async fn die_during_a_delivery(&self, tries: u32) {
+        let before = *self.relay.tries.lock().unwrap();
         let delivering = self.outbox.deliver_once();
         tokio::pin!(delivering);
-        for _ in 0..polls {
+        while *self.relay.tries.lock().unwrap() < before + tries {
             if futures_util::poll!(&mut delivering).is_ready() {
                 break;
             }
