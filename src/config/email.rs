@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::limits::{self, LimitsFile};
 use super::mistakes::shown;
 use super::section::{Text, section};
 use super::values::{self, Context, hint_if_relative, is_loopback};
@@ -14,6 +15,8 @@ section! {
         from: Text,
         /// The relay. Required.
         relay: RelayFile,
+        /// How many mails are sent at most.
+        limits: LimitsFile,
     }
 }
 
@@ -44,12 +47,13 @@ pub(super) fn check(file: &EmailFile, context: &mut Context) -> Option<EmailConf
             None
         }
     };
+    let limits = limits::check(file.limits.as_ref(), context);
     let Some(relay) = &file.relay else {
         file.head.missing("relay", "write `relay: {host: smtp.example.org}`", &mut context.mistakes);
         return None;
     };
     let relay = check_relay(relay, context);
-    Some(EmailConfig { from: from?, relay: relay? })
+    Some(EmailConfig { from: from?, relay: relay?, limits })
 }
 
 fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {

@@ -3,7 +3,7 @@
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
-//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `alertmanager`, `web`.
+//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `limits`, `alertmanager`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,8 +19,8 @@ use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
 use crate::domain::{
-    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, QuietHours, RuleName, Rules, Stage,
-    TeamName,
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, DeliveryLimits, Draw, QuietHours, RuleName,
+    Rules, Stage, TeamName,
 };
 
 mod account;
@@ -29,6 +29,7 @@ mod alerts;
 mod announcement;
 mod email;
 mod file;
+mod limits;
 mod mistakes;
 mod plan;
 mod quiet;
@@ -176,6 +177,8 @@ pub struct EmailConfig {
     pub from: Mailbox,
     /// The relay.
     pub relay: RelayConfig,
+    /// How much is sent at most.
+    pub limits: DeliveryLimits,
 }
 
 /// An SMTP relay.

@@ -221,6 +221,14 @@ fn each_mistake_is_explained() {
             "3:36: accounts.studio.plan.anchor.time: `25:00` is no time of day; expected `00:00` to `23:59`",
         ),
         (
+            "limits",
+            "10:36: email.limits.per_recipient_per_hour: has no effect: a day has at most 5 mails\n\
+             hint: raise `per_recipient_per_day`\n\
+             10:78: email.limits.per_minute: expected a whole number of mails, at least 1, found `0`\n\
+             10:81: email.limits: unknown key `per_day`\n\
+             hint: did you mean `per_recipient_per_day`?",
+        ),
+        (
             "key_without_value",
             "4:17: accounts.studio.api_key_file: expected a value, found nothing\n\
              hint: remove the key, or write a value behind it",
@@ -543,8 +551,10 @@ fn the_least_that_runs_has_the_documented_defaults() {
         [Role::Lead, Role::Billing]
     );
     assert_eq!(config.web.external_url, None);
-    let relay = config.email.unwrap().relay;
-    assert_eq!((relay.port, relay.security), (25, Security::None));
+    let email = config.email.unwrap();
+    assert_eq!((email.relay.port, email.relay.security), (25, Security::None));
+    let DeliveryLimits { per_recipient_per_hour, per_recipient_per_day, per_minute } = email.limits;
+    assert_eq!((per_recipient_per_hour, per_recipient_per_day, per_minute), (10, 50, 60));
 
     let account = &config.accounts[0];
     assert!(account.source.is_none());
@@ -625,6 +635,7 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     let alertmanager = config.alertmanager.unwrap();
     assert_eq!(alertmanager.urls, ["http://localhost:9093", "https://alertmanager.studio.example"]);
     assert!(matches!(alertmanager.auth, Some(HttpAuth::Basic { .. })));
+    assert_eq!(email.limits.per_recipient_per_hour, 20);
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
     let token = &config.web.tokens[0];

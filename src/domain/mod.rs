@@ -15,6 +15,7 @@ pub mod estimate;
 pub mod forecast;
 pub mod fuel;
 pub mod ledger;
+pub mod outbox;
 pub mod queued;
 pub mod quiet;
 pub mod reading;
@@ -51,6 +52,10 @@ pub use forecast::{
     PriorUse, RunOut, UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
+pub use outbox::{
+    ChannelDepth, ChannelPause, DeliveryLimits, EMAIL_CHANNEL, GivenUp, MergeReason, MessageKind, OutboxDepth,
+    OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
+};
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{

@@ -30,6 +30,7 @@ mod assemble;
 mod exhaustion;
 mod identity;
 mod layout;
+pub mod merged;
 mod rule;
 mod sentence;
 #[cfg(test)]
@@ -73,10 +74,16 @@ pub enum MessageError {
     /// A header of a part does not make sense.
     #[error("failed to name the kind of a part")]
     Part(#[from] lettre::message::header::ContentTypeErr),
+    /// A mail that others are to be told in is not laid out as expected.
+    #[error("failed to find the {0} of a mail in its bytes")]
+    Foreign(&'static str),
     /// The mail is larger than mail programs show in full.
     #[error("expected a mail of at most {LARGEST_MAIL_BYTES} bytes, found {0}")]
     TooLarge(usize),
 }
+
+/// Characters of a summary: a headline with its time is well below.
+const LONGEST_SUMMARY: usize = 400;
 
 /// Writes the mails that tell each of the recipients of a notice. `draw` is the notice's draw within `assessment`.
 ///
@@ -90,10 +97,12 @@ pub fn render(
     recipients: &[&Mailbox],
 ) -> Result<Vec<RenderedMail>, MessageError> {
     let view = View::new(notice, assessment, draw, context);
-    let letter = match notice.rule {
+    let mut letter = match notice.rule {
         RuleName::Exhaustion => exhaustion::letter(&view)?,
         _ => rule::letter(&view)?,
     };
+    let decided = view.clock.moment(notice.at);
+    letter.summary = words::clean(&format!("{decided}: {}", letter.summary), LONGEST_SUMMARY);
     let mail = |to: &&Mailbox| assemble(&letter, &Envelope::of_notice(notice, &context.from, to));
     recipients.iter().map(mail).collect()
 }

@@ -13,6 +13,7 @@ mod post;
 pub use alertmanager::{Alertmanager, Standing};
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
+pub use message::merged::{MergedContext, render_merged};
 pub use message::{MessageContext, MessageError, render};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.

@@ -58,7 +58,10 @@ pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
 pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
-pub use outbox::MailRecord;
+pub use outbox::{
+    DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
+    SettledAs,
+};
 pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;
 

@@ -1,4 +1,4 @@
-//! How far the ledger has come: what a poll, an assessment and the outbox need to know before they begin.
+//! How far the ledger has come: what a poll and an assessment need to know before they begin.
 
 use jiff::Timestamp;
 
@@ -172,16 +172,5 @@ impl Store {
             .await
             .map_err(|error| self.explain(error))?;
         Ok(found.into_iter().map(|(at, amount)| (instant(at), credits(amount))).collect())
-    }
-
-    /// When the next waiting mail is due; `None` if none waits.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub async fn next_mail_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let select = "SELECT MIN(next_attempt_at) FROM outbox WHERE state = 'waiting'";
-        let found: Option<i64> =
-            sqlx::query_scalar(select).fetch_one(&self.readers).await.map_err(|error| self.explain(error))?;
-        Ok(found.map(instant))
     }
 }

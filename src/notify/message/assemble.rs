@@ -9,7 +9,7 @@ use lettre::message::{Attachment, Body, Mailbox, MultiPart, MultiPartKind, Singl
 
 use super::layout::{Inline, Letter};
 use super::{MessageError, identity, words};
-use crate::domain::{Notice, RenderedMail};
+use crate::domain::{EMAIL_CHANNEL, Notice, RenderedMail};
 
 /// Largest mail, in bytes as sent: some mail programs cut off what is longer.
 pub const LARGEST_MAIL_BYTES: usize = 100_000;
@@ -83,9 +83,15 @@ pub(super) fn assemble(letter: &Letter, envelope: &Envelope) -> Result<RenderedM
         return Err(MessageError::TooLarge(message.len()));
     }
     Ok(RenderedMail {
+        channel: EMAIL_CHANNEL.into(),
         sender: envelope.from.email.to_string(),
         recipient: envelope.to.email.to_string(),
         message_id: envelope.message_id.clone(),
+        thread: envelope.thread_id.clone().unwrap_or_default(),
+        subject: letter.subject.clone(),
+        summary: letter.summary.clone(),
+        text: letter.text.clone(),
+        html: letter.html.clone(),
         message,
     })
 }

@@ -66,3 +66,12 @@ fn bracketed(hash: Context, domain: &str) -> String {
 fn hexadecimal(hash: Context) -> String {
     hash.finish().as_ref().iter().take(20).map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// The id of a mail that takes the place of others: which ones, and why.
+pub(super) fn merged_id(reason: &str, message_ids: &[String], domain: &str) -> String {
+    let mut hash = Context::new(&SHA256);
+    add(&mut hash, "merged");
+    add(&mut hash, reason);
+    message_ids.iter().for_each(|id| add(&mut hash, id));
+    bracketed(hash, domain)
+}

@@ -22,6 +22,8 @@ pub(super) const TEXT_COLUMNS: usize = 72;
 pub(super) struct Letter {
     /// One line.
     pub(super) subject: String,
+    /// State and headline, in one line.
+    pub(super) summary: String,
     /// The text part, complete by itself.
     pub(super) text: String,
     /// The same with looks.
@@ -144,6 +146,7 @@ pub(super) fn lay_out(
     let fill = |part: &str| templates().get_template(&format!("{kind}/{part}"))?.render(Serde(&values));
     Ok(Letter {
         subject: words::header_text(&fill("subject.txt")?),
+        summary: format!("{}: {}", frame.state, frame.headline),
         text: words::wrap(&without_gaps(&fill("body.txt")?), TEXT_COLUMNS),
         html: fill("body.html")?,
         picture,
