@@ -2,9 +2,14 @@
 
 use lettre::message::Mailbox;
 
-use super::{AssessError, Assessor};
-use crate::domain::{AccountAssessment, Notice, RenderedMail};
-use crate::notify::{self, Drivers, MessageContext};
+use super::announced::WAITS_FOR;
+use super::tanks::Tanks;
+use super::{AssessError, Assessor, KnownOfDraw};
+use crate::domain::remedy::{Question, remedies};
+use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, Why};
+use crate::notify::{self, MessageContext};
+use crate::poller::Account;
+use crate::store::{AccountFacts, StoreError};
 
 /// What every mail has in common.
 #[derive(Clone, Debug)]
@@ -19,6 +24,8 @@ impl Assessor {
     /// The mails of a notice, one for each recipient; none without a relay.
     pub(super) async fn write_mails(
         &self,
+        account: &Account,
+        facts: &AccountFacts,
         notice: &Notice,
         assessment: &AccountAssessment,
     ) -> Result<Vec<RenderedMail>, AssessError> {
@@ -26,24 +33,63 @@ impl Assessor {
         let draw = assessment.draws.iter().find(|draw| draw.key == notice.key);
         let team = self.teams.iter().find(|team| team.name == notice.key.team);
         let (Some(draw), Some(team)) = (draw, team) else { return Ok(Vec::new()) };
-        let key = &notice.key;
-        let (totals, retries) =
-            self.store.period_totals(&key.account, Some(&key.team), notice.period_start, notice.at).await?;
-        let drivers = Drivers { totals, retries };
-        let mut mails = Vec::new();
-        for to in team.mailboxes(self.alerts.roles_for(team, notice.rule, notice.stage)) {
-            let context = MessageContext {
-                from: sender.from.clone(),
-                to: to.clone(),
-                zone: assessment.zone.clone(),
-                external_url: sender.external_url.clone(),
-                policy: self.alerts.rules.exhaustion.policy.clone(),
-                repeat_interval: self.alerts.repeat_interval,
-                names_account: team.draws.len() > 1,
-                drivers: Some(drivers.clone()),
-            };
-            mails.push(notify::render(notice, assessment, draw, &context)?);
+        let recipients = team.mailboxes(self.alerts.roles_for(team, notice.rule, notice.stage));
+        if recipients.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(mails)
+        let is_over = matches!(notice.why, Why::Resolved | Why::PlanReset);
+        let (drivers, remedies) = if is_over {
+            (None, Vec::new())
+        } else {
+            let key = &notice.key;
+            let drivers = self.store.drivers(&key.account, Some(&key.team), notice.period_start, notice.at).await?;
+            let remedies = self.remedies(account, facts, assessment, draw, &drivers).await?;
+            (Some(drivers), remedies)
+        };
+        let context = MessageContext {
+            from: sender.from.clone(),
+            zone: assessment.zone.clone(),
+            external_url: sender.external_url.clone(),
+            rules: self.alerts.rules.clone(),
+            repeat_interval: self.alerts.repeat_interval,
+            names_account: team.draws.len() > 1,
+            drivers,
+            remedies,
+        };
+        Ok(notify::render(notice, assessment, draw, &context, &recipients)?)
+    }
+
+    /// What would help a draw, the most helpful first.
+    async fn remedies(
+        &self,
+        account: &Account,
+        facts: &AccountFacts,
+        assessment: &AccountAssessment,
+        assessed: &DrawAssessment,
+        drivers: &Drivers,
+    ) -> Result<Vec<Remedy>, StoreError> {
+        let place = account.draws.iter().position(|draw| draw.key == assessed.key);
+        let (Some(place), Some(fuel), Some(period)) = (place, assessed.tank(), &assessed.period) else {
+            return Ok(Vec::new());
+        };
+        let key = &assessed.key;
+        let waiting = self.store.waiting(&key.account, &key.team, assessment.at - WAITS_FOR).await?;
+        let (usages, of_all) = self.usages(account, facts, Some(period), assessment.at).await?;
+        let known = KnownOfDraw {
+            draw: &account.draws[place],
+            facts,
+            period: Some(period),
+            usage: &usages[place],
+            usage_of_all: of_all.as_ref(),
+        };
+        let tanks = Tanks::of(&known, assessment, &known.limits(assessment));
+        Ok(remedies(&Question {
+            limits: &tanks.limits(),
+            fuel,
+            end: period.end,
+            drivers,
+            waiting: &waiting,
+            platform: &assessment.platform,
+        }))
     }
 }

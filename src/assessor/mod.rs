@@ -130,7 +130,7 @@ impl Assessor {
             let decided = self.decide(&mut assessment, &facts, &silences);
             let mut notices = Vec::with_capacity(decided.notices.len());
             for notice in decided.notices {
-                let mails = self.write_mails(&notice, &assessment).await?;
+                let mails = self.write_mails(account, &facts, &notice, &assessment).await?;
                 notices.push((notice, mails));
             }
             let are_new = self.store.commit_alerts(&decided.changes, &notices).await?;

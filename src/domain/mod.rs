@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod burn_down;
 pub mod calendar;
 pub mod credits;
+pub mod drivers;
 pub mod estimate;
 pub mod forecast;
 pub mod fuel;
@@ -17,6 +18,7 @@ pub mod ledger;
 pub mod queued;
 pub mod quiet;
 pub mod reading;
+pub mod remedy;
 pub mod replay;
 pub mod retry;
 pub mod rule;
@@ -39,6 +41,7 @@ pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};
 pub use burn_down::{BurnDown, PlotArea, Point};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
+pub use drivers::{AssetUse, Drivers, Price, Spender, SpentTask, Tally, Who};
 pub use estimate::{
     Attempts, Effect, Estimate, EstimatePart, EstimateRequest, PastTask, UnknownCost, effect, estimate,
 };
@@ -47,11 +50,12 @@ pub use forecast::{
     PriorUse, RunOut, UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
-pub use queued::Queued;
+pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
+pub use remedy::{Measure, Remedy};
 pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, RuleName, Rules, Seen, Sensitivity};

@@ -21,9 +21,7 @@ use lettre::message::Mailbox;
 
 use self::assemble::{Envelope, assemble};
 use self::view::View;
-use crate::domain::{
-    AccountAssessment, DrawAssessment, ExhaustionPolicy, Notice, RenderedMail, RetryRow, RuleName, TotalsRow,
-};
+use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, RuleName, Rules};
 
 mod assemble;
 mod exhaustion;
@@ -42,29 +40,20 @@ pub use assemble::LARGEST_MAIL_BYTES;
 pub struct MessageContext {
     /// The sender. Its domain becomes the domain of the message ids.
     pub from: Mailbox,
-    /// The one recipient.
-    pub to: Mailbox,
     /// The reader's zone: every time in the mail is in it, with its offset.
     pub zone: TimeZone,
     /// Where people reach the page, without a trailing slash.
     pub external_url: Option<String>,
-    /// The thresholds, to say why this mail was sent.
-    pub policy: ExhaustionPolicy,
+    /// How the rules are set, to say why this mail was sent.
+    pub rules: Rules,
     /// How often a still-true alert is told again.
     pub repeat_interval: SignedDuration,
     /// Whether the team draws on more than one account, so that the subject must name which.
     pub names_account: bool,
-    /// What the team spent on in the alert's period. Without it the mail speaks of all charges on record.
+    /// What the team spent on in the alert's period; `None` where the mail is not about that.
     pub drivers: Option<Drivers>,
-}
-
-/// What the team spent on within one plan period: counters as in [`DrawAssessment`], for that period only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drivers {
-    /// By task type and quality.
-    pub totals: Vec<TotalsRow>,
-    /// By task type and kind of retry.
-    pub retries: Vec<RetryRow>,
+    /// What would help, the most helpful first.
+    pub remedies: Vec<Remedy>,
 }
 
 /// Why a mail could not be written.
@@ -76,12 +65,15 @@ pub enum MessageError {
     /// The headers or parts do not make a mail.
     #[error("failed to put the mail together")]
     Assembly(#[from] lettre::error::Error),
+    /// A header of a part does not make sense.
+    #[error("failed to name the kind of a part")]
+    Part(#[from] lettre::message::header::ContentTypeErr),
     /// The mail is larger than mail programs show in full.
     #[error("expected a mail of at most {LARGEST_MAIL_BYTES} bytes, found {0}")]
     TooLarge(usize),
 }
 
-/// Writes the mail that tells one recipient of a notice. `draw` is the notice's draw within `assessment`.
+/// Writes the mails that tell each of the recipients of a notice. `draw` is the notice's draw within `assessment`.
 ///
 /// # Errors
 /// See [`MessageError`]; none is expected for checked configuration.
@@ -90,11 +82,13 @@ pub fn render(
     assessment: &AccountAssessment,
     draw: &DrawAssessment,
     context: &MessageContext,
-) -> Result<RenderedMail, MessageError> {
+    recipients: &[&Mailbox],
+) -> Result<Vec<RenderedMail>, MessageError> {
     let view = View::new(notice, assessment, draw, context);
     let letter = match notice.rule {
         RuleName::Exhaustion => exhaustion::letter(&view)?,
         _ => rule::letter(&view)?,
     };
-    assemble(&letter, &Envelope::of_notice(notice, &context.from, &context.to))
+    let mail = |to: &&Mailbox| assemble(&letter, &Envelope::of_notice(notice, &context.from, to));
+    recipients.iter().map(mail).collect()
 }

@@ -1,13 +1,14 @@
-//! The words and the ways to tell. `message` writes a mail, `email` hands it to a relay, `delivery` says when to try
-//! again. None of them keeps anything: the outbox does.
+//! The words and the ways to tell. `message` writes a mail, `chart` draws the picture in it, `email` hands it to a relay,
+//! `delivery` says when to try again. None of them keeps anything: the outbox does.
 
+pub mod chart;
 pub mod delivery;
 pub mod email;
 pub mod message;
 
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
-pub use message::{Drivers, MessageContext, MessageError, render};
+pub use message::{MessageContext, MessageError, render};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,7 @@
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
+//! - `drivers`: what a team spent on, for mails
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
@@ -33,6 +34,7 @@ mod alerts;
 mod announcements;
 mod append;
 mod attempts;
+mod drivers;
 mod error;
 mod facts;
 mod history;
@@ -185,6 +187,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod announcements_tests;
+#[cfg(test)]
+mod drivers_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

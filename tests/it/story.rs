@@ -159,7 +159,7 @@ async fn a_month_with_a_top_up() {
     // A new period: the old alert is history, nobody wrote because of the reset.
     let draw = &stage.assessment(HOT.name).draws[0];
     assert_eq!(draw.period.as_ref().map(|period| period.start), Some(reset));
-    assert_eq!(draw.alerts[0].1.state, AlertState::Inactive);
+    assert_eq!(draw.alerts[0].alert.state, AlertState::Inactive);
     let scrape = stage.scrape().await;
     assert_eq!(scrape.value("fuelgauge_alerts_active", &[("account", HOT.name)]), Some(0.0));
     assert_exact(&stage, &scrape, HOT.name);
@@ -206,7 +206,7 @@ async fn the_plan_resets_while_the_alert_fires() {
     let told = news(&after[before.len()..]);
     assert_eq!(told, ["plan_reset critical", "plan_reset critical"]);
     assert_eq!(after.last().unwrap().header("References"), after[0].header("References"), "the same conversation");
-    let alert = |stage: &TestAgent| stage.assessment(STUDIO).draws[0].alerts[0].1.clone();
+    let alert = |stage: &TestAgent| stage.assessment(STUDIO).draws[0].alerts[0].alert.clone();
     assert_eq!(alert(&stage).state, AlertState::Inactive);
 
     // The same pace uses up the new period's credits too: a fresh alert, in a conversation of its own.

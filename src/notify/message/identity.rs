@@ -33,6 +33,14 @@ pub(super) fn boundary(message_id: &str, what: &str) -> String {
     format!("fuelgauge-{}", hexadecimal(hash))
 }
 
+/// The name of a picture within a mail, without angle brackets.
+pub(super) fn content_id(picture: &[u8], domain: &str) -> String {
+    let mut hash = Context::new(&SHA256);
+    add(&mut hash, "picture");
+    hash.update(picture);
+    format!("fuelgauge.{}@{domain}", hexadecimal(hash))
+}
+
 fn of_episode(what: &str, notice: &Notice) -> Context {
     let mut hash = Context::new(&SHA256);
     add(&mut hash, what);

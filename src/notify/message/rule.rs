@@ -12,7 +12,7 @@ pub(super) fn letter(view: &View) -> Result<Letter, MessageError> {
     let headline = format!("{} (team {}).", rule.in_words(), view.team());
     let reasons = vec![format!("The rule `{}` is set by `alerts.{}`, in fuelgauge's configuration.", rule, rule)];
     let facts = Facts { subject: format!("{}: team {}", rule.in_words(), view.team()), numbers: view.numbers() };
-    lay_out("rule", &view.frame(rule.in_words(), headline, reasons), &facts)
+    lay_out("rule", &view.frame(rule.in_words(), headline, reasons), &facts, None)
 }
 
 /// The content of a mail beside its frame.

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::MessageContext;
-use super::layout::{Frame, Link, Number};
+use super::layout::{Frame, Link, Number, Silence};
 use super::words::{self, ReaderClock};
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice, PlanPeriod, Stage, Why,
@@ -39,9 +39,11 @@ impl View<'_> {
             title: format!("{}: {title} of team {team}", self.state()),
             state: self.state(),
             headline,
+            as_of: self.as_of(),
             link: self.link(),
             data_age: self.data_age(),
             reasons,
+            silence: self.silence().filter(|_| !self.is_over()),
             signature: format!("fuelgauge, for team {team} on {account}"),
         }
     }
@@ -178,20 +180,54 @@ impl View<'_> {
         }
     }
 
+    /// When the amount was read that everything rests on; empty where none was.
+    fn as_of(&self) -> String {
+        let Some(fuel) = &self.draw.fuel else { return String::new() };
+        let age = self.age(fuel.as_of);
+        format!("As of {}, {age} before this mail.", self.clock.time_today(fuel.as_of))
+    }
+
+    fn age(&self, at: Timestamp) -> String {
+        let age = self.notice.at.duration_since(at);
+        if age < SignedDuration::from_mins(1) { "less than a minute".into() } else { words::span(age) }
+    }
+
+    /// The account is named where the team draws on several.
+    fn silence(&self) -> Option<Silence> {
+        let key = &self.notice.key;
+        let account = Some(key.account.as_str()).filter(|_| self.context.names_account);
+        let matchers =
+            [("alert", Some(self.notice.rule.as_str())), ("account", account), ("team", Some(key.team.as_str()))];
+        let matchers: Vec<(&str, &str)> =
+            matchers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let words_of = |(name, value): &(&str, &str)| format!("{name}={}", words::shell_word(value));
+        // A name that hides something cannot be read off a command; the link carries it whole.
+        let is_readable = matchers.iter().all(|(_, value)| words::clean(value, usize::MAX) == **value);
+        let first = ["fuelgauge silence add".to_owned()].into_iter().chain(matchers.iter().map(words_of));
+        let rest = ["--duration 48h".to_owned(), "--comment \"why\"".to_owned()];
+        let in_url = |(name, value): &(&str, &str)| format!("{name}={}", words::path_segment(value));
+        let link = self.context.external_url.as_deref().map(|base| Link {
+            url: format!(
+                "{}/silences?{}",
+                base.trim_end_matches('/'),
+                matchers.iter().map(in_url).collect::<Vec<_>>().join("&")
+            ),
+            words: "Silence it on the page".into(),
+        });
+        let command = if is_readable { words::command(first.chain(rest)) } else { Vec::new() };
+        (!command.is_empty() || link.is_some()).then_some(Silence { command, link })
+    }
+
     fn data_age(&self) -> Vec<String> {
-        let ago = |at: Timestamp| {
-            let age = self.notice.at.duration_since(at);
-            if age < SignedDuration::from_mins(1) { "less than a minute".into() } else { words::span(age) }
-        };
         let mut lines = Vec::new();
         if let Some(fuel) = &self.draw.fuel {
             let doubt = if fuel.fresh { "" } else { ", which is older than it should be" };
             let moment = self.clock.moment(fuel.as_of);
-            lines.push(format!("Credits left: as of {moment}, {} before this mail{doubt}.", ago(fuel.as_of)));
+            lines.push(format!("Credits left: as of {moment}, {} before this mail{doubt}.", self.age(fuel.as_of)));
         }
         let charges = self.assessment.collectors.iter().find(|status| status.collector == Collector::Charges);
         if let Some(read) = charges.and_then(|status| status.last_success_at) {
-            lines.push(format!("Charges: read {} before this mail.", ago(read)));
+            lines.push(format!("Charges: read {} before this mail.", self.age(read)));
         }
         lines.push(format!("Times are those of {}.", self.clock.zone_name()));
         lines
