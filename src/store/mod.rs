@@ -15,6 +15,7 @@
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
 //! - `drivers`: what a team spent on, for mails
+//! - `episodes`: alerts and resets of the past
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
@@ -35,6 +36,7 @@ mod announcements;
 mod append;
 mod attempts;
 mod drivers;
+mod episodes;
 mod error;
 mod facts;
 mod history;
@@ -189,6 +191,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 mod announcements_tests;
 #[cfg(test)]
 mod drivers_tests;
+#[cfg(test)]
+mod episodes_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
