@@ -23,6 +23,7 @@ mod buckets;
 #[cfg(test)]
 mod case_tests;
 mod decide;
+mod evidence;
 mod mails;
 #[cfg(test)]
 mod shared_tests;

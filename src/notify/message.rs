@@ -23,17 +23,21 @@ use self::assemble::{Envelope, assemble};
 use self::view::View;
 use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, RuleName, Rules};
 
+mod actions;
 mod assemble;
+mod evidence;
 mod exhaustion;
 mod identity;
 mod layout;
 mod rule;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
 pub use assemble::LARGEST_MAIL_BYTES;
+pub use evidence::{EndedPeriod, Evidence};
 
 /// What a mail needs besides the notice and the assessment.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub struct MessageContext {
     pub drivers: Option<Drivers>,
     /// What would help, the most helpful first.
     pub remedies: Vec<Remedy>,
+    /// What else the rule's mail tells.
+    pub evidence: Evidence,
 }
 
 /// Why a mail could not be written.

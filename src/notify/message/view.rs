@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::MessageContext;
 use super::layout::{Frame, Link, Number, Silence};
 use super::words::{self, ReaderClock};
+use crate::domain::remedy::lasting_pace;
 use crate::domain::{
     AccountAssessment, Collector, Credits, DrawAssessment, Forecast, Fuel, FuelLimit, Notice, PlanPeriod, Stage, Why,
 };
@@ -91,6 +92,52 @@ impl View<'_> {
     /// What the end of the period is called.
     pub(super) fn end(&self) -> &'static str {
         self.draw.period.as_ref().map_or("the reset", PlanPeriod::end_in_words)
+    }
+
+    /// That a new period has begun, and when, in a sentence.
+    pub(super) fn begun_anew(&self) -> String {
+        let team = self.team();
+        // A notice that closes the last period was decided in the next; that of the reset belongs to the new one.
+        let began = match self.notice.why {
+            Why::PlanReset => self.notice.period_end,
+            _ => Some(self.notice.period_start),
+        };
+        let when = began.map(|began| format!(" on {}", self.clock.moment(began))).unwrap_or_default();
+        match self.is_budget() {
+            true => format!("the budget of team {team} began anew{when}."),
+            false => format!("the plan of team {team} was reset{when}."),
+        }
+    }
+
+    /// How long the notice's period is.
+    pub(super) fn period_length(&self) -> SignedDuration {
+        let end = self.notice.period_end.unwrap_or(self.notice.period_start);
+        end.duration_since(self.notice.period_start)
+    }
+
+    /// The pace, in credits a day, at which what is left lasts until the reset.
+    pub(super) fn lasting(&self) -> Option<String> {
+        let (fuel, reset) = (self.draw.tank()?, self.reset()?);
+        words::statistic(lasting_pace(fuel, reset.duration_since(self.notice.at))?)
+    }
+
+    /// What the use of the period is called.
+    pub(super) fn spent_label(&self) -> &'static str {
+        if self.draw.period.is_some() { "Spent this period" } else { "Spent so far" }
+    }
+
+    /// What is left, and until when.
+    pub(super) fn left_and_reset(&self) -> Vec<Number> {
+        let left = self.draw.fuel.as_ref().map_or("not known".into(), |fuel| self.left(fuel));
+        let left = [("Left", Some(left)), ("Left to all teams", self.left_to_all())];
+        let left = left.into_iter().filter_map(|(label, value)| Some(Number { label, value: value? }));
+        left.chain(self.resets()).collect()
+    }
+
+    /// When the period ends.
+    pub(super) fn resets(&self) -> Option<Number> {
+        let label = if self.is_budget() { "Budget ends" } else { "Plan resets" };
+        self.reset().map(|reset| Number { label, value: self.clock.moment(reset) })
     }
 
     pub(super) fn is_used_up(&self) -> bool {
@@ -182,9 +229,18 @@ impl View<'_> {
 
     /// When the amount was read that everything rests on; empty where none was.
     fn as_of(&self) -> String {
-        let Some(fuel) = &self.draw.fuel else { return String::new() };
-        let age = self.age(fuel.as_of);
-        format!("As of {}, {age} before this mail.", self.clock.time_today(fuel.as_of))
+        self.draw.fuel.as_ref().map_or_else(String::new, |fuel| self.read_at(fuel.as_of))
+    }
+
+    /// When the charges were last read.
+    pub(super) fn charges_read(&self) -> Option<Timestamp> {
+        let charges = self.assessment.collectors.iter().find(|status| status.collector == Collector::Charges);
+        charges.and_then(|status| status.last_success_at)
+    }
+
+    /// As of when, in a line.
+    pub(super) fn read_at(&self, at: Timestamp) -> String {
+        format!("As of {}, {} before this mail.", self.clock.time_today(at), self.age(at))
     }
 
     fn age(&self, at: Timestamp) -> String {
@@ -225,15 +281,15 @@ impl View<'_> {
             let moment = self.clock.moment(fuel.as_of);
             lines.push(format!("Credits left: as of {moment}, {} before this mail{doubt}.", self.age(fuel.as_of)));
         }
-        let charges = self.assessment.collectors.iter().find(|status| status.collector == Collector::Charges);
-        if let Some(read) = charges.and_then(|status| status.last_success_at) {
+        if let Some(read) = self.charges_read() {
             lines.push(format!("Charges: read {} before this mail.", self.age(read)));
         }
         lines.push(format!("Times are those of {}.", self.clock.zone_name()));
         lines
     }
 
-    fn link(&self) -> Option<Link> {
+    /// The team's page.
+    pub(super) fn link(&self) -> Option<Link> {
         let base = self.context.external_url.as_deref()?.trim_end_matches('/');
         let team = self.notice.key.team.as_str();
         Some(Link {

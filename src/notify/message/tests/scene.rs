@@ -6,7 +6,7 @@ use lettre::message::Mailbox;
 
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::*;
-use crate::notify::message::{MessageContext, render};
+use crate::notify::message::{Evidence, MessageContext, render};
 
 pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -164,6 +164,7 @@ impl Scene {
             names_account: false,
             drivers: Some(drivers()),
             remedies: remedies(),
+            evidence: Evidence::default(),
         };
         let to = "Ada Lead <lead@studio.example>".parse().unwrap();
         Scene { notice, assessment, draw, context, to }
