@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::mistakes::shown;
+use super::reports::{self, HeartbeatFile};
 use super::section::{Text, section};
 use super::values::{self, Context, hint_if_relative, is_loopback};
 use super::{EmailConfig, RelayConfig, Security};
@@ -14,6 +15,8 @@ section! {
         from: Text,
         /// The relay. Required.
         relay: RelayFile,
+        /// A sign of life. Default: none.
+        heartbeat: HeartbeatFile,
     }
 }
 
@@ -49,7 +52,8 @@ pub(super) fn check(file: &EmailFile, context: &mut Context) -> Option<EmailConf
         return None;
     };
     let relay = check_relay(relay, context);
-    Some(EmailConfig { from: from?, relay: relay? })
+    let heartbeat = file.heartbeat.as_ref().and_then(|heartbeat| reports::check_heartbeat(heartbeat, context));
+    Some(EmailConfig { from: from?, relay: relay?, heartbeat })
 }
 
 fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {
