@@ -63,7 +63,9 @@ pub(super) fn check_heartbeat(file: &HeartbeatFile, context: &mut Context) -> Op
             let hint = "hint: write an address, or remove `heartbeat`";
             context.wrong(&file.head.place, format!("`to` is an empty list: nobody would get it\n{hint}"))
         }
-        Some(texts) => texts.iter().map(|text| values::mailbox(text, context)).collect::<Vec<_>>().into_iter().collect(),
+        Some(texts) => {
+            texts.iter().map(|text| values::mailbox(text, context)).collect::<Vec<_>>().into_iter().collect()
+        }
     };
     Some(HeartbeatConfig { schedule: schedule?, to: to? })
 }

@@ -165,7 +165,8 @@ pub(super) fn check_recipients(file: &TeamFile, team: &TeamConfig, alerts: &Aler
         mistakes.add(place, message);
     }
     for (role, addresses) in listed {
-        let is_told = digest.contains(&role) || told.iter().any(|(rule, stage)| alerts.roles_for(team, *rule, *stage).contains(&role));
+        let is_told = digest.contains(&role)
+            || told.iter().any(|(rule, stage)| alerts.roles_for(team, *rule, *stage).contains(&role));
         if let Some(first) = addresses.first().filter(|_| !is_told) {
             let word = role.as_str();
             let hint = format!("hint: add `{word}` to a stage in `alerts.to`, or remove the addresses");

@@ -20,6 +20,7 @@
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
 //! - `watermarks`: how far the ledger has come
+//! - `reports`: what comes on a schedule, and the sums in it
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ mod open;
 mod outbox;
 mod reassign;
 mod records;
+mod reports;
 mod retries;
 mod silences;
 mod suspects;
@@ -61,6 +63,7 @@ pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::MailRecord;
+pub use reports::ReportKey;
 pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;
 
@@ -197,6 +200,8 @@ mod episodes_tests;
 mod ledger_tests;
 #[cfg(test)]
 mod recomputed_tests;
+#[cfg(test)]
+mod reports_tests;
 #[cfg(test)]
 mod silences_tests;
 #[cfg(test)]

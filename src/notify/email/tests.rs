@@ -35,6 +35,7 @@ fn mail() -> OutboxMail {
 fn relay(address: SocketAddr, host: &str, security: Security) -> EmailConfig {
     EmailConfig {
         from: "fuelgauge@studio.example".parse().unwrap(),
+        heartbeat: None,
         relay: RelayConfig {
             host: host.into(),
             port: address.port(),
