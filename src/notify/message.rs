@@ -6,7 +6,8 @@
 //!                        what it says       letter      bytes
 //! ```
 //!
-//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all
+//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all; of
+//!   that `draw` is what can be asked without a notice
 //! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
 //! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
 //! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
@@ -25,6 +26,7 @@ use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, 
 
 mod actions;
 mod assemble;
+mod draw;
 mod evidence;
 mod exhaustion;
 mod identity;

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::hostile::{HOSTILE, assert_well_formed};
+use super::parsed::assert_parsed;
 use super::scene::{Scene, at, drivers, retry, row, whole};
 use crate::domain::*;
 use crate::notify::message::EndedPeriod;
@@ -263,6 +264,13 @@ fn each_rule_says_what_is_the_matter_for_every_reason() {
             insta::assert_snapshot!(format!("{rule}_{}", why.as_str()), read);
         }
     }
+}
+
+#[test]
+fn each_letter_is_read_as_it_was_meant() {
+    let named = |rule: RuleName, why: &Why| (format!("{rule} {why:?}"), of_rule(rule, *why).render());
+    let mails = TOLD.iter().flat_map(|(rule, reasons)| reasons.iter().map(|why| named(*rule, why)));
+    assert_parsed(&mails.collect::<Vec<_>>());
 }
 
 #[test]
