@@ -5,9 +5,9 @@ use lettre::message::Mailbox;
 use super::announced::WAITS_FOR;
 use super::tanks::Tanks;
 use super::{AssessError, Assessor, KnownOfDraw};
-use crate::domain::remedy::{Question, remedies};
+use crate::domain::remedy::{Question, emptier_queue, fewer_reruns, remedies};
 use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, RuleName, Why};
-use crate::notify::{self, MessageContext};
+use crate::notify::{self, Evidence, MessageContext};
 use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError};
 
@@ -58,23 +58,27 @@ impl Assessor {
             return Ok(Vec::new());
         }
         let is_over = matches!(notice.why, Why::Resolved | Why::PlanReset);
-        let (drivers, remedies) = if is_over {
-            (None, Vec::new())
+        let (drivers, remedies, evidence) = if is_over {
+            (None, Vec::new(), Evidence::default())
         } else {
             let key = &notice.key;
             let drivers = self.store.drivers(&key.account, Some(&key.team), notice.period_start, notice.at).await?;
-            let remedies = self.remedies(account, facts, assessment, draw, &drivers).await?;
-            (Some(drivers), remedies)
+            let remedies = match helping(notice.rule) {
+                Some(helping) => self.remedies(account, facts, assessment, draw, &drivers, helping).await?,
+                None => Vec::new(),
+            };
+            (Some(drivers), remedies, self.evidence(account, facts, notice, assessment, draw).await?)
         };
         let context = MessageContext {
             from: sender.from.clone(),
             zone: assessment.zone.clone(),
             external_url: sender.external_url.clone(),
-            policy: self.alerts.rules.exhaustion.policy.clone(),
+            rules: self.alerts.rules.clone(),
             repeat_interval: self.alerts.repeat_interval,
             names_account: team.draws.len() > 1,
             drivers,
             remedies,
+            evidence,
         };
         Ok(notify::render(notice, assessment, draw, &context, &recipients)?)
     }
@@ -87,6 +91,7 @@ impl Assessor {
         assessment: &AccountAssessment,
         assessed: &DrawAssessment,
         drivers: &Drivers,
+        helping: fn(&Question) -> Vec<Remedy>,
     ) -> Result<Vec<Remedy>, StoreError> {
         let place = account.draws.iter().position(|draw| draw.key == assessed.key);
         let (Some(place), Some(fuel), Some(period)) = (place, assessed.tank(), &assessed.period) else {
@@ -103,7 +108,7 @@ impl Assessor {
             usage_of_all: of_all.as_ref(),
         };
         let tanks = Tanks::of(&known, assessment, &known.limits(assessment));
-        Ok(remedies(&Question {
+        Ok(helping(&Question {
             limits: &tanks.limits(),
             fuel,
             end: period.end,
@@ -124,5 +129,15 @@ fn tells_better(other: &Notice, notice: &Notice) -> bool {
         Why::Opened => other.rule == RuleName::PlanReset,
         Why::PlanReset => other.rule < notice.rule,
         _ => false,
+    }
+}
+
+/// What helps against what a rule tells of; `None` where that is no matter of credits.
+fn helping(rule: RuleName) -> Option<fn(&Question) -> Vec<Remedy>> {
+    match rule {
+        RuleName::Exhaustion | RuleName::LowBalance => Some(remedies),
+        RuleName::WastefulRetries => Some(fewer_reruns),
+        RuleName::StuckQueue => Some(|question| emptier_queue(question).into_iter().collect()),
+        _ => None,
     }
 }

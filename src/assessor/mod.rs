@@ -25,6 +25,7 @@ mod case_tests;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
+mod evidence;
 mod mails;
 #[cfg(test)]
 mod shared_tests;

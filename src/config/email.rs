@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::limits::{self, LimitsFile};
 use super::mistakes::shown;
+use super::reports::{self, HeartbeatFile};
 use super::section::{Text, section};
 use super::values::{self, Context, hint_if_relative, is_loopback};
 use super::{EmailConfig, RelayConfig, Security};
@@ -17,6 +18,8 @@ section! {
         relay: RelayFile,
         /// How many mails are sent at most.
         limits: LimitsFile,
+        /// A sign of life. Default: none.
+        heartbeat: HeartbeatFile,
     }
 }
 
@@ -53,7 +56,8 @@ pub(super) fn check(file: &EmailFile, context: &mut Context) -> Option<EmailConf
         return None;
     };
     let relay = check_relay(relay, context);
-    Some(EmailConfig { from: from?, relay: relay?, limits })
+    let heartbeat = file.heartbeat.as_ref().and_then(|heartbeat| reports::check_heartbeat(heartbeat, context));
+    Some(EmailConfig { from: from?, relay: relay?, limits, heartbeat })
 }
 
 fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {

@@ -337,6 +337,36 @@ fn each_mistake_is_explained() {
              hint: write `critical`, or remove the item\n\
              13:44: alerts.quiet_hours[4].except: expected `info`, `warning`, `critical` or `none`, found `all`",
         ),
+        (
+            "digest_to_nobody",
+            "6:12: teams.art.roles: nobody would get the digest: no address for `member`\n\
+             hint: write `roles: {member: [name@example.org]}`\n\
+             12:14: email.heartbeat: the key `to` is missing\n\
+             hint: write the addresses that get it",
+        ),
+        (
+            "digest_without_email",
+            "7:11: alerts.digest: has no effect without `email`\n\
+             hint: write how mail leaves, or remove `digest`\n\
+             7:11: alerts.digest: the key `schedule` is missing\n\
+             hint: write when, such as `\"0 8 * * mon\"`\n\
+             7:11: alerts.digest: `to` is an empty list: nobody would get it\n\
+             hint: write `to: [lead]`, or remove `digest`",
+        ),
+        (
+            "reports",
+            "8:22: alerts.digest.schedule: `0 8 * * mondays` has `mondays` in the day-of-week \
+             field; expected 0 to 7 (0 and 7 are Sunday) or sun to sat\n\
+             hint: for example `1-5` or `mon-fri` on weekdays, `*` every day\n\
+             8:46: alerts.digest.to[0]: expected `lead`, `billing` or `member`, found `leader`\n\
+             hint: did you mean `lead`?\n\
+             12:14: email.heartbeat: the key `schedule` is missing\n\
+             hint: write when, such as `\"0 7 * * *\"`\n\
+             12:14: email.heartbeat: `to` is an empty list: nobody would get it\n\
+             hint: write an address, or remove `heartbeat`\n\
+             12:25: email.heartbeat.timezone: `Mars/Olympus` is no time zone of the IANA database\n\
+             hint: write a name such as `Europe/Berlin` or `UTC`",
+        ),
         ("repeat_too_often", "8:20: alerts.repeat_interval: `1s` is too short; expected at least `1m`"),
         (
             "rules",

@@ -33,7 +33,7 @@ pub use account::{
     AccountName, Attribution, Budget, CarryOver, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector,
     TeamName, team_of,
 };
-pub use alert::{Alert, AlertState, Level, Mute, Stage, Told, Why};
+pub use alert::{Alert, AlertState, Level, Mute, PastAlert, Stage, Told, Why};
 pub use announcement::{
     Announcement, AnnouncementForm, Foreseen, FormError, MOST_STANDING, Standing, StandingAnnouncement,
 };

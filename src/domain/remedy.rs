@@ -39,6 +39,8 @@ pub enum Measure {
     },
     /// Repeat nothing that succeeded.
     PauseReruns,
+    /// Repeat half as often what succeeded.
+    HalveReruns,
     /// Launch half as many of the kind of task that most was spent on.
     LaunchHalf {
         /// The platform's word.
@@ -149,6 +151,25 @@ pub fn remedies(question: &Question) -> Vec<Remedy> {
     found
 }
 
+/// What fewer re-runs would do: none of them, and half of them. Nothing where there is no forecast.
+pub fn fewer_reruns(question: &Question) -> Vec<Remedy> {
+    let Some(now) = question.outlook(Change::None).filter(|now| question.end > now.at) else { return Vec::new() };
+    let Some((paused, share)) = without_reruns(question.drivers) else { return Vec::new() };
+    let measures = [(paused, share), (Measure::HalveReruns, share / 2.0)];
+    measures.into_iter().filter_map(|(measure, share)| question.less(&now, measure, share)).collect()
+}
+
+/// What comes back if everything that waits in the queue is cancelled; `None` where that is not known.
+pub fn emptier_queue(question: &Question) -> Option<Remedy> {
+    question.cancel_waiting()
+}
+
+/// What a task of a kind usually costs: the price that half of those that succeeded do not exceed.
+pub fn usual_price(prices: &[Price], task_type: &str, quality: &str) -> Option<Credits> {
+    let is_it = |price: &&Price| price.task_type == task_type && price.quality == quality;
+    median(prices.iter().filter(is_it).map(|price| (price.credits, price.tasks)))
+}
+
 /// The pace, in credits a day, at which the fuel lasts for that long; rounded down, so that it truly does. `None` for
 /// an empty tank and for a reset that is not ahead.
 pub fn lasting_pace(fuel: &Fuel, to_reset: SignedDuration) -> Option<f64> {
@@ -250,16 +271,18 @@ impl Question<'_> {
         if !self.fuel.left.is_positive() {
             return Vec::new();
         }
-        let own_part = self.limits.first().and_then(|limit| limit.own_part).unwrap_or(0.0);
-        let worth = |(measure, share): (Measure, f64)| {
-            (share * own_part >= LEAST_SHARE).then_some(())?;
-            let change = Change::SpendLess(share.min(1.0));
-            let expected = self.outlook_of(0, change)?.forecast()?.expected_use;
-            self.remedy(measure, now.expected_use - expected, change)
-        };
         let measures = [without_reruns(self.drivers), half_of_the_largest(self.drivers)];
         let measures = measures.into_iter().chain([fewer_variants(self.drivers), other_quality(self.drivers)]);
-        measures.flatten().filter_map(worth).collect()
+        measures.flatten().filter_map(|(measure, share)| self.less(now, measure, share)).collect()
+    }
+
+    /// A measure that lowers the team's use by a share of it (0 to 1); `None` where that is little.
+    fn less(&self, now: &Forecast, measure: Measure, share: f64) -> Option<Remedy> {
+        let own_part = self.limits.first().and_then(|limit| limit.own_part).unwrap_or(0.0);
+        (share * own_part >= LEAST_SHARE).then_some(())?;
+        let change = Change::SpendLess(share.min(1.0));
+        let expected = self.outlook_of(0, change)?.forecast()?.expected_use;
+        self.remedy(measure, now.expected_use - expected, change)
     }
 
     /// Only where it is known that the platform gives back what was charged: from what it says, or from what it did.
@@ -271,8 +294,7 @@ impl Question<'_> {
         for waiting in self.waiting {
             tasks += waiting.charged_tasks;
             back += waiting.charged;
-            let is_it = |price: &&Price| price.task_type == waiting.task_type && price.quality == waiting.quality;
-            let usual = median(prices.iter().filter(is_it).map(|price| (price.credits, price.tasks)));
+            let usual = usual_price(prices, &waiting.task_type, &waiting.quality);
             if let (1.., Some(usual)) = (waiting.uncharged_tasks, usual) {
                 tasks += waiting.uncharged_tasks;
                 let times = i64::try_from(waiting.uncharged_tasks).unwrap_or(i64::MAX);

@@ -6,7 +6,8 @@
 //!                        what it says       letter      bytes
 //! ```
 //!
-//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all
+//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all; of
+//!   that `draw` is what can be asked without a notice
 //! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
 //! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
 //! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
@@ -22,23 +23,26 @@ use lettre::message::Mailbox;
 
 use self::assemble::{Envelope, assemble};
 use self::view::View;
-use crate::domain::{
-    AccountAssessment, DrawAssessment, Drivers, ExhaustionPolicy, Notice, Remedy, RenderedMail, RuleName,
-};
+use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, RuleName, Rules};
 
+mod actions;
 mod assemble;
+mod draw;
+mod evidence;
 mod exhaustion;
 mod identity;
 mod layout;
 pub mod merged;
 mod rule;
 mod sentence;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
 pub use assemble::LARGEST_MAIL_BYTES;
+pub use evidence::{EndedPeriod, Evidence};
 pub use sentence::{description, summary};
 
 /// What a mail needs besides the notice and the assessment.
@@ -50,8 +54,8 @@ pub struct MessageContext {
     pub zone: TimeZone,
     /// Where people reach the page, without a trailing slash.
     pub external_url: Option<String>,
-    /// The thresholds, to say why this mail was sent.
-    pub policy: ExhaustionPolicy,
+    /// How the rules are set, to say why this mail was sent.
+    pub rules: Rules,
     /// How often a still-true alert is told again.
     pub repeat_interval: SignedDuration,
     /// Whether the team draws on more than one account, so that the subject must name which.
@@ -60,6 +64,8 @@ pub struct MessageContext {
     pub drivers: Option<Drivers>,
     /// What would help, the most helpful first.
     pub remedies: Vec<Remedy>,
+    /// What else the rule's mail tells.
+    pub evidence: Evidence,
 }
 
 /// Why a mail could not be written.

@@ -149,11 +149,24 @@ fn a_share_less_lasts_longer_by_as_much() {
 }
 
 #[test]
+fn half_as_many_reruns_save_half() {
+    let case = Case::with(1200);
+    let limits = [Limit { input: case.input(), own_part: Some(1.0) }];
+    let [paused, halved] = &fewer_reruns(&case.question(&limits))[..] else { panic!("two measures") };
+    assert_eq!((&paused.measure, &halved.measure), (&Measure::PauseReruns, &Measure::HalveReruns));
+    assert!(is_about(halved.credits, paused.credits.as_f64() / 2.0, 5.0), "{paused:?} {halved:?}");
+    assert!(halved.run_out < paused.run_out && halved.run_out > case.before().run_out.p50, "{paused:?} {halved:?}");
+    let none = Case { drivers: Drivers { retries: Vec::new(), ..drivers() }, ..Case::with(1200) };
+    assert_eq!(fewer_reruns(&none.question(&limits)), []);
+}
+
+#[test]
 fn what_lasts_comes_first_and_costs_nothing_if_it_can() {
     let kinds = |remedies: Vec<Remedy>| -> Vec<&'static str> {
         let kind = |remedy: &Remedy| match remedy.measure {
             Measure::SlowDown { .. } => "slow down",
             Measure::PauseReruns => "no re-runs",
+            Measure::HalveReruns => "fewer re-runs",
             Measure::LaunchHalf { .. } => "half",
             Measure::FewerVariants { .. } => "variants",
             Measure::OtherQuality { .. } => "quality",

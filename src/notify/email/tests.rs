@@ -36,6 +36,7 @@ fn relay(address: SocketAddr, host: &str, security: Security) -> EmailConfig {
     EmailConfig {
         limits: crate::domain::DeliveryLimits::default(),
         from: "fuelgauge@studio.example".parse().unwrap(),
+        heartbeat: None,
         relay: RelayConfig {
             host: host.into(),
             port: address.port(),

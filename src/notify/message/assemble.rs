@@ -87,7 +87,8 @@ pub(super) fn assemble(letter: &Letter, envelope: &Envelope) -> Result<RenderedM
         sender: envelope.from.email.to_string(),
         recipient: envelope.to.email.to_string(),
         message_id: envelope.message_id.clone(),
-        thread: envelope.thread_id.clone().unwrap_or_default(),
+        // One that stands alone is a conversation of its own.
+        thread: envelope.thread_id.clone().unwrap_or_else(|| envelope.message_id.clone()),
         subject: letter.subject.clone(),
         summary: letter.summary.clone(),
         text: letter.text.clone(),

@@ -4,16 +4,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::actions::Action;
 use self::drivers::Spending;
 use super::MessageError;
-use super::layout::{Inline, Letter, Number, Shown, lay_out};
+use super::layout::{Action, Inline, Letter, Number, Shown, lay_out};
 use super::view::View;
 use super::words;
 use crate::domain::{AlertState, Confidence, Outlook, Why};
 use crate::notify::chart;
 
-mod actions;
 mod drivers;
 
 /// Lays out the mail that tells of a notice.
@@ -58,7 +56,7 @@ impl Exhaustion<'_> {
             deadline: view.deadline(),
             how_sure: self.how_sure(),
             drivers: if is_over { String::new() } else { self.drivers() },
-            actions: if is_over { Vec::new() } else { self.actions() },
+            actions: if is_over { Vec::new() } else { view.actions() },
             picture,
             numbers: view.numbers(),
             spending: if is_over { None } else { self.spending() },
@@ -158,7 +156,7 @@ impl Exhaustion<'_> {
     }
 
     fn reasons(&self) -> Vec<String> {
-        let policy = &self.view.context.policy;
+        let policy = &self.view.context.rules.exhaustion.policy;
         let mut lines = vec![format!(
             "The rule `{}` speaks when the chance of running out before the reset reaches {}, or {} within half a \
              period, or {} within a tenth of one; it is critical when the credits are expected to last less than {}.",

@@ -82,6 +82,15 @@ pub(super) struct Silence {
     pub(super) link: Option<Link>,
 }
 
+/// One thing that can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Action {
+    /// What to do.
+    pub(super) what: String,
+    /// What it brings, in credits and days.
+    pub(super) effect: String,
+}
+
 /// A line of a table of numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Number {

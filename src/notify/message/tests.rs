@@ -9,6 +9,7 @@ use crate::domain::{
 
 mod hostile;
 mod parsed;
+mod rules;
 mod scene;
 
 #[test]

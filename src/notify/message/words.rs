@@ -1,6 +1,6 @@
 //! Amounts, times and chances as people read them, and foreign text made harmless.
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit, Zoned};
 
@@ -62,6 +62,24 @@ pub(super) fn kind_of_task(task_type: &str, quality: &str) -> String {
         (true, _) => "(no task type)".into(),
         (false, true) => task_type,
         (false, false) => format!("{task_type} ({quality})"),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(parts: &[String]) -> String {
+    joined(parts, "and")
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn either(parts: &[String]) -> String {
+    joined(parts, "or")
+}
+
+fn joined(parts: &[String], word: &str) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
     }
 }
 
@@ -148,6 +166,22 @@ impl<'a> ReaderClock<'a> {
     pub(super) fn short_day(&self, at: Timestamp) -> String {
         let at = at.to_zoned(self.zone.clone());
         at.strftime(if at.year() == self.now.year() { "%-d %B" } else { "%-d %B %Y" }).to_string()
+    }
+
+    /// `26 Nov`, for a table.
+    pub(super) fn brief_day(&self, at: Timestamp) -> String {
+        let at = at.to_zoned(self.zone.clone());
+        at.strftime(if at.year() == self.now.year() { "%-d %b" } else { "%-d %b %y" }).to_string()
+    }
+
+    /// `26 November`, of a day of the calendar.
+    pub(super) fn date(&self, day: Date) -> String {
+        day.strftime(if day.year() == self.now.year() { "%-d %B" } else { "%-d %B %Y" }).to_string()
+    }
+
+    /// `From 1 to 31 October`, for the beginning of a sentence; up to a moment that is not in it any more.
+    pub(super) fn from_to(&self, from: Timestamp, to: Timestamp) -> String {
+        format!("From {} to {}", self.short_day(from), self.short_day(to))
     }
 
     /// A day after another moment: `29 November`; with the time where it is the same day.

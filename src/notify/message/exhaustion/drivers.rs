@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::Exhaustion;
 use crate::domain::remedy::{LEAST_SHARE, lasting_pace, own_part, share};
 use crate::domain::words::other_use;
-use crate::domain::{AssetUse, Credits, Drivers, RetryKind, RetryRow, Spender, StandingAnnouncement, TotalsRow};
+use crate::domain::{Credits, Drivers, RetryKind, StandingAnnouncement};
 use crate::notify::message::layout::Table;
+use crate::notify::message::spending::{self, net, retries_of, spent, who};
 use crate::notify::message::words;
 
 #[derive(Clone, Debug, Serialize)]
@@ -19,8 +20,6 @@ pub(super) struct Spending {
 
 /// So many announcements are told; the page has all of them.
 const MOST_ANNOUNCED: usize = 3;
-/// Rows of a table; the rest is summed up.
-const MOST_ROWS: usize = 3;
 /// What one asset took of everything to be named in a sentence.
 const TELLING_SHARE: f64 = 0.1;
 /// And what one member took.
@@ -137,7 +136,8 @@ impl Exhaustion<'_> {
     /// The parts in full.
     pub(super) fn spending(&self) -> Option<Spending> {
         let spent_on = self.spent_on()?;
-        let tables = [self.by_kind(spent_on), by_spender(spent_on), self.by_asset(spent_on)];
+        let clock = &self.view.clock;
+        let tables = [spending::by_kind(spent_on), spending::by_spender(spent_on), spending::by_asset(spent_on, clock)];
         let tables: Vec<Table> = tables.into_iter().flatten().collect();
         let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
             let (tasks, credits) = retries_of(&spent_on.retries, kind);
@@ -152,58 +152,6 @@ impl Exhaustion<'_> {
         };
         (!tables.is_empty()).then(|| Spending { title, tables, retries: retries.collect() })
     }
-
-    fn by_kind(&self, spent_on: &Drivers) -> Option<Table> {
-        let whole = spent(spent_on);
-        let line = |what: String, credits: Credits| vec![what, words::amount(credits), share_of(credits, whole)];
-        let mut sorted: Vec<&TotalsRow> = spent_on.totals.iter().filter(|row| net(row).is_positive()).collect();
-        sorted.sort_by_key(|row| (-net(row), &row.task_type, &row.quality));
-        let (largest, rest) = sorted.split_at(sorted.len().min(MOST_ROWS));
-        let kind = |row: &&TotalsRow| line(words::kind_of_task(&row.task_type, &row.quality), net(row));
-        let mut rows: Vec<Vec<String>> = largest.iter().map(kind).collect();
-        if !rest.is_empty() {
-            rows.push(line("everything else".into(), rest.iter().map(|row| net(row)).sum()));
-        }
-        Table::of(["Task", "Credits", "Share"], rows)
-    }
-
-    fn by_asset(&self, spent_on: &Drivers) -> Option<Table> {
-        let whole = spent(spent_on);
-        let repeated = spent_on.assets.iter().chain(&spent_on.most_repeated).filter(|asset| asset.attempts > 1);
-        let mut assets: Vec<&AssetUse> = Vec::new();
-        for asset in repeated.filter(|asset| asset.net.is_positive()) {
-            if !assets.contains(&asset) {
-                assets.push(asset);
-            }
-        }
-        let row = |asset: &AssetUse| vec![self.asset(asset), words::amount(asset.net), share_of(asset.net, whole)];
-        let rows = assets.into_iter().take(MOST_ROWS).map(row).collect();
-        Table::of(["Asset, as it can be recognised", "Credits", "Share"], rows)
-    }
-
-    /// The ledger keeps no names of assets.
-    fn asset(&self, asset: &AssetUse) -> String {
-        let kind = words::kind_of_task(&asset.task_type, &asset.quality);
-        let project = asset.project.as_ref().map(|project| format!("project {}: ", words::clean(project, 40)));
-        let attempts = words::counted(&words::count(asset.attempts), "attempt");
-        let reruns = match asset.reruns {
-            0 => String::new(),
-            reruns => format!(" ({})", words::counted(&words::count(reruns), "re-run")),
-        };
-        let last = self.view.clock.short_day(asset.last_at);
-        format!("{}{attempts}{reruns}, last on {last}, {kind}", project.unwrap_or_default())
-    }
-}
-
-fn by_spender(spent_on: &Drivers) -> Option<Table> {
-    let whole = spent(spent_on);
-    let row = |spender: &Spender| {
-        let reruns = if spender.reruns.is_positive() { words::amount(spender.reruns) } else { "–".into() };
-        vec![who(spender), words::amount(spender.net), share_of(spender.net, whole), reruns]
-    };
-    // One who launched everything is no news.
-    let rows: Vec<Vec<String>> = spent_on.spenders.iter().take(MOST_ROWS).map(row).collect();
-    Table::of(["Who", "Credits", "Share", "Re-runs"], rows).filter(|_| spent_on.spenders.len() > 1)
 }
 
 /// Who spent most, where that is much and there are others.
@@ -211,32 +159,6 @@ fn telling_spender(spent_on: &Drivers) -> Option<String> {
     let largest = spent_on.spenders.first().filter(|_| spent_on.spenders.len() > 1)?;
     let share = share(largest.net, spent(spent_on)).filter(|share| *share >= TELLING_SHARE_OF_ONE)?;
     Some(format!("{} was launched by {}.", words::percent(share), who(largest)))
-}
-
-fn who(spender: &Spender) -> String {
-    if !spender.is_api_key {
-        return words::clean(&spender.name, 40);
-    }
-    // What a platform or a file gives as a key's name may be the key itself, and no mail carries that.
-    format!("key {}", words::clean(&spender.name, 16))
-}
-
-fn share_of(part: Credits, whole: Credits) -> String {
-    share(part, whole).map(words::percent).unwrap_or_default()
-}
-
-fn spent(spent_on: &Drivers) -> Credits {
-    spent_on.totals.iter().map(net).sum()
-}
-
-fn net(row: &TotalsRow) -> Credits {
-    row.charged - row.refunded
-}
-
-/// How many retries of a kind there were, and what was charged for them.
-fn retries_of(retries: &[RetryRow], kind: RetryKind) -> (u64, Credits) {
-    let of_kind = || retries.iter().filter(|row| row.kind == kind);
-    (of_kind().map(|row| row.tasks).sum(), of_kind().map(|row| row.credits).sum())
 }
 
 /// What retries of a kind are called, in short and explained.

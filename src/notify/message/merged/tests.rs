@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::outbox::{NewestMessage, is_urgent};
-use crate::domain::{ExhaustionPolicy, Notice, RuleName, Stage, TeamName, Why};
+use crate::domain::{Notice, RuleName, Rules, Stage, TeamName, Why};
 use crate::metrics::sample;
-use crate::notify::{MessageContext, render};
+use crate::notify::{Evidence, MessageContext, render};
 
 fn at(hours: i64) -> Timestamp {
     sample::now() + SignedDuration::from_hours(hours)
@@ -35,11 +35,12 @@ fn mail(team: &str, stage: Stage, why: Why, hours: i64) -> (Notice, RenderedMail
         from: "fuelgauge <fuelgauge@studio.example>".parse().unwrap(),
         zone: assessment.zone.clone(),
         external_url: Some("https://fuelgauge.studio.example".into()),
-        policy: ExhaustionPolicy::default(),
+        rules: Rules::default(),
         repeat_interval: SignedDuration::from_hours(24),
         names_account: false,
         drivers: None,
         remedies: Vec::new(),
+        evidence: Evidence::default(),
     };
     let to = "Ada Lead <lead@studio.example>".parse().unwrap();
     let mail = render(&notice, assessment, draw, &context, &[&to]).unwrap().remove(0);

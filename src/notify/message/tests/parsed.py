@@ -60,7 +60,7 @@ def check(raw):
     assert mail["to"].addresses[0].addr_spec == "lead@studio.example", mail["to"]
     assert mail["from"].addresses[0].addr_spec == "fuelgauge@studio.example", mail["from"]
     subject = str(mail["subject"])
-    assert re.fullmatch(r"Credits of team .+ may run out( before .+)?", subject), subject
+    assert re.fullmatch(r"Credits of team .+ may run out( before .+)?|Team .+: .+", subject), subject
     for text in [subject, str(mail["to"]), str(mail["from"]), str(mail["x-fuelgauge-team"])]:
         assert not BIDIRECTIONAL & set(text) and text.isprintable(), text
 

@@ -6,7 +6,7 @@ use lettre::message::Mailbox;
 
 use crate::demo::catcher::{ShownMail, show};
 use crate::domain::*;
-use crate::notify::message::{MessageContext, render};
+use crate::notify::message::{Evidence, MessageContext, render};
 
 pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -120,6 +120,7 @@ impl Scene {
             daily: daily(start),
         };
         let assessment = AccountAssessment {
+            rules: RuleName::ALL.into(),
             account: draw.key.account.clone(),
             at: now,
             zone: jiff::tz::TimeZone::UTC,
@@ -153,18 +154,18 @@ impl Scene {
             buckets: None,
             carry_over: CarryOver::Nothing,
             unassigned: Unassigned::default(),
-            rules: RuleName::ALL.into(),
             draws: vec![draw.clone()],
         };
         let context = MessageContext {
             from: "fuelgauge <fuelgauge@studio.example>".parse().unwrap(),
             zone: TimeZone::get("Europe/Berlin").unwrap(),
             external_url: Some("https://fuelgauge.studio.example".into()),
-            policy: ExhaustionPolicy::default(),
+            rules: Rules::default(),
             repeat_interval: SignedDuration::from_hours(24),
             names_account: false,
             drivers: Some(drivers()),
             remedies: remedies(),
+            evidence: Evidence::default(),
         };
         let to = "Ada Lead <lead@studio.example>".parse().unwrap();
         Scene { notice, assessment, draw, context, to }

@@ -320,6 +320,17 @@ CREATE TABLE notices (
     UNIQUE (account_id, team, rule, period_start, episode, stage, step, why, repeated_at)
 );
 
+-- Digests and signs of life that were made, each for the time it was scheduled for: the key makes a second one impossible.
+CREATE TABLE reports (
+    -- digest or heartbeat.
+    kind         TEXT   NOT NULL,
+    -- '' for one that is for no team.
+    team         TEXT   NOT NULL,
+    scheduled_at BIGINT NOT NULL,
+    made_at      BIGINT NOT NULL,
+    PRIMARY KEY (kind, team, scheduled_at)
+) WITHOUT ROWID;
+
 -- Messages to send: one row for each notice, channel and recipient, with the whole message as decided then; and one for
 -- each message that takes the place of several. Closed rows are deleted after a month; outbox_totals goes on counting them.
 CREATE TABLE outbox (

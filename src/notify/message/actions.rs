@@ -1,27 +1,19 @@
 //! What would help, in words: what to do, what it brings, and until when the credits would last then.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
-use super::Exhaustion;
+use super::layout::Action;
+use super::view::View;
+use super::words;
 use crate::domain::{Credits, FuelLimit, Measure, Remedy};
-use crate::notify::message::words;
-
-/// One thing that can be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Action {
-    /// What to do.
-    what: String,
-    /// What it brings, in credits and days.
-    effect: String,
-}
 
 /// A new date that is later by less is the same date.
 const LEAST_GAIN: SignedDuration = SignedDuration::from_hours(1);
 
-impl Exhaustion<'_> {
+impl View<'_> {
+    /// What would help, the most helpful first.
     pub(super) fn actions(&self) -> Vec<Action> {
-        self.view.context.remedies.iter().filter_map(|remedy| self.action(remedy)).collect()
+        self.context.remedies.iter().filter_map(|remedy| self.action(remedy)).collect()
     }
 
     /// `None` where nothing can be said of what it brings.
@@ -41,6 +33,7 @@ impl Exhaustion<'_> {
         Some(match &remedy.measure {
             Measure::SlowDown { to, from, own_part } => slow_down(*to, *from, *own_part)?,
             Measure::PauseReruns => "Pause re-runs".into(),
+            Measure::HalveReruns => "Make half as many re-runs".into(),
             Measure::LaunchHalf { task_type, quality } => {
                 format!("Launch half as many {} tasks", words::kind_of_task(task_type, quality))
             }
@@ -59,7 +52,7 @@ impl Exhaustion<'_> {
     }
 
     fn top_up(&self, credits: &str) -> String {
-        match (self.view.draw.tank().map(|fuel| fuel.limit), &self.view.assessment.balance) {
+        match (self.draw.tank().map(|fuel| fuel.limit), &self.assessment.balance) {
             (Some(FuelLimit::Budget), _) => format!("Raise the budget by {credits}"),
             (Some(FuelLimit::Allowance), Some((balance, _))) => format!(
                 "Raise the team's allowance by {credits} (the whole account has {} left)",
@@ -72,18 +65,18 @@ impl Exhaustion<'_> {
 
     /// Until when the credits would last, and how much longer that is.
     fn until(&self, remedy: &Remedy) -> Option<String> {
-        let end = self.view.reset()?;
-        let now = self.view.forecast()?.run_out.p50.filter(|now| *now < end);
+        let end = self.reset()?;
+        let now = self.forecast()?.run_out.p50.filter(|now| *now < end);
         let then = remedy.run_out.unwrap_or(Timestamp::MAX).min(end);
         let gain = now.map(|now| then.duration_since(now)).filter(|gain| *gain >= LEAST_GAIN);
         let longer = gain.map(|gain| format!(", {} longer", words::span(gain)));
         if !remedy.lasts_until(end) {
-            return Some(format!("then until {}{}", self.view.clock.later_day(then, now?), longer?));
+            return Some(format!("then until {}{}", self.clock.later_day(then, now?), longer?));
         }
         let risk = remedy.probability.map(words::percent);
         Some(match (longer, risk) {
-            (Some(longer), Some(risk)) => format!("then until {}{longer}, risk {risk}", self.view.end()),
-            (Some(longer), None) => format!("then until {}{longer}", self.view.end()),
+            (Some(longer), Some(risk)) => format!("then until {}{longer}, risk {risk}", self.end()),
+            (Some(longer), None) => format!("then until {}{longer}", self.end()),
             (None, risk) => format!("then the risk is {}", risk?),
         })
     }
@@ -97,6 +90,7 @@ fn brings(remedy: &Remedy) -> Option<String> {
         Measure::CancelWaiting { is_estimated: true, .. } => Some(format!("about {credits} come back")),
         Measure::CancelWaiting { .. } => Some(format!("{credits} come back")),
         Measure::PauseReruns
+        | Measure::HalveReruns
         | Measure::LaunchHalf { .. }
         | Measure::FewerVariants { .. }
         | Measure::OtherQuality { .. } => Some(format!("saves about {credits}")),
