@@ -411,7 +411,7 @@ fn each_letter_fits_what_is_known() {
             RuleName::UnusualSpend,
             Why::Opened,
             |scene| scene.draw.recent.as_mut().unwrap().announced_factor = 1.5,
-            &["2 times the second busiest of the last 28 days (times 1.5, which was announced)"],
+            &["3 times the second busiest of the last 28 days (times 1.5, which was announced)"],
             &[],
         ),
         (
