@@ -20,7 +20,7 @@ use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::notify::{Alertmanager, Mailer};
-use crate::outbox::{self, Outbox};
+use crate::outbox::{self, Channel, Outbox};
 use crate::poller::{Account, Poller};
 use crate::provider::FailureReason;
 use crate::provider::client::{Limits, SharedClient};
@@ -106,7 +106,10 @@ impl Agent {
             shared.metrics.agent.initialize_account(account.config.name.as_str(), &account.collectors(), &reasons);
         }
         let agent_metrics = shared.metrics.agent.clone();
-        outbox::initialize_metrics(&agent_metrics);
+        let email = config.email.as_ref();
+        let email = email.map(|email| Channel::email(Mailer::new(email), email.limits, external_url.clone()));
+        let channels: Vec<Channel> = email.into_iter().collect();
+        outbox::initialize_metrics(&agent_metrics, &channels);
         let poller = Poller::new(shared.store.clone(), Arc::clone(&shared.clock), agent_metrics.clone());
         let forwarders = build_forwarders(config, external_url.as_ref(), shared);
         let assessor = Assessor::new(
@@ -116,10 +119,9 @@ impl Agent {
             shared.published.clone(),
             Arc::clone(&shared.outbox_filled),
         );
-        let outbox = config.email.as_ref().map(|email| {
+        let outbox = (!channels.is_empty()).then(|| {
             let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
-            let published = shared.published.clone();
-            Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, published, filled)
+            Outbox::new(shared.store.clone(), channels, clock, agent_metrics, shared.published.clone(), filled)
         });
         let assessor = Arc::new(assessor);
         let (store, clock, metrics) = (shared.store.clone(), Arc::clone(&shared.clock), Arc::clone(&shared.metrics));

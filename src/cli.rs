@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod announce;
+mod outbox;
 mod silence;
 mod values;
 
 pub use announce::{AddFlags, AnnounceCommand, ListFlags, WithdrawFlags};
+pub use outbox::{OutboxCommand, OutboxListFlags, OutboxRetryFlags, OutboxStateFlag};
 pub use silence::{ExpireFlags, SilenceCommand, SilenceFlags, SilenceListFlags, SilenceTime, UpdateFlags};
 
 /// Will the credits last until the plan resets?
@@ -113,6 +115,9 @@ pub enum Command {
     /// Write an account's charges (CSV that `import` takes), or its past as series that Prometheus loads.
     #[command(after_help = "Example: fuelgauge export --account studio --format csv --output charges.csv.gz")]
     Export(ExportFlags),
+    /// See what waits to be told and what was given up, and have it tried again.
+    #[command(subcommand, after_help = "Example: fuelgauge outbox list")]
+    Outbox(OutboxCommand),
     /// Send one mail through the configured relay.
     #[command(name = "send-test-mail", after_help = "Example: fuelgauge send-test-mail lead@studio.example")]
     SendTestMail {

@@ -140,7 +140,7 @@ impl Bed {
     /// Assessments each of which changes an alert: from `before`, which is put in place first and not measured.
     async fn changing(&mut self, rounds: usize, steps: usize, before: Before) -> anyhow::Result<Samples> {
         let mut samples = Samples::default();
-        let mails_before = self.shared.published.borrow().outbox.waiting;
+        let mails_before = self.shared.published.borrow().outbox.total().waiting;
         for _ in 0..rounds {
             samples.next_round();
             for _ in 0..steps {
@@ -153,7 +153,7 @@ impl Bed {
                 anyhow::ensure!(is_changed, "expected an alert that fires, found {state:?}");
             }
         }
-        let mails = self.shared.published.borrow().outbox.waiting - mails_before;
+        let mails = self.shared.published.borrow().outbox.total().waiting - mails_before;
         let expected = if before == Before::Inactive { rounds * steps } else { 0 };
         anyhow::ensure!(mails == expected as u64, "expected {expected} mails, found {mails}");
         Ok(samples)

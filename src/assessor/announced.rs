@@ -14,7 +14,7 @@ use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError};
 
 /// A task that has waited for longer is forgotten: the platform no longer says what became of it.
-const WAITS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub(super) const WAITS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What a task will cost is known from others of its kind among a team's newest launches: so many, and none older.
 const NEWEST_TASKS: u32 = 1000;
 const KNOWN_FROM: SignedDuration = SignedDuration::from_hours(180 * 24);

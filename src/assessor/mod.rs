@@ -25,6 +25,7 @@ mod case_tests;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
+mod evidence;
 mod mails;
 #[cfg(test)]
 mod restart_tests;
@@ -136,7 +137,7 @@ impl Assessor {
             self.note_mutes(&mut assessment, &facts, &silences);
         } else {
             let decided = self.decide(&mut assessment, &facts, &silences);
-            let notices = self.write_all(decided.notices, &assessment).await?;
+            let notices = self.write_all(account, &facts, decided.notices, &assessment).await?;
             let are_new = self.store.commit_alerts(&decided.changes, &notices).await?;
             for ((notice, mails), _) in notices.iter().zip(are_new).filter(|(_, is_new)| *is_new) {
                 tracing::info!(

@@ -7,6 +7,7 @@ use super::usage::Usage;
 use super::{KnownOfDraw, forecast_input};
 use crate::domain::forecast::{Announced, ForecastInput, Outlook, forecast, pace_per_hour};
 use crate::domain::fuel::Limits;
+use crate::domain::remedy::{Limit, part_of};
 use crate::domain::{AccountAssessment, Credits, Effect, Estimate, Fuel, FuelLimit, PlanPeriod, SharedTank, effect};
 
 /// A limit with what a forecast of it is made from.
@@ -65,6 +66,22 @@ impl<'a> Tanks<'a> {
             Some(second) => first.tighter_of(effect(&second.input, job)),
             None => first,
         }
+    }
+
+    /// The limits as remedies are worked out from them, the one that ends first in front.
+    pub(super) fn limits(&self) -> Vec<Limit<'a>> {
+        let (first, _) = self.outlook();
+        let others = [Some(&self.first), self.second.as_ref()].into_iter().flatten();
+        let others = others.filter(|tank| !std::ptr::eq(*tank, first));
+        let limit = |tank: &Tank<'a>| Limit { input: tank.input, own_part: self.own_part(tank) };
+        std::iter::once(first).chain(others).map(limit).collect()
+    }
+
+    fn own_part(&self, tank: &Tank<'a>) -> Option<f64> {
+        if tank.shared_use.is_none() {
+            return Some(1.0);
+        }
+        part_of(pace_per_hour(&self.own_input(tank))?, pace_per_hour(&tank.input)?)
     }
 
     /// What is told of a limit that others lower too.

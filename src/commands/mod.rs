@@ -22,6 +22,7 @@ mod export;
 mod healthcheck;
 mod import;
 mod mapping;
+mod outbox;
 mod output;
 mod poll;
 mod progress;
@@ -118,6 +119,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Backtest(flags) => backtest::run(&flags),
         Command::Import(flags) => import::run(flags).await,
         Command::Export(flags) => export::run(flags).await,
+        Command::Outbox(command) => outbox::run(command).await,
         Command::SendTestMail { config, recipient } => send_test_mail::run(&config, &recipient).await,
         Command::Mapping(MappingCommand::Test { mapping, endpoint, response }) => {
             mapping::test(&mapping, &endpoint, &response)

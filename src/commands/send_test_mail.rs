@@ -6,7 +6,7 @@ use super::{Answer, WrongUsage};
 use crate::cli::ConfigFlags;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::domain::OutboxMail;
+use crate::domain::OutboxMessage;
 use crate::notify::Mailer;
 
 pub async fn run(flags: &ConfigFlags, recipient: &str) -> anyhow::Result<Answer> {
@@ -26,7 +26,7 @@ pub async fn run(flags: &ConfigFlags, recipient: &str) -> anyhow::Result<Answer>
         .message_id(Some(message_id.clone()))
         .header(ContentType::TEXT_PLAIN)
         .body("This mail shows that fuelgauge reaches you through the configured relay.\n".to_owned())?;
-    let mail = OutboxMail {
+    let mail = OutboxMessage {
         id: 0,
         sender: email.from.email.to_string(),
         recipient: to.email.to_string(),

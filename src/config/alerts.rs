@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::quiet::{self, QuietFile};
+use super::reports::{self, DigestFile};
 use super::rules::{self, RuleFiles};
 use super::section::{Text, section};
 use super::values::{self, Context};
@@ -42,6 +43,8 @@ section! {
         repeat_interval: Text,
         /// When people do not want to be written to. Default: never.
         quiet_hours: Vec<QuietFile>,
+        /// A summary for each team. Default: none.
+        digest: DigestFile,
     }
 }
 
@@ -72,7 +75,7 @@ const LEAD: &[Role] = &[Role::Lead];
 const CRITICAL: &[Role] = &[Role::Lead, Role::Billing];
 
 /// Checks the section. What is wrong has been noted, and the default stands in for it.
-pub(super) fn check(file: Option<&AlertsFile>, context: &mut Context) -> AlertsConfig {
+pub(super) fn check(file: Option<&AlertsFile>, has_email: bool, context: &mut Context) -> AlertsConfig {
     let files = RuleFiles {
         stale_data: file.and_then(|file| file.stale_data.as_ref()),
         exhaustion: file.and_then(|file| file.exhaustion.as_ref()),
@@ -101,6 +104,9 @@ pub(super) fn check(file: Option<&AlertsFile>, context: &mut Context) -> AlertsC
             .and_then(|file| length(file.repeat_interval.as_ref(), Duration::from_secs(60), context))
             .unwrap_or(REPEAT_INTERVAL),
         quiet_hours: quiet::check(file.and_then(|file| file.quiet_hours.as_deref()), context),
+        digest: file
+            .and_then(|file| file.digest.as_ref())
+            .and_then(|digest| reports::check_digest(digest, has_email, context)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::limits::{self, LimitsFile};
 use super::mistakes::shown;
+use super::reports::{self, HeartbeatFile};
 use super::section::{Text, section};
 use super::values::{self, Context, hint_if_relative, is_loopback};
 use super::{EmailConfig, RelayConfig, Security};
@@ -14,6 +16,10 @@ section! {
         from: Text,
         /// The relay. Required.
         relay: RelayFile,
+        /// How many mails are sent at most.
+        limits: LimitsFile,
+        /// A sign of life. Default: none.
+        heartbeat: HeartbeatFile,
     }
 }
 
@@ -44,12 +50,14 @@ pub(super) fn check(file: &EmailFile, context: &mut Context) -> Option<EmailConf
             None
         }
     };
+    let limits = limits::check(file.limits.as_ref(), context);
     let Some(relay) = &file.relay else {
         file.head.missing("relay", "write `relay: {host: smtp.example.org}`", &mut context.mistakes);
         return None;
     };
     let relay = check_relay(relay, context);
-    Some(EmailConfig { from: from?, relay: relay? })
+    let heartbeat = file.heartbeat.as_ref().and_then(|heartbeat| reports::check_heartbeat(heartbeat, context));
+    Some(EmailConfig { from: from?, relay: relay?, limits, heartbeat })
 }
 
 fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {

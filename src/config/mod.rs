@@ -3,7 +3,8 @@
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
-//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `alertmanager`, `web`.
+//! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `limits`, `reports` (what comes on a schedule),
+//! `alertmanager`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,8 +20,8 @@ use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
 use crate::domain::{
-    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, Draw, QuietHours, RuleName, Rules, Stage,
-    TeamName,
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, DeliveryLimits, Draw, QuietHours, RuleName,
+    Rules, Stage, TeamName,
 };
 
 mod account;
@@ -29,9 +30,11 @@ mod alerts;
 mod announcement;
 mod email;
 mod file;
+mod limits;
 mod mistakes;
 mod plan;
 mod quiet;
+mod reports;
 mod rules;
 pub mod secret;
 mod section;
@@ -167,6 +170,26 @@ pub struct AlertsConfig {
     pub repeat_interval: SignedDuration,
     /// When people do not want to be written to, where their team does not say so itself.
     pub quiet_hours: Vec<QuietHours>,
+    /// A summary for each team, if one is wanted.
+    pub digest: Option<DigestConfig>,
+}
+
+/// When each team gets a summary, and who of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DigestConfig {
+    /// When, in UTC; each team reads it in the zone of its account.
+    pub schedule: CronSchedule,
+    /// Who.
+    pub to: Vec<Role>,
+}
+
+/// When a sign of life is sent, and to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeartbeatConfig {
+    /// When; its zone is that of the times in the mail too.
+    pub schedule: CronSchedule,
+    /// To whom.
+    pub to: Vec<Mailbox>,
 }
 
 /// How mail leaves.
@@ -176,6 +199,10 @@ pub struct EmailConfig {
     pub from: Mailbox,
     /// The relay.
     pub relay: RelayConfig,
+    /// How much is sent at most.
+    pub limits: DeliveryLimits,
+    /// A sign of life, if one is wanted.
+    pub heartbeat: Option<HeartbeatConfig>,
 }
 
 /// An SMTP relay.
@@ -305,7 +332,7 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
     file::check_not_empty(team_files, file, "teams", "write `teams: [{name: art, account: studio}]`", context);
     let (account_files, team_files) = (account_files.unwrap_or_default(), team_files.unwrap_or_default());
 
-    let alerts = alerts::check(file.alerts.as_ref(), context);
+    let alerts = alerts::check(file.alerts.as_ref(), file.email.is_some(), context);
     let email = file.email.as_ref().and_then(|email| email::check(email, context));
     let alertmanager = file.alertmanager.as_ref().and_then(|section| alertmanager::check(section, context));
     let accounts: Vec<_> = account_files.iter().filter_map(|account| account::check(account, context)).collect();

@@ -155,8 +155,18 @@ pub(super) fn check_recipients(file: &TeamFile, team: &TeamConfig, alerts: &Aler
         );
         mistakes.add(place, message);
     }
+    let digest: &[Role] = alerts.digest.as_ref().map_or(&[], |digest| &digest.to);
+    if !digest.is_empty() && unheard.is_none() && team.mailboxes(digest).is_empty() {
+        let message = format!(
+            "nobody would get the digest: no address for {}\nhint: write `roles: {{{}: [name@example.org]}}`",
+            any_of(digest.iter().map(|role| role.as_str())),
+            digest[0].as_str()
+        );
+        mistakes.add(place, message);
+    }
     for (role, addresses) in listed {
-        let is_told = told.iter().any(|(rule, stage)| alerts.roles_for(team, *rule, *stage).contains(&role));
+        let is_told = digest.contains(&role)
+            || told.iter().any(|(rule, stage)| alerts.roles_for(team, *rule, *stage).contains(&role));
         if let Some(first) = addresses.first().filter(|_| !is_told) {
             let word = role.as_str();
             let hint = format!("hint: add `{word}` to a stage in `alerts.to`, or remove the addresses");

@@ -221,6 +221,14 @@ fn each_mistake_is_explained() {
             "3:36: accounts.studio.plan.anchor.time: `25:00` is no time of day; expected `00:00` to `23:59`",
         ),
         (
+            "limits",
+            "10:36: email.limits.per_recipient_per_hour: has no effect: a day has at most 5 mails\n\
+             hint: raise `per_recipient_per_day`\n\
+             10:78: email.limits.per_minute: expected a whole number of mails, at least 1, found `0`\n\
+             10:81: email.limits: unknown key `per_day`\n\
+             hint: did you mean `per_recipient_per_day`?",
+        ),
+        (
             "key_without_value",
             "4:17: accounts.studio.api_key_file: expected a value, found nothing\n\
              hint: remove the key, or write a value behind it",
@@ -328,6 +336,36 @@ fn each_mistake_is_explained() {
              12:44: alerts.quiet_hours[3].except: nothing would be quiet\n\
              hint: write `critical`, or remove the item\n\
              13:44: alerts.quiet_hours[4].except: expected `info`, `warning`, `critical` or `none`, found `all`",
+        ),
+        (
+            "digest_to_nobody",
+            "6:12: teams.art.roles: nobody would get the digest: no address for `member`\n\
+             hint: write `roles: {member: [name@example.org]}`\n\
+             12:14: email.heartbeat: the key `to` is missing\n\
+             hint: write the addresses that get it",
+        ),
+        (
+            "digest_without_email",
+            "7:11: alerts.digest: has no effect without `email`\n\
+             hint: write how mail leaves, or remove `digest`\n\
+             7:11: alerts.digest: the key `schedule` is missing\n\
+             hint: write when, such as `\"0 8 * * mon\"`\n\
+             7:11: alerts.digest: `to` is an empty list: nobody would get it\n\
+             hint: write `to: [lead]`, or remove `digest`",
+        ),
+        (
+            "reports",
+            "8:22: alerts.digest.schedule: `0 8 * * mondays` has `mondays` in the day-of-week \
+             field; expected 0 to 7 (0 and 7 are Sunday) or sun to sat\n\
+             hint: for example `1-5` or `mon-fri` on weekdays, `*` every day\n\
+             8:46: alerts.digest.to[0]: expected `lead`, `billing` or `member`, found `leader`\n\
+             hint: did you mean `lead`?\n\
+             12:14: email.heartbeat: the key `schedule` is missing\n\
+             hint: write when, such as `\"0 7 * * *\"`\n\
+             12:14: email.heartbeat: `to` is an empty list: nobody would get it\n\
+             hint: write an address, or remove `heartbeat`\n\
+             12:25: email.heartbeat.timezone: `Mars/Olympus` is no time zone of the IANA database\n\
+             hint: write a name such as `Europe/Berlin` or `UTC`",
         ),
         ("repeat_too_often", "8:20: alerts.repeat_interval: `1s` is too short; expected at least `1m`"),
         (
@@ -543,8 +581,10 @@ fn the_least_that_runs_has_the_documented_defaults() {
         [Role::Lead, Role::Billing]
     );
     assert_eq!(config.web.external_url, None);
-    let relay = config.email.unwrap().relay;
-    assert_eq!((relay.port, relay.security), (25, Security::None));
+    let email = config.email.unwrap();
+    assert_eq!((email.relay.port, email.relay.security), (25, Security::None));
+    let DeliveryLimits { per_recipient_per_hour, per_recipient_per_day, per_minute } = email.limits;
+    assert_eq!((per_recipient_per_hour, per_recipient_per_day, per_minute), (10, 50, 60));
 
     let account = &config.accounts[0];
     assert!(account.source.is_none());
@@ -625,6 +665,7 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     let alertmanager = config.alertmanager.unwrap();
     assert_eq!(alertmanager.urls, ["http://localhost:9093", "https://alertmanager.studio.example"]);
     assert!(matches!(alertmanager.auth, Some(HttpAuth::Basic { .. })));
+    assert_eq!(email.limits.per_recipient_per_hour, 20);
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
     let token = &config.web.tokens[0];

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-pub use self::reader::{ShownMail, show};
+pub use self::reader::{Picture, ShownMail, show};
 
 mod reader;
 mod session;

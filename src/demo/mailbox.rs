@@ -13,14 +13,15 @@ use super::catcher::{Catcher, CaughtMail, show};
 
 /// The page's own parts; a mail's HTML stands in a frame that runs nothing and loads nothing.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; frame-src 'self'";
-const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
+const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox";
 
-/// The routes: `/demo/mails`, and each mail's HTML part for the frame.
+/// The routes: `/demo/mails`, each mail's HTML part for the frame, and the pictures that it shows.
 pub fn router(catcher: Arc<Catcher>) -> Router {
     Router::new()
         .route("/demo/mails", get(list))
         .route("/demo/mails/{order}", get(one))
         .route("/demo/mails/{order}/html", get(html))
+        .route("/demo/mails/{order}/pictures/{place}", get(picture))
         .with_state(catcher)
 }
 
@@ -57,9 +58,25 @@ async fn html(State(catcher): State<Arc<Catcher>>, Path(order): Path<u64>) -> Re
     match find(&catcher, order) {
         Some(mail) => {
             let headers = [(header::CONTENT_SECURITY_POLICY, MAIL_POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-            (headers, Html(show(&mail.bytes).html)).into_response()
+            let shown = show(&mail.bytes);
+            // Beside this document a mail program finds them by their content ids, and a browser by their places.
+            let with_pictures = shown.pictures.iter().enumerate().fold(shown.html, |html, (place, picture)| {
+                html.replace(&format!("\"cid:{}\"", picture.content_id), &format!("\"pictures/{place}\""))
+            });
+            (headers, Html(with_pictures)).into_response()
         }
         None => (StatusCode::NOT_FOUND, "there is no such mail\n").into_response(),
+    }
+}
+
+async fn picture(State(catcher): State<Arc<Catcher>>, Path((order, place)): Path<(u64, usize)>) -> Response {
+    let found = find(&catcher, order).and_then(|mail| show(&mail.bytes).pictures.into_iter().nth(place));
+    match found.filter(|picture| picture.content_type == "image/png") {
+        Some(picture) => {
+            let headers = [(header::CONTENT_TYPE, "image/png"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            (headers, picture.bytes).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "there is no such picture\n").into_response(),
     }
 }
 

@@ -272,6 +272,23 @@ pub struct Told {
     pub figure: Option<i64>,
 }
 
+/// An episode of an alert, looked back at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastAlert {
+    /// Which rule.
+    pub rule: RuleName,
+    /// The worst stage of it.
+    pub stage: Stage,
+    /// Since when it was true.
+    pub since: Timestamp,
+    /// When it ended; `None` if it fires, or if nobody was told of the end and another episode came after it.
+    pub ended_at: Option<Timestamp>,
+    /// Whether it fires.
+    pub is_firing: bool,
+    /// Whether anybody was told of it.
+    pub is_told: bool,
+}
+
 /// Why a person is told now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {

@@ -12,6 +12,7 @@ use super::balance::ChargeSource;
 use super::bucket::Buckets;
 use super::credits::Credits;
 use super::forecast::{Explanation, Outlook, RunOut};
+use super::outbox::OutboxDepth;
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::recent::{RecentUse, Reruns};
@@ -399,21 +400,6 @@ pub struct DailyUse {
     pub net: Credits,
 }
 
-/// Mails waiting, by state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutboxDepth {
-    /// Waiting for their first or next try.
-    pub waiting: u64,
-    /// Given up.
-    pub failed: u64,
-    /// Delivered.
-    pub sent: u64,
-    /// When the oldest waiting one was decided.
-    pub oldest_waiting_at: Option<Timestamp>,
-    /// When the last one was accepted by the relay.
-    pub last_sent_at: Option<Timestamp>,
-}
-
 /// Something worth telling a person, with the reason it is told now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -435,36 +421,4 @@ pub struct Notice {
     pub why: Why,
     /// When it was decided.
     pub at: Timestamp,
-}
-
-/// A mail in the outbox: one recipient, the rendered bytes, and how far its delivery has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxMail {
-    /// The outbox's row.
-    pub id: i64,
-    /// Envelope sender, an address only.
-    pub sender: String,
-    /// Envelope recipient, an address only.
-    pub recipient: String,
-    /// Derived from notice and recipient: the same on every try.
-    pub message_id: String,
-    /// The whole message as it goes over the wire (headers, CRLF line ends).
-    pub message: Vec<u8>,
-    /// Tries so far.
-    pub attempts: u32,
-    /// When it was decided.
-    pub created_at: Timestamp,
-}
-
-/// A rendered mail, about to enter the outbox in the commit that decides it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RenderedMail {
-    /// Envelope sender, an address only.
-    pub sender: String,
-    /// Envelope recipient, an address only.
-    pub recipient: String,
-    /// With angle brackets, as in the header.
-    pub message_id: String,
-    /// The whole message as it goes over the wire.
-    pub message: Vec<u8>,
 }

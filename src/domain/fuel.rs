@@ -41,6 +41,21 @@ pub fn current_period(
     Some(PlanPeriod { start, end, allowance, provenance })
 }
 
+/// The period that ended when `current` began; `None` where nothing says how long it was. What it was granted is what
+/// periods are granted now: nobody keeps what a plan was before.
+pub fn period_before(
+    current: &PlanPeriod,
+    reported: Option<&PlanRecord>,
+    declared: &DeclaredPlan,
+    zone: &TimeZone,
+) -> Option<PlanPeriod> {
+    // The platform names the next reset only; the last one is where the current period began.
+    let resets_at = Some(current.start).filter(|_| current.provenance == Provenance::Reported);
+    let reported = reported.map(|plan| PlanRecord { resets_at, ..plan.clone() });
+    let within = current.start.checked_sub(SignedDuration::from_nanos(1)).ok()?;
+    current_period(reported.as_ref(), declared, zone, within).filter(|before| before.end == current.start)
+}
+
 /// A reported instant to the whole minute: a platform that works out its reset anew at each request must not seem to
 /// begin a new period each time.
 fn to_minute(instant: Timestamp) -> Timestamp {
@@ -163,6 +178,58 @@ mod tests {
         let declared = DeclaredPlan { zone: Some(TimeZone::UTC), ..DeclaredPlan::default() };
         let period = current_period(Some(&reported), &declared, &zone("Europe/Berlin"), now).unwrap();
         assert_eq!(period.start, at("2026-10-30T23:00:00Z"));
+    }
+
+    #[test]
+    fn the_period_before_ended_when_this_one_began() {
+        let zone = |name: &str| TimeZone::get(name).unwrap();
+        let berlin = zone("Europe/Berlin");
+        let rule = |line: &str| ResetRule::Cron(CronSchedule::parse(line, zone("Europe/Berlin")).unwrap());
+        let by_rule = |line: &str| DeclaredPlan { reset: Some(rule(line)), ..DeclaredPlan::default() };
+        let budget = Budget { credits: Credits::from_whole(500), period: rule("0 0 * * mon") };
+        let budget = DeclaredPlan { budget: Some(budget), ..DeclaredPlan::default() };
+        let reported = plan(Some("2026-11-30T23:00:00Z"));
+        for (name, now, reported, declared, start, end) in [
+            // The months before have 31 days, and the offset changed in one of them.
+            (
+                "declared",
+                "2026-11-22T10:00:00Z",
+                None,
+                by_rule("@monthly"),
+                "2026-09-30T22:00:00Z",
+                "2026-10-31T23:00:00Z",
+            ),
+            (
+                "reported",
+                "2026-11-22T10:00:00Z",
+                Some(&reported),
+                DeclaredPlan::default(),
+                "2026-09-30T22:00:00Z",
+                "2026-10-31T23:00:00Z",
+            ),
+            (
+                "reported, and a rule",
+                "2026-11-22T10:00:00Z",
+                Some(&reported),
+                by_rule("@monthly"),
+                "2026-09-30T22:00:00Z",
+                "2026-10-31T23:00:00Z",
+            ),
+            (
+                "a reset that has passed",
+                "2026-12-05T10:00:00Z",
+                Some(&reported),
+                by_rule("@monthly"),
+                "2026-10-31T23:00:00Z",
+                "2026-11-30T23:00:00Z",
+            ),
+            ("a budget", "2026-11-22T10:00:00Z", None, budget, "2026-11-08T23:00:00Z", "2026-11-15T23:00:00Z"),
+        ] {
+            let current = current_period(reported, &declared, &berlin, at(now)).unwrap();
+            let before = period_before(&current, reported, &declared, &berlin).unwrap();
+            assert_eq!((before.start, before.end), (at(start), at(end)), "{name}");
+            assert_eq!(before.allowance, current.allowance, "{name}");
+        }
     }
 
     #[test]

@@ -10,14 +10,17 @@ pub mod bucket;
 pub mod burn_down;
 pub mod calendar;
 pub mod credits;
+pub mod drivers;
 pub mod estimate;
 pub mod forecast;
 pub mod fuel;
 pub mod ledger;
+pub mod outbox;
 pub mod queued;
 pub mod quiet;
 pub mod reading;
 pub mod recent;
+pub mod remedy;
 pub mod replay;
 pub mod retry;
 pub mod rule;
@@ -30,7 +33,7 @@ pub use account::{
     AccountName, Attribution, Budget, CarryOver, DeclaredPlan, Draw, DrawKey, PlanPeriod, Provenance, Selector,
     TeamName, team_of,
 };
-pub use alert::{Alert, AlertState, Level, Mute, Stage, Told, Why};
+pub use alert::{Alert, AlertState, Level, Mute, PastAlert, Stage, Told, Why};
 pub use announcement::{
     Announcement, AnnouncementForm, Foreseen, FormError, MOST_STANDING, Standing, StandingAnnouncement,
 };
@@ -40,6 +43,7 @@ pub use bucket::{Buckets, DueLot, LotKind, LotRules, Lots, Refill};
 pub use burn_down::{BurnDown, PlotArea, Point};
 pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
+pub use drivers::{AssetUse, Drivers, Price, Spender, SpentTask, Tally, Who};
 pub use estimate::{
     Attempts, Effect, Estimate, EstimatePart, EstimateRequest, PastTask, UnknownCost, effect, estimate,
 };
@@ -48,12 +52,17 @@ pub use forecast::{
     PriorUse, RunOut, UsageState, UseAhead, forecast, use_ahead,
 };
 pub use ledger::{Basis, Entry, EntryKind, HourlyUse, KnownTask, TaskChange, reconcile_task};
-pub use queued::Queued;
+pub use outbox::{
+    ChannelDepth, ChannelPause, DeliveryLimits, EMAIL_CHANNEL, GivenUp, MergeReason, MessageKind, OutboxDepth,
+    OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
+};
+pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
 pub use recent::{RecentUse, Reruns};
+pub use remedy::{Measure, Remedy};
 pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};
 pub use rule::{ExhaustionPolicy, Finding, RuleName, Rules, Seen, Sensitivity};

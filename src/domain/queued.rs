@@ -33,3 +33,25 @@ impl Queued {
         if self.is_held { Credits::ZERO } else { self.credits }
     }
 }
+
+/// Tasks of one kind that wait in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The platform's word.
+    pub task_type: String,
+    /// The platform's word; may be empty.
+    pub quality: String,
+    /// Those that were charged when they were launched.
+    pub charged_tasks: u64,
+    /// What for.
+    pub charged: Credits,
+    /// Those that were not charged yet.
+    pub uncharged_tasks: u64,
+}
+
+/// Whether a platform is known to give back what was charged for a task that is cancelled while it waits, by the name of its
+/// mapping. Meshy documents it for tasks that were not begun, Tripo for all of them (the price is only held back until a
+/// task succeeds). The others say nothing.
+pub fn gives_back_when_cancelled(platform: &str) -> bool {
+    matches!(platform, "meshy" | "tripo")
+}

@@ -27,7 +27,7 @@ pub use low_balance::LowBalancePolicy;
 pub use name::{Lifetime, RuleName};
 pub use plan_reset::PlanResetPolicy;
 pub use stale_data::{StaleDataPolicy, stalest};
-pub use stuck_queue::StuckQueuePolicy;
+pub use stuck_queue::{StuckQueuePolicy, is_full};
 pub use unusual_spend::UnusualSpendPolicy;
 pub use wasteful_retries::WastefulRetriesPolicy;
 

@@ -38,6 +38,7 @@ pub mod door;
 pub mod explanation;
 mod form;
 mod gauge;
+mod outbox;
 mod pages;
 mod readings;
 pub mod reload;

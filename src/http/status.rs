@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::announcements;
 use super::explanation::explanation;
+use super::outbox;
 use crate::domain::{
     AccountAssessment, AlertState, Collector, Confidence, Credits, DrawAssessment, Guess, Mute, Outlook, RuleName,
     RunOut, Snapshot, SpendRates, SuspectCharge, TotalsRow, UseAhead,
@@ -13,17 +14,11 @@ use crate::domain::{
 
 /// Everything known at `now`.
 pub fn status(snapshot: &Snapshot, version: &str, now: Timestamp) -> Value {
-    let outbox = &snapshot.outbox;
     json!({
         "version": version,
         "at": now.to_string(),
         "accounts": snapshot.accounts.iter().map(|account| account_status(account)).collect::<Vec<_>>(),
-        "outbox": {
-            "waiting": outbox.waiting,
-            "failed": outbox.failed,
-            "sent": outbox.sent,
-            "oldest_waiting_at": time(outbox.oldest_waiting_at),
-        },
+        "outbox": outbox::as_json(snapshot),
     })
 }
 

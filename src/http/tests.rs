@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 
+use jiff::SignedDuration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -10,9 +11,10 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::forecast::{explain, forecast};
+use crate::domain::outbox::without_addresses;
 use crate::domain::{
-    Announced, Buckets, ForecastInput, Fuel, FuelLimit, Guess, HourlyUse, Outlook, RunOut, SharedTank, UsageState,
-    UseAhead,
+    Announced, Buckets, ChannelDepth, ForecastInput, Fuel, FuelLimit, GivenUp, Guess, HourlyUse, Outlook, RunOut,
+    SharedTank, UntoldNotice, UsageState, UseAhead, Why,
 };
 use crate::metrics::sample;
 
@@ -467,6 +469,77 @@ async fn the_status_is_the_page_in_numbers() {
     assert_eq!(account(2)["teams"][0]["fuel"], serde_json::Value::Null);
     assert_eq!(account(2)["collectors"][1]["last_failure"]["reason"], "unauthorized");
     assert_eq!(account(3)["balance"]["fresh"], false);
+}
+
+/// A mail that the relay refused yesterday, and a digest that was given up long ago.
+fn given_up() -> Vec<GivenUp> {
+    let notice = |team: &str, stage, why| UntoldNotice {
+        key: sample::key("cinematics", team),
+        rule: crate::domain::RuleName::Exhaustion,
+        stage,
+        why,
+    };
+    let (warning, critical) = (crate::domain::Stage::Warning, crate::domain::Stage::Critical);
+    let day = SignedDuration::from_hours(24);
+    let refused = GivenUp {
+        id: 12,
+        channel: "email".into(),
+        notices: vec![notice("<b>Characters</b>", critical, Why::Worsened)],
+        decided_at: sample::now() - day - day,
+        at: sample::now() - day,
+        attempts: 1,
+        said: without_addresses("the relay answered RCPT with 550 5.1.1 <lead@studio.example>: no such user"),
+    };
+    let notices = vec![notice("props", warning, Why::Opened), notice("art", warning, Why::Resolved)];
+    let digest = GivenUp { id: 3, notices, at: sample::now() - day * 20, attempts: 60, ..refused.clone() };
+    vec![refused, digest]
+}
+
+#[tokio::test]
+async fn what_was_not_delivered_is_seen_without_addresses() {
+    let mut snapshot = sample::snapshot();
+    snapshot.outbox.channels[0].failed = 2;
+    snapshot.outbox.given_up = given_up();
+    let server = TestServer::start(snapshot).await;
+    let alerts = server.get("/alerts").await.text();
+    for expected in [
+        "<h2 class=\"section\" id=\"not-delivered\">Not delivered</h2>",
+        "<span class=\"where\">cinematics</span> Runs out before the reset: critical, became worse</p>",
+        ">props</a> <span class=\"where\">cinematics</span> Runs out before the reset: warning, began to fire</p>",
+        "given up Sat 21 Nov, 12:00\u{a0}CET after 1 try</p>",
+        "<code>email</code> the relay answered RCPT with 550 5.1.1 &lt;…&gt;: no such user</p>",
+    ] {
+        assert!(alerts.contains(expected), "{expected}: {alerts}");
+    }
+    let overview = server.get("/").await.text();
+    for expected in [
+        "<article class=\"account troubled\">\n    <h3>Outbox",
+        "<b>mail</b> is left alone until Sun 22 Nov, 12:04\u{a0}CET",
+        "<code>rate_limited</code> the relay `smtp.studio.example:587` answered MAIL with 450 4.7.1 Message rate exceeded",
+        "<b>mail</b> 2 given up, <a href=\"/alerts#not-delivered\">see which</a>",
+        "<b>mail</b> 1 waiting, the oldest for 2\u{a0}min; 2 held back by the limits of mail",
+        "<b>mail</b> 12 sent, 3 told by another",
+    ] {
+        assert!(overview.contains(expected), "{expected}: {overview}");
+    }
+    let status = server.get("/api/v1/status").await.text();
+    let outbox = &serde_json::from_str::<serde_json::Value>(&status).unwrap()["outbox"];
+    assert_eq!((&outbox["waiting"], &outbox["failed"], &outbox["merged"]), (&json!(1), &json!(2), &json!(3)));
+    assert_eq!(outbox["channels"][0]["paused"]["reason"], "rate_limited");
+    assert_eq!(outbox["given_up"][1]["notices"][1]["why"], "resolved");
+    assert!(!alerts.contains("<b>Characters"), "{alerts}");
+    for page in [alerts, overview, status] {
+        assert!(!page.contains('@'), "{page}");
+    }
+
+    // What was given up weeks ago is no trouble of the day.
+    let mut snapshot = sample::snapshot();
+    snapshot.outbox.channels[0] = ChannelDepth { failed: 1, ..ChannelDepth::of("email") };
+    snapshot.outbox.given_up = given_up().split_off(1);
+    let server = TestServer::start(snapshot).await;
+    let overview = server.get("/").await.text();
+    assert!(overview.contains("<article class=\"account\">\n    <h3>Outbox"), "{overview}");
+    assert!(server.get("/alerts").await.text().contains(">props</a>"));
 }
 
 #[tokio::test]

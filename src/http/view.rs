@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use super::chart::{self, Chart};
 use super::gauge::Gauge;
+use super::outbox::{GivenUpRow, OutboxCard, given_up};
 use super::silencing::Silencing;
 use super::verdict::Tone;
 use super::words;
 use crate::domain::{
-    AccountAssessment, AlertLabels, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, OutboxDepth,
-    PlanPeriod, QueueRecord, RetryRow, RuleName, Snapshot, Stage, StandingAnnouncement, SuspectCharge, TotalsRow,
+    AccountAssessment, AlertLabels, AlertState, Collector, CollectorStatus, Credits, DrawAssessment, PlanPeriod,
+    QueueRecord, RetryRow, RuleName, Snapshot, Stage, StandingAnnouncement, SuspectCharge, TotalsRow,
 };
 
 /// The front page.
@@ -22,8 +23,8 @@ pub struct Overview {
     gauges: Vec<Gauge>,
     /// How reading each account goes.
     accounts: Vec<Health>,
-    /// Mails waiting.
-    outbox: Outbox,
+    /// What waits to be told.
+    outbox: OutboxCard,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +54,8 @@ pub struct AlertsPage {
     resolved: Vec<AlertRow>,
     /// How many have not fired in this period.
     quiet: String,
+    /// Messages about alerts that somebody did not get.
+    given_up: Vec<GivenUpRow>,
 }
 
 /// An alert that fires, and whether anybody is told of it.
@@ -187,15 +190,6 @@ struct CollectorLine {
     failure: Option<(String, String)>,
 }
 
-#[derive(Debug, Serialize)]
-struct Outbox {
-    waiting: String,
-    failed: String,
-    sent: String,
-    oldest: Option<String>,
-    troubled: bool,
-}
-
 impl Overview {
     /// Everything known at `now`.
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> Overview {
@@ -212,7 +206,7 @@ impl Overview {
             }
         }
         let accounts = snapshot.accounts.iter().map(|account| Health::of(account, now)).collect();
-        Overview { counts, gauges, accounts, outbox: Outbox::of(&snapshot.outbox, now) }
+        Overview { counts, gauges, accounts, outbox: OutboxCard::of(snapshot, now) }
     }
 }
 
@@ -231,8 +225,13 @@ impl AlertsPage {
     /// Every alert of the current periods, those that fire apart.
     pub fn of(snapshot: &Snapshot, now: Timestamp) -> AlertsPage {
         let draws = snapshot.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
-        let mut page =
-            AlertsPage { firing: Vec::new(), pending: Vec::new(), resolved: Vec::new(), quiet: String::new() };
+        let mut page = AlertsPage {
+            firing: Vec::new(),
+            pending: Vec::new(),
+            resolved: Vec::new(),
+            quiet: String::new(),
+            given_up: given_up(snapshot, now),
+        };
         let mut quiet = 0;
         for (account, draw) in draws {
             for row in alerts(account, draw, now) {
@@ -443,20 +442,6 @@ impl Unassigned {
             spent: has_period.then(|| words::credits(unassigned.spent)),
             most: most.task_type.clone(),
         })
-    }
-}
-
-impl Outbox {
-    fn of(outbox: &OutboxDepth, now: Timestamp) -> Outbox {
-        let oldest = outbox.oldest_waiting_at.map(|at| now.as_second() - at.as_second());
-        Outbox {
-            waiting: words::count(outbox.waiting),
-            failed: words::count(outbox.failed),
-            sent: words::count(outbox.sent),
-            oldest: oldest.map(words::span),
-            // Half an hour is the level at which the shipped Prometheus rule speaks up.
-            troubled: outbox.failed > 0 || oldest.is_some_and(|seconds| seconds > 1800),
-        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct AgentMetrics {
     pub notifications: IntCounterVec,
     /// `fuelgauge_notification_failures_total{channel,reason}`.
     pub notification_failures: IntCounterVec,
+    /// `fuelgauge_notifications_merged_total{channel,reason}`.
+    pub notifications_merged: IntCounterVec,
     /// `fuelgauge_scheduler_runs_total{job_name}`.
     pub scheduler_runs: IntCounterVec,
     /// `fuelgauge_scheduler_missed_runs_total{job_name}`.
@@ -73,6 +75,7 @@ impl AgentMetrics {
             received_failures: counter(Agent::ReceivedFailures)?,
             notifications: counter(Agent::Notifications)?,
             notification_failures: counter(Agent::NotificationFailures)?,
+            notifications_merged: counter(Agent::NotificationsMerged)?,
             scheduler_runs: counter(Agent::SchedulerRuns)?,
             scheduler_missed_runs: counter(Agent::SchedulerMissedRuns)?,
             scheduler_next_run,

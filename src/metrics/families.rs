@@ -172,10 +172,15 @@ families! {
         "Whether the alert is firing at this severity (1) or not (0), at the last assessment.";
     Silences = Gauge "fuelgauge_silences" ["state"]
         "Silences at the last assessment: active, or pending until they begin.";
-    OutboxMessages = Gauge "fuelgauge_notification_outbox_messages" ["state"]
-        "Mails in the outbox at the last assessment: waiting for a try, failed for good, or sent.";
-    OutboxOldest = Gauge "fuelgauge_notification_outbox_oldest_timestamp_seconds" []
-        "When the oldest waiting mail was decided, at the last assessment. Absent if none waits.";
+    OutboxMessages = Gauge "fuelgauge_notification_outbox_messages" ["channel", "state"]
+        "Messages of the outbox at the last assessment or delivery: waiting for a try, held back by their recipient's caps, \
+         failed for good, sent, or merged (told by another message). The last three are counted since the ledger began.";
+    OutboxOldest = Gauge "fuelgauge_notification_outbox_oldest_timestamp_seconds" ["channel"]
+        "When the oldest of what waits for a try was decided, at the last assessment or delivery. What is held back by caps is \
+         not among it. Absent if nothing waits.";
+    ChannelPaused = Gauge "fuelgauge_notification_channel_paused_until_timestamp_seconds" ["channel"]
+        "Until when a channel is left alone, because what failed concerns all its messages: a limit of the relay, or the \
+         configuration. Absent while it is not.";
     NotificationLastSuccess = Gauge "fuelgauge_notification_last_success_timestamp_seconds" ["channel"]
         "When a notification was last accepted. Absent before the first.";
 }
@@ -197,6 +202,9 @@ families! {
         "Attempts to deliver a notification, failed ones among them.";
     NotificationFailures = Counter "fuelgauge_notification_failures_total" ["channel", "reason"]
         "Attempts to deliver a notification that failed, by reason.";
+    NotificationsMerged = Counter "fuelgauge_notifications_merged_total" ["channel", "reason"]
+        "Messages whose place another one took: superseded (a newer one of the same alert tells both) or digest (more to tell \
+         one recipient at once than the caps have room for).";
     SchedulerRuns = Counter "fuelgauge_scheduler_runs_total" ["job_name"]
         "Runs of a scheduled job.";
     SchedulerMissedRuns = Counter "fuelgauge_scheduler_missed_runs_total" ["job_name"]

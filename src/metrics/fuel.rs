@@ -346,11 +346,22 @@ fn bounds(run_out: &RunOut) -> [(&'static str, Option<Timestamp>); 3] {
 }
 
 fn outbox(sheet: &mut Sheet, outbox: &OutboxDepth) {
-    for (state, mails) in [("waiting", outbox.waiting), ("failed", outbox.failed), ("sent", outbox.sent)] {
-        sheet.add(Fuel::OutboxMessages, &[state], mails as f64);
+    for depth in &outbox.channels {
+        let channel = depth.channel.as_str();
+        let states = [
+            ("waiting", depth.waiting),
+            ("held", depth.held),
+            ("failed", depth.failed),
+            ("sent", depth.sent),
+            ("merged", depth.merged),
+        ];
+        for (state, messages) in states {
+            sheet.add(Fuel::OutboxMessages, &[channel, state], messages as f64);
+        }
+        sheet.add_time(Fuel::OutboxOldest, &[channel], depth.oldest_waiting_at);
+        sheet.add_time(Fuel::ChannelPaused, &[channel], depth.pause.as_ref().map(|pause| pause.until));
+        sheet.add_time(Fuel::NotificationLastSuccess, &[channel], depth.last_sent_at);
     }
-    sheet.add_time(Fuel::OutboxOldest, &[], outbox.oldest_waiting_at);
-    sheet.add_time(Fuel::NotificationLastSuccess, &["email"], outbox.last_sent_at);
 }
 
 #[cfg(test)]

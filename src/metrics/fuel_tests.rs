@@ -209,7 +209,10 @@ fn an_empty_snapshot_is_a_scrape() {
     let (_keep, receiver) = watch::channel(Arc::new(Snapshot::default()));
     let text = Metrics::new(receiver).unwrap().render().unwrap();
     assert!(text.contains("fuelgauge_build_info{revision="), "{text}");
-    assert!(text.contains("\nfuelgauge_notification_outbox_messages{state=\"waiting\"} 0\n"), "{text}");
+    assert!(
+        text.contains("\nfuelgauge_notification_outbox_messages{channel=\"email\",state=\"waiting\"} 0\n"),
+        "{text}"
+    );
     assert!(text.ends_with('\n'));
     promtool_check(&text);
 }

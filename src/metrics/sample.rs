@@ -172,14 +172,27 @@ pub fn pace(hour: f64, day: f64, week: f64) -> SpendRates {
 pub fn snapshot() -> Snapshot {
     Snapshot {
         accounts: vec![Arc::new(shared()), Arc::new(dry()), Arc::new(unknown()), Arc::new(stale())],
-        outbox: OutboxDepth {
-            waiting: 1,
-            failed: 0,
-            sent: 12,
-            oldest_waiting_at: Some(now() - SignedDuration::from_mins(2)),
-            last_sent_at: Some(now() - SignedDuration::from_mins(30)),
-        },
+        outbox: OutboxDepth { channels: vec![mail()], given_up: Vec::new() },
         silences: silences(),
+    }
+}
+
+/// Mail that waits because the relay said that it was too much.
+fn mail() -> ChannelDepth {
+    let pause = ChannelPause {
+        until: now() + SignedDuration::from_mins(4),
+        reason: "rate_limited".into(),
+        said: "the relay `smtp.studio.example:587` answered MAIL with 450 4.7.1 Message rate exceeded".into(),
+    };
+    ChannelDepth {
+        waiting: 1,
+        held: 2,
+        sent: 12,
+        merged: 3,
+        oldest_waiting_at: Some(now() - SignedDuration::from_mins(2)),
+        last_sent_at: Some(now() - SignedDuration::from_mins(30)),
+        pause: Some(pause),
+        ..ChannelDepth::of(EMAIL_CHANNEL)
     }
 }
 

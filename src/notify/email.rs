@@ -22,7 +22,7 @@ use self::failure::{Step, configuration, permanent, transient};
 use self::wire::LineByLine;
 use super::NotifyError;
 use crate::config::{EmailConfig, RelayConfig, Security};
-use crate::domain::OutboxMail;
+use crate::domain::OutboxMessage;
 
 mod failure;
 #[cfg(test)]
@@ -83,7 +83,7 @@ impl Mailer {
     ///
     /// # Errors
     /// A [`NotifyError`] with its class; [`super::after_failure`] says what to do about it.
-    pub async fn send(&self, mail: &OutboxMail) -> Result<(), NotifyError> {
+    pub async fn send(&self, mail: &OutboxMessage) -> Result<(), NotifyError> {
         self.send_observed(mail, &mut |line| tracing::trace!("{line}")).await
     }
 
@@ -93,7 +93,7 @@ impl Mailer {
     /// As [`Mailer::send`].
     pub async fn send_observed(
         &self,
-        mail: &OutboxMail,
+        mail: &OutboxMessage,
         observe: &mut (dyn FnMut(String) + Send),
     ) -> Result<(), NotifyError> {
         let sender = parse_address("sender", &mail.sender)?;

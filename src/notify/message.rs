@@ -6,7 +6,8 @@
 //!                        what it says       letter      bytes
 //! ```
 //!
-//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all
+//! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all; of
+//!   that `draw` is what can be asked without a notice
 //! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
 //! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
 //! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
@@ -22,22 +23,26 @@ use lettre::message::Mailbox;
 
 use self::assemble::{Envelope, assemble};
 use self::view::View;
-use crate::domain::{
-    AccountAssessment, DrawAssessment, ExhaustionPolicy, Notice, RenderedMail, RetryRow, RuleName, TotalsRow,
-};
+use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, RenderedMail, RuleName, Rules};
 
+mod actions;
 mod assemble;
+mod draw;
+mod evidence;
 mod exhaustion;
 mod identity;
 mod layout;
+pub mod merged;
 mod rule;
 mod sentence;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
 pub use assemble::LARGEST_MAIL_BYTES;
+pub use evidence::{EndedPeriod, Evidence};
 pub use sentence::{description, summary};
 
 /// What a mail needs besides the notice and the assessment.
@@ -45,29 +50,22 @@ pub use sentence::{description, summary};
 pub struct MessageContext {
     /// The sender. Its domain becomes the domain of the message ids.
     pub from: Mailbox,
-    /// The one recipient.
-    pub to: Mailbox,
     /// The reader's zone: every time in the mail is in it, with its offset.
     pub zone: TimeZone,
     /// Where people reach the page, without a trailing slash.
     pub external_url: Option<String>,
-    /// The thresholds, to say why this mail was sent.
-    pub policy: ExhaustionPolicy,
+    /// How the rules are set, to say why this mail was sent.
+    pub rules: Rules,
     /// How often a still-true alert is told again.
     pub repeat_interval: SignedDuration,
     /// Whether the team draws on more than one account, so that the subject must name which.
     pub names_account: bool,
-    /// What the team spent on in the alert's period. Without it the mail speaks of all charges on record.
+    /// What the team spent on in the alert's period; `None` where the mail is not about that.
     pub drivers: Option<Drivers>,
-}
-
-/// What the team spent on within one plan period: counters as in [`DrawAssessment`], for that period only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drivers {
-    /// By task type and quality.
-    pub totals: Vec<TotalsRow>,
-    /// By task type and kind of retry.
-    pub retries: Vec<RetryRow>,
+    /// What would help, the most helpful first.
+    pub remedies: Vec<Remedy>,
+    /// What else the rule's mail tells.
+    pub evidence: Evidence,
 }
 
 /// Why a mail could not be written.
@@ -79,12 +77,21 @@ pub enum MessageError {
     /// The headers or parts do not make a mail.
     #[error("failed to put the mail together")]
     Assembly(#[from] lettre::error::Error),
+    /// A header of a part does not make sense.
+    #[error("failed to name the kind of a part")]
+    Part(#[from] lettre::message::header::ContentTypeErr),
+    /// A mail that others are to be told in is not laid out as expected.
+    #[error("failed to find the {0} of a mail in its bytes")]
+    Foreign(&'static str),
     /// The mail is larger than mail programs show in full.
     #[error("expected a mail of at most {LARGEST_MAIL_BYTES} bytes, found {0}")]
     TooLarge(usize),
 }
 
-/// Writes the mail that tells one recipient of a notice. `draw` is the notice's draw within `assessment`.
+/// Characters of a summary: a headline with its time is well below.
+const LONGEST_SUMMARY: usize = 400;
+
+/// Writes the mails that tell each of the recipients of a notice. `draw` is the notice's draw within `assessment`.
 ///
 /// # Errors
 /// See [`MessageError`]; none is expected for checked configuration.
@@ -93,11 +100,15 @@ pub fn render(
     assessment: &AccountAssessment,
     draw: &DrawAssessment,
     context: &MessageContext,
-) -> Result<RenderedMail, MessageError> {
+    recipients: &[&Mailbox],
+) -> Result<Vec<RenderedMail>, MessageError> {
     let view = View::new(notice, assessment, draw, context);
-    let letter = match notice.rule {
+    let mut letter = match notice.rule {
         RuleName::Exhaustion => exhaustion::letter(&view)?,
         _ => rule::letter(&view)?,
     };
-    assemble(&letter, &Envelope::of_notice(notice, &context.from, &context.to))
+    let decided = view.clock.moment(notice.at);
+    letter.summary = words::clean(&format!("{decided}: {}", letter.summary), LONGEST_SUMMARY);
+    let mail = |to: &&Mailbox| assemble(&letter, &Envelope::of_notice(notice, &context.from, to));
+    recipients.iter().map(mail).collect()
 }

@@ -1,8 +1,9 @@
-//! The words and the ways to tell. `message` writes a mail, `email` hands it to a relay, `delivery` says when to try
-//! again; none of them keeps anything: the outbox does. `labelled` writes an alert as Prometheus's world knows one, and
-//! `alertmanager` shows those that fire, over and over.
+//! The words and the ways to tell. `message` writes a mail, `chart` draws the picture in it, `email` hands it to a relay,
+//! `delivery` says when to try again; none of them keeps anything: the outbox does. `labelled` writes an alert as
+//! Prometheus's world knows one, and `alertmanager` shows those that fire, over and over.
 
 pub mod alertmanager;
+pub mod chart;
 pub mod delivery;
 pub mod email;
 pub mod labelled;
@@ -12,7 +13,8 @@ mod post;
 pub use alertmanager::{Alertmanager, Standing};
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
-pub use message::{Drivers, MessageContext, MessageError, render};
+pub use message::merged::{MergedContext, render_merged};
+pub use message::{EndedPeriod, Evidence, MessageContext, MessageError, render};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

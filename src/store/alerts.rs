@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::append::team_name;
 use super::facts::AlertFacts;
 use super::{Store, StoreError, instant, millis};
+use crate::domain::outbox::is_urgent;
 use crate::domain::{Alert, AlertState, DrawKey, Level, Notice, RenderedMail, RuleName, Stage, Told, Why};
 
 /// An alert as an assessment left it.
@@ -142,8 +143,9 @@ async fn keep_notice(
         .fetch_optional(&mut *connection)
         .await?;
     let Some(id) = id else { return Ok(false) };
+    let is_urgent = is_urgent(notice.stage, notice.why);
     for mail in mails {
-        super::outbox::keep_mail(connection, Some(id), mail, notice.at).await?;
+        super::outbox::keep_mail(connection, Some(id), is_urgent, mail, notice.at).await?;
     }
     Ok(true)
 }

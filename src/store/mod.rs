@@ -14,10 +14,13 @@
 //! - `write`: rows of those, many to a statement
 //! - `reassign`: teams anew, after the configuration changed
 //! - `facts`: what an assessment and a page need
+//! - `drivers`: what a team spent on, for mails
+//! - `episodes`: alerts and resets of the past
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
 //! - `watermarks`: how far the ledger has come
+//! - `reports`: what comes on a schedule, and the sums in it
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
 
 use std::collections::HashMap;
@@ -33,6 +36,8 @@ mod alerts;
 mod announcements;
 mod append;
 mod attempts;
+mod drivers;
+mod episodes;
 mod error;
 mod facts;
 mod history;
@@ -42,6 +47,7 @@ mod open;
 mod outbox;
 mod reassign;
 mod records;
+mod reports;
 mod retries;
 mod silences;
 mod suspects;
@@ -56,7 +62,11 @@ pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
 pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
-pub use outbox::MailRecord;
+pub use outbox::{
+    DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
+    SettledAs,
+};
+pub use reports::ReportKey;
 pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;
 
@@ -191,9 +201,15 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod announcements_tests;
 #[cfg(test)]
+mod drivers_tests;
+#[cfg(test)]
+mod episodes_tests;
+#[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
 mod recomputed_tests;
+#[cfg(test)]
+mod reports_tests;
 #[cfg(test)]
 mod silences_tests;
 #[cfg(test)]

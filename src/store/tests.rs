@@ -5,9 +5,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    Alert, AlertState, Attribution, BalanceRecord, Collector, Draw, DrawKey, EntryKind, Fingerprint, HourlyUse, Level,
-    Notice, PlanRecord, QueueRecord, Reading, RenderedMail, RetryKind, RuleName, Selector, Stage, TaskRecord,
-    TaskState, TeamName, Told, Why,
+    Alert, AlertState, Attribution, BalanceRecord, Collector, Draw, DrawKey, EMAIL_CHANNEL, EntryKind, Fingerprint,
+    HourlyUse, Level, Notice, PlanRecord, QueueRecord, Reading, RenderedMail, RetryKind, RuleName, Selector, Stage,
+    TaskRecord, TaskState, TeamName, Told, Why,
 };
 
 const HOUR: i64 = 3600;
@@ -47,6 +47,22 @@ pub(super) fn task(id: &str, second: i64, state: TaskState, credits: i64) -> Tas
         credits: Some(Credits::from_whole(credits)),
         attribution: Attribution { project: Some("env-rocks".into()), ..Attribution::default() },
         ..TaskRecord::new(id, at(second), state, "text-to-3d")
+    }
+}
+
+/// A mail of a conversation.
+pub(super) fn rendered(recipient: &str, id: &str, thread: &str) -> RenderedMail {
+    RenderedMail {
+        channel: EMAIL_CHANNEL.into(),
+        sender: "fuelgauge@studio.example".into(),
+        recipient: format!("{recipient}@studio.example"),
+        message_id: format!("<{id}@studio.example>"),
+        thread: thread.into(),
+        subject: format!("Subject of {thread}"),
+        summary: format!("Summary of {id}"),
+        text: format!("text of {id}"),
+        html: format!("<p>{id}</p>"),
+        message: format!("Subject: {id}\r\n\r\n").into_bytes(),
     }
 }
 
@@ -305,12 +321,7 @@ async fn an_alert_and_its_mails_are_one_commit() {
         why,
         at: at(second),
     };
-    let mail = |id: &str| RenderedMail {
-        sender: "fuelgauge@studio.example".into(),
-        recipient: "lead@studio.example".into(),
-        message_id: format!("<{id}@studio.example>"),
-        message: b"Subject: x\r\n\r\n".to_vec(),
-    };
+    let mail = |id: &str| rendered("lead", id, "episode");
     let store = &ledger.store;
     let opened = (notice(Why::Opened, 2), vec![mail("1"), mail("2")]);
     assert_eq!(
@@ -325,7 +336,7 @@ async fn an_alert_and_its_mails_are_one_commit() {
         (notice(Why::Repeated, 5), vec![mail("6")]),
     ];
     assert_eq!(store.commit_alerts(&[], &again).await.unwrap(), [false, true, false, true]);
-    assert_eq!(store.outbox_depth().await.unwrap().waiting, 4);
+    assert_eq!(store.outbox_depth().await.unwrap().total().waiting, 4);
 
     let facts = |alert: &Alert| {
         vec![AlertFacts { team: team("env"), rule: RuleName::Exhaustion, period_start: at(0), alert: alert.clone() }]
@@ -358,48 +369,8 @@ async fn an_alert_and_its_mails_are_one_commit() {
     let both = [(notice(Why::Resolved, 8), vec![mail("7")]), (unknown, vec![])];
     let error = store.commit_alerts(&[], &both).await.unwrap_err();
     assert_eq!(error.fault, StoreFault::UnknownAccount);
-    assert_eq!(store.outbox_depth().await.unwrap().waiting, 4);
+    assert_eq!(store.outbox_depth().await.unwrap().total().waiting, 4);
     assert_eq!(store.commit_alerts(&[], &both[..1]).await.unwrap(), [true]);
-}
-
-#[tokio::test]
-async fn a_claimed_mail_comes_back_unless_its_try_is_reported() {
-    let ledger = Fixture::new().await;
-    let store = &ledger.store;
-    let mut transaction = store.begin().await.unwrap();
-    for id in ["sent", "retried", "failed", "lost"] {
-        let mail = RenderedMail {
-            sender: "fuelgauge@studio.example".into(),
-            recipient: format!("{id}@studio.example"),
-            message_id: format!("<{id}@studio.example>"),
-            message: b"Subject: x\r\n\r\n\xff".to_vec(),
-        };
-        outbox::keep_mail(&mut transaction, None, &mail, at(0)).await.unwrap();
-    }
-    store.commit(transaction).await.unwrap();
-    assert_eq!(store.due_mails(at(-1), 9).await.unwrap(), []);
-    let claimed = store.due_mails(at(0), 9).await.unwrap();
-    assert_eq!(claimed.len(), 4);
-    assert_eq!((claimed[0].attempts, &claimed[0].message[..]), (0, &b"Subject: x\r\n\r\n\xff"[..]));
-    assert_eq!(store.due_mails(at(0), 9).await.unwrap(), [], "claimed by somebody");
-    store.mark_sent(claimed[0].id, at(1)).await.unwrap();
-    store.mark_retry(claimed[1].id, at(15), "450 later").await.unwrap();
-    store.mark_failed(claimed[2].id, "550 never", at(1)).await.unwrap();
-    let due = async |second| -> Vec<_> {
-        let mails = store.due_mails(at(second), 9).await.unwrap();
-        mails.into_iter().map(|mail| (mail.recipient, mail.attempts)).collect()
-    };
-    assert_eq!(due(15).await, [("retried@studio.example".to_owned(), 1)]);
-    assert_eq!(due(900).await, [("lost@studio.example".to_owned(), 1)]);
-    let depth = store.outbox_depth().await.unwrap();
-    assert_eq!((depth.waiting, depth.sent, depth.failed, depth.oldest_waiting_at), (2, 1, 1, Some(at(0))));
-    let recent: Vec<_> = store.recent_mails(2).await.unwrap().into_iter().map(|m| (m.state, m.last_error)).collect();
-    assert_eq!(recent, [("waiting".into(), None), ("failed".into(), Some("550 never".into()))]);
-
-    store.mark_retry(claimed[1].id, at(2000), "450 later").await.unwrap();
-    let only_one = store.lock_for_serving().unwrap();
-    assert_eq!(store.release_claims(&only_one, at(901)).await.unwrap(), 1, "the other waits after a failure");
-    assert_eq!(due(901).await, [("lost@studio.example".to_owned(), 2)]);
 }
 
 #[tokio::test]
@@ -519,7 +490,6 @@ async fn what_is_asked_over_and_over_is_read_from_an_index() {
         (watermarks::OLDEST_UNFINISHED, "SEARCH tasks USING COVERING INDEX tasks_pending (account_id=?)"),
         (lots::OTHER_ENTRIES, "SEARCH entries USING COVERING INDEX entries_others (account_id=? AND at>?)"),
         (lots::NET_BETWEEN, "CO-ROUTINE t"),
-        (outbox::DEPTH, "SCAN outbox USING COVERING INDEX outbox_by_state"),
         (silences::SHOWN, "SEARCH silences USING COVERING INDEX silences_by_end (over_at>?)"),
         (silences::STANDING, "SEARCH silences USING COVERING INDEX silences_by_end (over_at>?)"),
         (silences::FIRING, "SCAN alerts USING COVERING INDEX alerts_firing"),

@@ -1,13 +1,10 @@
-//! How far the ledger has come: what a poll, an assessment and the outbox need to know before they begin.
+//! How far the ledger has come: what a poll and an assessment need to know before they begin.
 
 use jiff::Timestamp;
 
 use super::facts::HOUR_MILLIS;
-use super::write::team_column;
 use super::{Store, StoreError, credits, instant, millis};
-use crate::domain::{
-    AccountName, Collector, Credits, RetryKind, RetryRow, TaskState, TeamName, TotalsRow, UnfinishedTask,
-};
+use crate::domain::{AccountName, Collector, Credits, TaskState, TeamName, UnfinishedTask};
 
 /// What was added to an account's ledger since an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,70 +172,5 @@ impl Store {
             .await
             .map_err(|error| self.explain(error))?;
         Ok(found.into_iter().map(|(at, amount)| (instant(at), credits(amount))).collect())
-    }
-
-    /// When the next waiting mail is due; `None` if none waits.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub async fn next_mail_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let select = "SELECT MIN(next_attempt_at) FROM outbox WHERE state = 'waiting'";
-        let found: Option<i64> =
-            sqlx::query_scalar(select).fetch_one(&self.readers).await.map_err(|error| self.explain(error))?;
-        Ok(found.map(instant))
-    }
-
-    /// What a team was charged in `[from, to)`, by task type and quality, and what of it were retries.
-    ///
-    /// # Errors
-    /// The account was not opened, or the ledger cannot be read.
-    pub async fn period_totals(
-        &self,
-        account: &AccountName,
-        team: Option<&TeamName>,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<(Vec<TotalsRow>, Vec<RetryRow>), StoreError> {
-        type Total = (String, String, i64, i64, i64, i64, i64);
-        let id = self.account_id(account)?;
-        let select = "SELECT task_type, quality, SUM(charged), SUM(refunded), \
-                      SUM(state IN ('succeeded', 'failed', 'cancelled', 'expired') AND is_sum = 0), \
-                      SUM(state = 'failed' AND is_sum = 0), \
-                      SUM((fingerprint IS NOT NULL AND is_step = 0 AND is_sum = 0) OR told_retry IS NOT NULL) FROM tasks \
-                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 \
-                      GROUP BY task_type, quality ORDER BY task_type, quality";
-        let totals: Vec<Total> = sqlx::query_as(select)
-            .bind(id)
-            .bind(team_column(team))
-            .bind(millis(from))
-            .bind(millis(to))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.explain(error))?;
-        let select = "SELECT task_type, retry, COUNT(*), SUM(charged) FROM tasks \
-                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 \
-                      AND retry IS NOT NULL GROUP BY task_type, retry ORDER BY task_type, retry";
-        let retries: Vec<(String, String, i64, i64)> = sqlx::query_as(select)
-            .bind(id)
-            .bind(team_column(team))
-            .bind(millis(from))
-            .bind(millis(to))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.explain(error))?;
-        let total = |(task_type, quality, charged, refunded, finished, failed, attempts): Total| TotalsRow {
-            task_type,
-            quality,
-            charged: credits(charged),
-            refunded: credits(refunded),
-            finished: finished.unsigned_abs(),
-            failed: failed.unsigned_abs(),
-            attempts: attempts.unsigned_abs(),
-        };
-        let retry = |(task_type, kind, tasks, charged): (String, String, i64, i64)| {
-            let (tasks, credits): (u64, Credits) = (tasks.unsigned_abs(), credits(charged));
-            RetryKind::parse(&kind).map(|kind| RetryRow { task_type, kind, tasks, credits })
-        };
-        Ok((totals.into_iter().map(total).collect(), retries.into_iter().filter_map(retry).collect()))
     }
 }

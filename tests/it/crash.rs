@@ -127,7 +127,7 @@ impl Scene {
     /// What the ledger has decided to tell: recipients and states.
     async fn outbox(&self) -> Vec<(String, String)> {
         let store = Store::open(&self.studio.ledger()).await.unwrap();
-        let mails = store.recent_mails(100).await.unwrap();
+        let mails = store.outbox_records(&["waiting", "sent", "failed", "merged"], 100).await.unwrap();
         let mut mails: Vec<_> = mails.into_iter().map(|mail| (mail.recipient, mail.state)).collect();
         mails.sort();
         mails

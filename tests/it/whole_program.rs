@@ -197,7 +197,10 @@ print(json.dumps({
 async fn check_mail(mail: &str) {
     let read = python_reads(mail).await;
     assert_eq!(read["defects"], serde_json::json!([]), "{mail}");
-    assert_eq!(read["types"], serde_json::json!(["multipart/alternative", "text/plain", "text/html"]));
+    assert_eq!(
+        read["types"],
+        serde_json::json!(["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"])
+    );
     let header = |name: &str| read["headers"][name].as_str().unwrap_or_else(|| panic!("no {name}:\n{mail}"));
     for (name, part) in [
         ("From", "fuelgauge <fuelgauge@studio.example>"),

@@ -15,6 +15,19 @@ pub struct ShownMail {
     pub text: String,
     /// The HTML part, decoded; empty if there is none. It is somebody's HTML: show it in a sandboxed frame only.
     pub html: String,
+    /// The pictures that the HTML part may show.
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture within a mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// What the HTML calls it after `cid:`, without angle brackets.
+    pub content_id: String,
+    /// Such as `image/png`.
+    pub content_type: String,
+    /// The picture itself.
+    pub bytes: Vec<u8>,
 }
 
 /// Decodes a message. Whatever cannot be decoded is shown as it stands.
@@ -62,6 +75,10 @@ impl<'a> Part<'a> {
             for inner in split_parts(self.body, &boundary) {
                 Part::parse(inner).collect(shown, depth + 1);
             }
+        } else if lower.starts_with("image/") {
+            let content_id = self.header("content-id").trim_matches(['<', '>']).to_owned();
+            let content_type = lower.split(';').next().unwrap_or_default().trim().to_owned();
+            shown.pictures.push(Picture { content_id, content_type, bytes: self.bytes() });
         } else if lower.starts_with("text/html") {
             shown.html = self.decoded();
         } else if lower.is_empty() || lower.starts_with("text/plain") {
@@ -70,12 +87,15 @@ impl<'a> Part<'a> {
     }
 
     fn decoded(&self) -> String {
-        let bytes = match self.header("content-transfer-encoding").to_ascii_lowercase().as_str() {
+        String::from_utf8_lossy(&self.bytes()).replace("\r\n", "\n")
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self.header("content-transfer-encoding").to_ascii_lowercase().as_str() {
             "quoted-printable" => decode_quoted_printable(self.body, false),
             "base64" => decode_base64(self.body),
             _ => self.body.to_vec(),
-        };
-        String::from_utf8_lossy(&bytes).replace("\r\n", "\n")
+        }
     }
 }
 
@@ -231,6 +251,18 @@ mod tests {
         for (text, bytes) in [("a=3Db", "a=b"), ("soft=\r\nbreak", "softbreak"), ("=C3=A9", "é"), ("=ZZ=", "=ZZ=")] {
             assert_eq!(decode_quoted_printable(text.as_bytes(), false), bytes.as_bytes(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_picture_beside_the_html_is_found() {
+        let mail = b"Content-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\nContent-Type: text/plain\r\n\r\nwords\r\n--a\r\n\
+            Content-Type: multipart/related; boundary=\"b\"; type=\"text/html\"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+            <img src=\"cid:x@y\">\r\n--b\r\nContent-Type: image/png\r\nContent-ID: <x@y>\r\n\
+            Content-Transfer-Encoding: base64\r\n\r\nZm9v\r\nYmFy\r\n--b--\r\n\r\n--a--\r\n";
+        let shown = show(mail);
+        assert_eq!((shown.text.as_str(), shown.html.as_str()), ("words", "<img src=\"cid:x@y\">"));
+        let picture = Picture { content_id: "x@y".into(), content_type: "image/png".into(), bytes: b"foobar".to_vec() };
+        assert_eq!(shown.pictures, [picture]);
     }
 
     #[test]

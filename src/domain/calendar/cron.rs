@@ -113,6 +113,12 @@ impl CronSchedule {
         &self.expression
     }
 
+    /// The same line, read in another zone.
+    #[must_use]
+    pub fn in_zone(&self, zone: TimeZone) -> CronSchedule {
+        CronSchedule { zone, ..self.clone() }
+    }
+
     /// The zone it is read in.
     pub fn zone(&self) -> &TimeZone {
         &self.zone

@@ -20,8 +20,8 @@ use crate::demo::catcher::{Act, At, Catcher, Handshake, Script, Tls, Wire};
 
 const PASSWORD: &str = "open sesame";
 
-fn mail() -> OutboxMail {
-    OutboxMail {
+fn mail() -> OutboxMessage {
+    OutboxMessage {
         id: 1,
         sender: "fuelgauge@studio.example".into(),
         recipient: "lead@studio.example".into(),
@@ -34,7 +34,9 @@ fn mail() -> OutboxMail {
 
 fn relay(address: SocketAddr, host: &str, security: Security) -> EmailConfig {
     EmailConfig {
+        limits: crate::domain::DeliveryLimits::default(),
         from: "fuelgauge@studio.example".parse().unwrap(),
+        heartbeat: None,
         relay: RelayConfig {
             host: host.into(),
             port: address.port(),
@@ -151,7 +153,8 @@ async fn what_cannot_be_right_is_refused_before_a_word_is_said() {
     assert!(error.to_string().contains("loopback addresses only"), "{error}");
 
     for recipient in ["", "nobody", "a@b>\r\nRCPT TO:<c@d", "lead@bücher.example"] {
-        let error = Mailer::new(&good).send(&OutboxMail { recipient: recipient.into(), ..mail() }).await.unwrap_err();
+        let error =
+            Mailer::new(&good).send(&OutboxMessage { recipient: recipient.into(), ..mail() }).await.unwrap_err();
         assert_eq!(error.kind, NotifyFailure::Permanent, "{recipient}: {error}");
     }
     assert!(catcher.caught().is_empty());

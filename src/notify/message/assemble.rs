@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use lettre::Message;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
 
-use super::layout::Letter;
+use super::layout::{Inline, Letter};
 use super::{MessageError, identity, words};
-use crate::domain::{Notice, RenderedMail};
+use crate::domain::{EMAIL_CHANNEL, Notice, RenderedMail};
 
 /// Largest mail, in bytes as sent: some mail programs cut off what is longer.
 pub const LARGEST_MAIL_BYTES: usize = 100_000;
@@ -56,14 +56,18 @@ impl<'a> Envelope<'a> {
 /// # Errors
 /// The headers or parts do not make a mail, or it is larger than [`LARGEST_MAIL_BYTES`].
 pub(super) fn assemble(letter: &Letter, envelope: &Envelope) -> Result<RenderedMail, MessageError> {
+    let html = text_part(ContentType::TEXT_HTML, &letter.html);
     let parts = MultiPart::builder()
         .kind(MultiPartKind::Alternative)
         .boundary(identity::boundary(&envelope.message_id, "alternative"))
-        .singlepart(text_part(ContentType::TEXT_PLAIN, &letter.text))
-        .singlepart(text_part(ContentType::TEXT_HTML, &letter.html));
+        .singlepart(text_part(ContentType::TEXT_PLAIN, &letter.text));
+    let parts = match &letter.picture {
+        Some(picture) => parts.multipart(related(html, picture, &envelope.message_id)?),
+        None => parts.singlepart(html),
+    };
     let mut message = Message::builder()
-        .from(envelope.from.clone())
-        .to(envelope.to.clone())
+        .from(harmless(envelope.from))
+        .to(harmless(envelope.to))
         .subject(words::header_text(&letter.subject))
         .date(SystemTime::from(envelope.at))
         .message_id(Some(envelope.message_id.clone()));
@@ -79,11 +83,33 @@ pub(super) fn assemble(letter: &Letter, envelope: &Envelope) -> Result<RenderedM
         return Err(MessageError::TooLarge(message.len()));
     }
     Ok(RenderedMail {
+        channel: EMAIL_CHANNEL.into(),
         sender: envelope.from.email.to_string(),
         recipient: envelope.to.email.to_string(),
         message_id: envelope.message_id.clone(),
+        // One that stands alone is a conversation of its own.
+        thread: envelope.thread_id.clone().unwrap_or_else(|| envelope.message_id.clone()),
+        subject: letter.subject.clone(),
+        summary: letter.summary.clone(),
+        text: letter.text.clone(),
+        html: letter.html.clone(),
         message,
     })
+}
+
+/// A mailbox whose name fits into a header; the address was checked when it was read.
+fn harmless(mailbox: &Mailbox) -> Mailbox {
+    Mailbox::new(mailbox.name.as_deref().map(words::header_text), mailbox.email.clone())
+}
+
+/// HTML with a picture that it shows.
+fn related(html: SinglePart, picture: &Inline, message_id: &str) -> Result<MultiPart, MessageError> {
+    // RFC 2387 wants the type of the part that holds the others together.
+    let boundary = identity::boundary(message_id, "related");
+    let kind = format!("multipart/related; boundary=\"{boundary}\"; type=\"text/html\"");
+    let attachment = Attachment::new_inline_with_name(picture.content_id.clone(), "burn-down.png".into());
+    let png = attachment.body(picture.png.clone(), ContentType::parse("image/png")?);
+    Ok(MultiPart::builder().header(ContentType::parse(&kind)?).singlepart(html).singlepart(png))
 }
 
 fn text_part(content_type: ContentType, text: &str) -> SinglePart {

@@ -4,22 +4,22 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::actions::Action;
 use self::drivers::Spending;
 use super::MessageError;
-use super::layout::{Letter, Number, lay_out};
+use super::layout::{Action, Inline, Letter, Number, Shown, lay_out};
 use super::view::View;
 use super::words;
 use crate::domain::{AlertState, Confidence, Outlook, Why};
+use crate::notify::chart;
 
-mod actions;
 mod drivers;
 
 /// Lays out the mail that tells of a notice.
 pub(super) fn letter(view: &View) -> Result<Letter, MessageError> {
     let exhaustion = Exhaustion { view };
     let frame = view.frame("credits", exhaustion.headline(), exhaustion.reasons());
-    lay_out("exhaustion", &frame, &exhaustion.facts())
+    let (inline, shown) = exhaustion.picture().unzip();
+    lay_out("exhaustion", &frame, &exhaustion.facts(shown), inline)
 }
 
 /// The content of a mail beside its frame, in the order in which it is read.
@@ -34,6 +34,8 @@ struct Facts {
     /// Pace, largest task type and retries, in a sentence or two; empty where nothing is known.
     drivers: String,
     actions: Vec<Action>,
+    /// The burn-down, where there is something to draw.
+    picture: Option<Shown>,
     numbers: Vec<Number>,
     /// The drivers in full.
     spending: Option<Spending>,
@@ -44,7 +46,7 @@ struct Exhaustion<'a> {
 }
 
 impl Exhaustion<'_> {
-    fn facts(&self) -> Facts {
+    fn facts(&self, picture: Option<Shown>) -> Facts {
         let view = self.view;
         let is_over = view.is_over();
         Facts {
@@ -54,10 +56,19 @@ impl Exhaustion<'_> {
             deadline: view.deadline(),
             how_sure: self.how_sure(),
             drivers: if is_over { String::new() } else { self.drivers() },
-            actions: if is_over { Vec::new() } else { self.actions() },
+            actions: if is_over { Vec::new() } else { view.actions() },
+            picture,
             numbers: view.numbers(),
             spending: if is_over { None } else { self.spending() },
         }
+    }
+
+    /// Nothing has been drawn of a period that has only begun.
+    fn picture(&self) -> Option<(Inline, Shown)> {
+        let view = self.view;
+        (view.notice.why != Why::PlanReset).then_some(())?;
+        let picture = chart::draw(view.assessment, view.draw, &view.context.zone, view.notice.at)?;
+        Some(Inline::of(picture, view.context.from.email.domain()))
     }
 
     fn headline(&self) -> String {
@@ -145,7 +156,7 @@ impl Exhaustion<'_> {
     }
 
     fn reasons(&self) -> Vec<String> {
-        let policy = &self.view.context.policy;
+        let policy = &self.view.context.rules.exhaustion.policy;
         let mut lines = vec![format!(
             "The rule `{}` speaks when the chance of running out before the reset reaches {}, or {} within half a \
              period, or {} within a tenth of one; it is critical when the credits are expected to last less than {}.",

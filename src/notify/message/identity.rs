@@ -33,6 +33,14 @@ pub(super) fn boundary(message_id: &str, what: &str) -> String {
     format!("fuelgauge-{}", hexadecimal(hash))
 }
 
+/// The name of a picture within a mail, without angle brackets.
+pub(super) fn content_id(picture: &[u8], domain: &str) -> String {
+    let mut hash = Context::new(&SHA256);
+    add(&mut hash, "picture");
+    hash.update(picture);
+    format!("fuelgauge.{}@{domain}", hexadecimal(hash))
+}
+
 fn of_episode(what: &str, notice: &Notice) -> Context {
     let mut hash = Context::new(&SHA256);
     add(&mut hash, what);
@@ -57,4 +65,13 @@ fn bracketed(hash: Context, domain: &str) -> String {
 /// The first 160 bits: short enough for one header line, far too many to meet by chance.
 fn hexadecimal(hash: Context) -> String {
     hash.finish().as_ref().iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id of a mail that takes the place of others: which ones, and why.
+pub(super) fn merged_id(reason: &str, message_ids: &[String], domain: &str) -> String {
+    let mut hash = Context::new(&SHA256);
+    add(&mut hash, "merged");
+    add(&mut hash, reason);
+    message_ids.iter().for_each(|id| add(&mut hash, id));
+    bracketed(hash, domain)
 }

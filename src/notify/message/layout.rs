@@ -11,7 +11,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use super::{MessageError, words};
+use super::{MessageError, identity, words};
+use crate::notify::chart;
 
 /// Columns of the text part.
 pub(super) const TEXT_COLUMNS: usize = 72;
@@ -21,10 +22,23 @@ pub(super) const TEXT_COLUMNS: usize = 72;
 pub(super) struct Letter {
     /// One line.
     pub(super) subject: String,
+    /// State and headline, in one line.
+    pub(super) summary: String,
     /// The text part, complete by itself.
     pub(super) text: String,
     /// The same with looks.
     pub(super) html: String,
+    /// What the HTML shows by its content id.
+    pub(super) picture: Option<Inline>,
+}
+
+/// A picture within a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inline {
+    /// What `cid:` addresses in the HTML name, without angle brackets.
+    pub(super) content_id: String,
+    /// The picture.
+    pub(super) png: Vec<u8>,
 }
 
 /// What every mail has, whatever it is about: texts ready to be shown. What is empty is left out.
@@ -38,12 +52,16 @@ pub(super) struct Frame {
     pub(super) state: String,
     /// What will happen and when; goes on after the state and a colon.
     pub(super) headline: String,
+    /// As of when, in a line.
+    pub(super) as_of: String,
     /// Where to see more.
     pub(super) link: Option<Link>,
     /// How old what it rests on is.
     pub(super) data_age: Vec<String>,
     /// Why it was sent.
     pub(super) reasons: Vec<String>,
+    /// How to hear no more of it for a while.
+    pub(super) silence: Option<Silence>,
     /// The last line: from what, to whom.
     pub(super) signature: String,
 }
@@ -55,6 +73,24 @@ pub(super) struct Link {
     pub(super) words: String,
 }
 
+/// How an alert is silenced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Silence {
+    /// The lines of a command for a shell.
+    pub(super) command: Vec<String>,
+    /// A page that does it.
+    pub(super) link: Option<Link>,
+}
+
+/// One thing that can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Action {
+    /// What to do.
+    pub(super) what: String,
+    /// What it brings, in credits and days.
+    pub(super) effect: String,
+}
+
 /// A line of a table of numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Number {
@@ -62,17 +98,67 @@ pub(super) struct Number {
     pub(super) value: String,
 }
 
+/// A table: the first column says what, the others how much of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Table {
+    /// The heads of the columns.
+    pub(super) head: Vec<&'static str>,
+    /// As many cells in each row.
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// `None` without rows.
+    pub(super) fn of<const N: usize>(head: [&'static str; N], rows: Vec<Vec<String>>) -> Option<Table> {
+        (!rows.is_empty()).then(|| Table { head: head.to_vec(), rows })
+    }
+}
+
+/// A picture as it stands in the HTML.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Shown {
+    content_id: String,
+    alt: String,
+    /// What its lines and colours mean.
+    caption: String,
+    width: u16,
+    height: u16,
+}
+
+impl Inline {
+    /// A picture for a mail, and how it is shown there. Its content id is made of what it shows, so that two mails of one
+    /// conversation never show each other's.
+    pub(super) fn of(picture: chart::Picture, domain: &str) -> (Inline, Shown) {
+        let content_id = identity::content_id(&picture.png, domain);
+        let shown = Shown {
+            content_id: content_id.clone(),
+            alt: picture.alt,
+            caption: picture.caption,
+            width: chart::WIDTH,
+            height: chart::HEIGHT,
+        };
+        (Inline { content_id, png: picture.png }, shown)
+    }
+}
+
 /// Lays out a mail of a kind: one of the folders of templates.
 ///
 /// # Errors
 /// A template fails.
-pub(super) fn lay_out(kind: &str, frame: &Frame, facts: &impl Serialize) -> Result<Letter, MessageError> {
+pub(super) fn lay_out(
+    kind: &str,
+    frame: &Frame,
+    facts: &impl Serialize,
+    picture: Option<Inline>,
+) -> Result<Letter, MessageError> {
     let values = Values { frame, facts };
     let fill = |part: &str| templates().get_template(&format!("{kind}/{part}"))?.render(Serde(&values));
     Ok(Letter {
         subject: words::header_text(&fill("subject.txt")?),
+        summary: format!("{}: {}", frame.state, frame.headline),
         text: words::wrap(&without_gaps(&fill("body.txt")?), TEXT_COLUMNS),
         html: fill("body.html")?,
+        picture,
     })
 }
 

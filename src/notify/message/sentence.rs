@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::words::{self, ReaderClock};
+use crate::domain::remedy::share;
 use crate::domain::rule::stalest;
 use crate::domain::{AccountAssessment, Collector, Credits, DrawAssessment, PlanPeriod, RuleName, Suspicion};
 
@@ -95,7 +96,7 @@ impl Telling<'_> {
         let left = self.draw.tank().filter(|fuel| fuel.fresh)?.left;
         let capacity = self.draw.tank_capacity().filter(|capacity| capacity.is_positive());
         let whole = capacity.and_then(|capacity| {
-            let share = words::share(left, capacity)?;
+            let share = share(left, capacity)?;
             Some(format!(", {:.0}% of {}", share * 100.0, words::amount(capacity)))
         });
         Some(format!("left: {}{}", words::credits(left), whole.unwrap_or_default()))

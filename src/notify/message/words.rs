@@ -1,13 +1,13 @@
 //! Amounts, times and chances as people read them, and foreign text made harmless.
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit, Zoned};
 
+use crate::domain::Credits;
 use crate::domain::account::is_unprintable;
 use crate::domain::words::likelihood;
-pub(super) use crate::domain::words::{amount, path_segment, percent};
-use crate::domain::{Credits, TotalsRow};
+pub(super) use crate::domain::words::{amount, count, path_segment, percent};
 
 /// `1 credit`, `20 credits`.
 pub(super) fn credits(amount_of: Credits) -> String {
@@ -40,16 +40,9 @@ pub(super) fn threshold(probability: f64) -> String {
     format!("{}%", (probability * 1000.0).round() / 10.0)
 }
 
-/// A share in percent.
-pub(super) fn share(part: Credits, whole: Credits) -> Option<f64> {
-    whole.is_positive().then(|| (part.as_f64() / whole.as_f64()).clamp(0.0, 1.0))
-}
-
 /// A chance in words, for the beginning of a sentence.
 pub(super) fn chance(probability: f64) -> String {
-    let words = likelihood(probability);
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    capitalised(likelihood(probability))
 }
 
 /// A chance as what the credits do.
@@ -63,15 +56,73 @@ pub(super) fn run_out_verb(probability: f64) -> &'static str {
 }
 
 /// What a task is called: its type, with the quality where one is said.
-pub(super) fn kind_of_task(row: &TotalsRow) -> String {
-    let task_type = clean(&row.task_type, 60);
-    let quality = clean(&row.quality, 40);
+pub(super) fn kind_of_task(task_type: &str, quality: &str) -> String {
+    let (task_type, quality) = (clean(task_type, 60), clean(quality, 40));
     match (task_type.is_empty(), quality.is_empty()) {
         (true, _) => "(no task type)".into(),
         (false, true) => task_type,
         (false, false) => format!("{task_type} ({quality})"),
     }
 }
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(parts: &[String]) -> String {
+    joined(parts, "and")
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn either(parts: &[String]) -> String {
+    joined(parts, "or")
+}
+
+fn joined(parts: &[String], word: &str) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
+    }
+}
+
+/// A text with its first letter made large.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A text as one word of a command for a POSIX shell, whatever is in it.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.into()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// A command over as many lines as it needs to be narrow: its parts, each of them whole.
+pub(super) fn command(parts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + part.chars().count() + 3 <= COMMAND_COLUMNS => {
+                line.push(' ');
+                line.push_str(&part);
+            }
+            Some(line) => {
+                line.push_str(" \\");
+                lines.push(format!("  {part}"));
+            }
+            None => lines.push(part),
+        }
+    }
+    lines
+}
+
+/// How a command is indented in the text part.
+const COMMAND_INDENT: &str = "    ";
+
+/// Columns of a command: what the indent of the text part leaves.
+const COMMAND_COLUMNS: usize = 68;
 
 /// Times as the reader's clock shows them.
 pub(super) struct ReaderClock<'a> {
@@ -115,6 +166,36 @@ impl<'a> ReaderClock<'a> {
     pub(super) fn short_day(&self, at: Timestamp) -> String {
         let at = at.to_zoned(self.zone.clone());
         at.strftime(if at.year() == self.now.year() { "%-d %B" } else { "%-d %B %Y" }).to_string()
+    }
+
+    /// `26 Nov`, for a table.
+    pub(super) fn brief_day(&self, at: Timestamp) -> String {
+        let at = at.to_zoned(self.zone.clone());
+        at.strftime(if at.year() == self.now.year() { "%-d %b" } else { "%-d %b %y" }).to_string()
+    }
+
+    /// `26 November`, of a day of the calendar.
+    pub(super) fn date(&self, day: Date) -> String {
+        day.strftime(if day.year() == self.now.year() { "%-d %B" } else { "%-d %B %Y" }).to_string()
+    }
+
+    /// `From 1 to 31 October`, for the beginning of a sentence; up to a moment that is not in it any more.
+    pub(super) fn from_to(&self, from: Timestamp, to: Timestamp) -> String {
+        format!("From {} to {}", self.short_day(from), self.short_day(to))
+    }
+
+    /// A day after another moment: `29 November`; with the time where it is the same day.
+    pub(super) fn later_day(&self, at: Timestamp, than: Timestamp) -> String {
+        let later = at.to_zoned(self.zone.clone());
+        let is_same = later.date() == than.to_zoned(self.zone.clone()).date();
+        let time = if is_same { later.strftime(", %H:%M").to_string() } else { String::new() };
+        format!("{}{time}", self.short_day(at))
+    }
+
+    /// `14:00` of the same day; as [`ReaderClock::moment`] of another.
+    pub(super) fn time_today(&self, at: Timestamp) -> String {
+        let zoned = at.to_zoned(self.zone.clone());
+        if zoned.date() == self.now.date() { zoned.strftime("%H:%M").to_string() } else { self.moment(at) }
     }
 
     /// `1 December`: the day of a reset, for the subject. With the time where days are too coarse.
@@ -166,7 +247,7 @@ fn is_deceptive(c: char) -> bool {
     is_unprintable(c) || is_invisible
 }
 
-/// Breaks lines at spaces. What continues a line is indented as it is, or as its text is in a list (`- …`). A word
+/// Breaks lines at spaces. What is indented by four is a command, and stays as it is. What continues a line is indented as it is, or as its text is in a list (`- …`). A word
 /// longer than a line, such as a link, stays whole.
 pub(super) fn wrap(text: &str, columns: usize) -> String {
     let mut wrapped = String::with_capacity(text.len());
@@ -174,6 +255,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> String {
         let line = line.trim_end();
         let body = line.trim_start();
         let indent = line.len() - body.len() + if body.starts_with("- ") { 2 } else { 0 };
+        let columns = if line.starts_with(COMMAND_INDENT) { usize::MAX } else { columns };
         let mut rest = line;
         let mut width = columns;
         loop {

@@ -14,7 +14,7 @@ use fuelgauge::demo::platform::{AccountSetup, NewTask, Platform, World};
 use fuelgauge::domain::{AccountAssessment, AnchorDay, Credits, RuleName};
 use fuelgauge::http::{self, HttpState};
 use fuelgauge::notify::{Mailer, TimeLimits};
-use fuelgauge::outbox::{Delivered, Outbox};
+use fuelgauge::outbox::{Channel, Delivered, Outbox};
 use fuelgauge::provider::client::{Limits, SharedClient};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -143,9 +143,10 @@ impl TestAgent {
     /// Works through the outbox once.
     pub async fn deliver(&self) -> Delivered {
         let email = self.config.email.as_ref().unwrap();
+        let external_url = self.config.web.external_url.clone();
         let outbox = Outbox::new(
             self.shared.store.clone(),
-            Mailer::with_limits(email, self.relay_limits),
+            vec![Channel::email(Mailer::with_limits(email, self.relay_limits), email.limits, external_url)],
             Arc::clone(&self.shared.clock),
             self.shared.metrics.agent.clone(),
             self.shared.published.clone(),

@@ -1,91 +1,90 @@
-//! What the credits went to: the largest part in a sentence, the parts in a table.
+//! Why: what the credits went to. The most telling parts in a few sentences, the parts in tables.
 
 use serde::Serialize;
 
 use super::Exhaustion;
-use super::actions::{self, Action, LEAST_SHARE};
+use crate::domain::remedy::{LEAST_SHARE, lasting_pace, own_part, share};
 use crate::domain::words::other_use;
-use crate::domain::{Credits, RetryKind, RetryRow, StandingAnnouncement, TotalsRow};
-use crate::notify::message::{Drivers, words};
+use crate::domain::{Credits, Drivers, RetryKind, StandingAnnouncement};
+use crate::notify::message::layout::Table;
+use crate::notify::message::spending::{self, net, retries_of, spent, who};
+use crate::notify::message::words;
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Spending {
     /// Over which time.
-    title: String,
-    rows: Vec<SpendingRow>,
+    title: &'static str,
+    tables: Vec<Table>,
     retries: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct SpendingRow {
-    what: String,
-    credits: String,
-    share: String,
 }
 
 /// So many announcements are told; the page has all of them.
 const MOST_ANNOUNCED: usize = 3;
-
-/// Task types named one by one; the rest is summed up.
-const LARGEST_TYPES: usize = 3;
+/// What one asset took of everything to be named in a sentence.
+const TELLING_SHARE: f64 = 0.1;
+/// And what one member took.
+const TELLING_SHARE_OF_ONE: f64 = 0.4;
+/// An asset that was launched so often is a story of its own.
+const MANY_ATTEMPTS: u64 = 3;
 
 impl Exhaustion<'_> {
-    pub(super) fn drivers(&self) -> String {
-        let (totals, retries, over) = self.records();
-        let (whole, charged) = (totals.iter().map(net).sum(), totals.iter().map(|row| row.charged).sum());
-        let largest = totals.iter().max_by_key(|row| net(row));
-        let mut sentences: Vec<String> = self.pace().into_iter().collect();
-        if let Some((row, share)) = largest.and_then(|row| Some((row, words::share(net(row), whole)?))) {
-            let share = words::percent(share);
-            sentences.push(format!("Of the credits spent {over}, {share} went to {}.", words::kind_of_task(row)));
+    fn spent_on(&self) -> Option<&Drivers> {
+        self.view.context.drivers.as_ref()
+    }
+
+    /// In which the drivers are what they are.
+    fn over(&self) -> &'static str {
+        match (self.view.draw.period.is_some(), self.view.is_budget()) {
+            (false, _) => "since records began",
+            (true, false) => "in this plan period",
+            (true, true) => "in this budget period",
         }
-        // Retries are counted within the task types, so their share is a sentence of its own.
-        for kind in RetryKind::ALL {
-            let share = words::share(retries_of(retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE);
-            sentences.extend(share.map(|share| format!("{} took {}.", retry_words(kind).0, words::percent(share))));
+    }
+
+    /// A few sentences; empty where nothing is known.
+    pub(super) fn drivers(&self) -> String {
+        let mut sentences: Vec<String> = self.pace().into_iter().collect();
+        if let Some(spent_on) = self.spent_on() {
+            sentences.extend(self.shares(spent_on));
+            sentences.extend(self.telling_asset(spent_on));
+            sentences.extend(telling_spender(spent_on));
         }
         sentences.extend(self.announced());
         sentences.extend(self.queued());
         sentences.join(" ")
     }
 
-    pub(super) fn actions(&self) -> Vec<Action> {
-        let (totals, retries, _) = self.records();
-        self.view
-            .forecast()
-            .map(|f| actions::actions(self.view.assessment, self.view.draw, f, totals, retries))
-            .unwrap_or_default()
-    }
-
-    pub(super) fn spending(&self) -> Option<Spending> {
-        let (totals, retries, over) = self.records();
-        let whole: Credits = totals.iter().map(net).sum();
-        let line = |what: String, credits: Credits| {
-            let share = words::share(credits, whole).map(words::percent).unwrap_or_default();
-            SpendingRow { what, credits: words::amount(credits), share }
-        };
-        let mut sorted: Vec<&TotalsRow> = totals.iter().filter(|row| net(row).is_positive()).collect();
-        sorted.sort_by_key(|row| (-net(row), &row.task_type, &row.quality));
-        let (largest, rest) = sorted.split_at(sorted.len().min(LARGEST_TYPES));
-        let mut rows: Vec<SpendingRow> = largest.iter().map(|row| line(words::kind_of_task(row), net(row))).collect();
-        if !rest.is_empty() {
-            rows.push(line("everything else".into(), rest.iter().map(|row| net(row)).sum()));
-        }
+    /// The largest kind of task, and retries, which are counted within the kinds.
+    fn shares(&self, spent_on: &Drivers) -> Option<String> {
+        let row = spent_on.totals.iter().max_by_key(|row| net(row))?;
+        let largest = words::percent(share(net(row), spent(spent_on))?);
+        let kind = words::kind_of_task(&row.task_type, &row.quality);
+        let charged = spent_on.totals.iter().map(|row| row.charged).sum();
         let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
-            let (tasks, credits) = retries_of(retries, kind);
-            let tasks = (tasks > 0).then(|| words::counted(&words::amount(whole_number(tasks)), "task"))?;
-            let cost = self.view.assessment.told(credits).map(|credits| format!(", {}", words::credits(credits)));
-            Some(format!("Among them {}: {tasks}{}.", retry_words(kind).1, cost.unwrap_or_default()))
+            let share = share(retries_of(&spent_on.retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE)?;
+            Some(format!("; {} took {}", retry_words(kind).0, words::percent(share)))
         });
-        (!rows.is_empty()).then(|| Spending { title: format!("Spent {over}"), rows, retries: retries.collect() })
+        let whose = if self.view.draw.period.is_some() { "this period's" } else { "all" };
+        Some(format!("{largest} of {whose} credits went to {kind}{}.", retries.collect::<String>()))
     }
 
-    /// What was spent on, and over which time: in the period if the caller knows, else since records began.
-    fn records(&self) -> (&[TotalsRow], &[RetryRow], &'static str) {
-        match &self.view.context.drivers {
-            Some(Drivers { totals, retries }) => (totals, retries, "in this plan period"),
-            None => (&self.view.draw.totals, &self.view.draw.retries, "since records began"),
-        }
+    /// The asset that was repeated most, or else the one that cost most, where it says something.
+    fn telling_asset(&self, spent_on: &Drivers) -> Option<String> {
+        let candidates = spent_on.most_repeated.iter().chain(spent_on.assets.first());
+        let mut telling = candidates.filter_map(|asset| {
+            let share = share(asset.net, spent(spent_on)).filter(|share| *share >= TELLING_SHARE)?;
+            (asset.attempts >= MANY_ATTEMPTS).then_some((asset, share))
+        });
+        let (asset, share) = telling.next()?;
+        let project = asset.project.as_ref().map(|project| format!(" of project {}", words::clean(project, 40)));
+        Some(format!(
+            "One asset{} took {}: {}, last on {}, {}.",
+            project.unwrap_or_default(),
+            words::percent(share),
+            words::counted(&words::count(asset.attempts), "attempt"),
+            self.view.clock.short_day(asset.last_at),
+            words::kind_of_task(&asset.task_type, &asset.quality),
+        ))
     }
 
     /// What was announced and moves the forecast, the largest effects first.
@@ -106,7 +105,7 @@ impl Exhaustion<'_> {
 
     fn queued(&self) -> Option<String> {
         let queued = Some(&self.view.draw.queued).filter(|queued| queued.to_take_off().is_positive())?;
-        let tasks = words::counted(&words::amount(whole_number(queued.tasks)), "task");
+        let tasks = words::counted(&words::count(queued.tasks), "task");
         Some(format!("Launched and not charged yet: {tasks}, about {}.", words::credits(queued.credits)))
     }
 
@@ -114,15 +113,15 @@ impl Exhaustion<'_> {
     fn pace(&self) -> Option<String> {
         let (forecast, fuel, reset) = (self.view.forecast()?, self.view.draw.tank()?, self.view.reset()?);
         let pace = forecast.pace_per_hour * 24.0;
-        let lasting = actions::lasting_pace(fuel, reset.duration_since(forecast.at));
+        let lasting = lasting_pace(fuel, reset.duration_since(forecast.at));
         let pace_text = words::statistic(pace)?;
         let compared =
             lasting.and_then(|lasting| Some((pace / lasting, words::amount(Credits::from_statistic(lasting)?))));
         let whole = match &self.view.draw.shared {
-            Some(_) => format!("{} the pace is about", capitalised(other_use(self.view.assessment))),
+            Some(_) => format!("{} the pace is about", words::capitalised(other_use(self.view.assessment))),
             None => "The pace is about".into(),
         };
-        let own = actions::own_part(self.view.draw, forecast).filter(|_| self.view.draw.shared.is_some());
+        let own = own_part(self.view.draw, forecast).filter(|_| self.view.draw.shared.is_some());
         let own = own.and_then(|part| words::statistic(pace * part));
         let own = own.map(|own| format!(" The team's own part is about {own}.")).unwrap_or_default();
         Some(match compared {
@@ -133,31 +132,39 @@ impl Exhaustion<'_> {
             Some((_, lasting)) => format!("{whole} {pace_text} a day; {lasting} would last.{own}"),
         })
     }
+
+    /// The parts in full.
+    pub(super) fn spending(&self) -> Option<Spending> {
+        let spent_on = self.spent_on()?;
+        let clock = &self.view.clock;
+        let tables = [spending::by_kind(spent_on), spending::by_spender(spent_on), spending::by_asset(spent_on, clock)];
+        let tables: Vec<Table> = tables.into_iter().flatten().collect();
+        let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
+            let (tasks, credits) = retries_of(&spent_on.retries, kind);
+            let tasks = (tasks > 0).then(|| words::counted(&words::count(tasks), "task"))?;
+            let cost = self.view.assessment.told(credits).map(|credits| format!(", {}", words::credits(credits)));
+            Some(format!("Among them {}: {tasks}{}.", retry_words(kind).1, cost.unwrap_or_default()))
+        });
+        let title = match self.over() {
+            "in this plan period" => "Spent in this plan period",
+            "in this budget period" => "Spent in this budget period",
+            _ => "Spent since records began",
+        };
+        (!tables.is_empty()).then(|| Spending { title, tables, retries: retries.collect() })
+    }
 }
 
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-fn net(row: &TotalsRow) -> Credits {
-    row.charged - row.refunded
-}
-
-/// How many retries of a kind there were, and what was charged for them.
-fn retries_of(retries: &[RetryRow], kind: RetryKind) -> (u64, Credits) {
-    let of_kind = || retries.iter().filter(|row| row.kind == kind);
-    (of_kind().map(|row| row.tasks).sum(), of_kind().map(|row| row.credits).sum())
+/// Who spent most, where that is much and there are others.
+fn telling_spender(spent_on: &Drivers) -> Option<String> {
+    let largest = spent_on.spenders.first().filter(|_| spent_on.spenders.len() > 1)?;
+    let share = share(largest.net, spent(spent_on)).filter(|share| *share >= TELLING_SHARE_OF_ONE)?;
+    Some(format!("{} was launched by {}.", words::percent(share), who(largest)))
 }
 
 /// What retries of a kind are called, in short and explained.
 const fn retry_words(kind: RetryKind) -> (&'static str, &'static str) {
     match kind {
-        RetryKind::Rerun => ("Re-runs", "re-runs of tasks that had succeeded"),
-        RetryKind::Resubmission => ("Re-submissions", "re-submissions of tasks that had failed"),
+        RetryKind::Rerun => ("re-runs", "re-runs of tasks that had succeeded"),
+        RetryKind::Resubmission => ("re-submissions", "re-submissions of tasks that had failed"),
     }
-}
-
-fn whole_number(count: u64) -> Credits {
-    Credits::from_whole(i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -320,28 +320,91 @@ CREATE TABLE notices (
     UNIQUE (account_id, team, rule, period_start, episode, stage, step, why, repeated_at)
 );
 
--- Mails to send: one row for each notice and recipient, with the whole message as decided then.
+-- Digests and signs of life that were made, each for the time it was scheduled for: the key makes a second one impossible.
+CREATE TABLE reports (
+    -- digest or heartbeat.
+    kind         TEXT   NOT NULL,
+    -- '' for one that is for no team.
+    team         TEXT   NOT NULL,
+    scheduled_at BIGINT NOT NULL,
+    made_at      BIGINT NOT NULL,
+    PRIMARY KEY (kind, team, scheduled_at)
+) WITHOUT ROWID;
+
+-- Messages to send: one row for each notice, channel and recipient, with the whole message as decided then; and one for
+-- each message that takes the place of several. Closed rows are deleted after a month; outbox_totals goes on counting them.
 CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY,
+    -- What it tells: of several notices of one conversation the newest. NULL for a digest.
     notice_id       BIGINT REFERENCES notices (id),
+    -- email, or another way to tell.
+    channel         TEXT   NOT NULL,
+    -- notice, superseding (several notices of one conversation) or digest (of several conversations).
+    kind            TEXT   NOT NULL,
     sender          TEXT   NOT NULL,
     recipient       TEXT   NOT NULL,
-    -- Derived from notice and recipient: every try carries the same.
+    -- Derived from notice and recipient, or from the messages whose place it takes: every try carries the same.
     message_id      TEXT   NOT NULL UNIQUE,
-    message         BLOB   NOT NULL,
-    -- waiting, sent or failed.
+    -- The conversation: the same for all that tell of one episode. Empty for a digest.
+    thread          TEXT   NOT NULL,
+    subject         TEXT   NOT NULL,
+    -- What it says in one line, with its time.
+    summary         TEXT   NOT NULL,
+    -- 1 for a critical alert that is true: it passes the hourly cap.
+    is_urgent       BIGINT NOT NULL,
+    -- waiting, sent, failed or merged.
     state           TEXT   NOT NULL,
+    -- The message that tells it in its place.
+    merged_into     BIGINT REFERENCES outbox (id) ON DELETE SET NULL,
     attempts        BIGINT NOT NULL,
+    -- When the newest and the oldest of what it tells were decided.
     created_at      BIGINT NOT NULL,
-    -- When to try next. Claiming a mail moves this ahead, so that a sender that dies leaves it to be tried again.
+    oldest_at       BIGINT NOT NULL,
+    -- From when its age counts: as created_at, or when a person had it tried anew.
+    tried_from      BIGINT NOT NULL,
+    -- When to try next. Claiming a message moves this ahead, so that a sender that dies leaves it to be tried again.
     next_attempt_at BIGINT NOT NULL,
     -- 1 while a sender has it: next_attempt_at is then the end of a lease, and no waiting time after a failure.
     is_claimed      BIGINT NOT NULL DEFAULT 0,
-    -- When it was sent or given up.
+    -- 1 while it waits because its recipient has had enough for now, and not because it cannot be delivered.
+    is_held         BIGINT NOT NULL DEFAULT 0,
+    -- When it was sent, given up or merged.
     closed_at       BIGINT,
-    last_error      TEXT
+    -- Why the last try failed: the reason as in metrics, and the text.
+    failure_reason  TEXT,
+    last_error      TEXT,
+    -- The parts of the newest notice's message as they are read, for one that may take its place; NULL once it is sent or
+    -- merged. They come last: what stands before them is read without them.
+    body_text       TEXT,
+    body_html       TEXT,
+    message         BLOB   NOT NULL
 );
 
-CREATE INDEX outbox_due ON outbox (next_attempt_at) WHERE state = 'waiting';
--- How many there are of each, without reading past the messages.
-CREATE INDEX outbox_by_state ON outbox (state, created_at, closed_at);
+CREATE INDEX outbox_due ON outbox (channel, is_urgent, next_attempt_at) WHERE state = 'waiting';
+CREATE INDEX outbox_waiting ON outbox (channel, recipient, is_held, oldest_at) WHERE state = 'waiting';
+-- What a recipient was sent within an hour and a day.
+CREATE INDEX outbox_sent ON outbox (channel, recipient, closed_at) WHERE state = 'sent';
+CREATE INDEX outbox_failed ON outbox (closed_at) WHERE state = 'failed';
+CREATE INDEX outbox_closed ON outbox (closed_at) WHERE state <> 'waiting';
+-- What a message tells in the place of others.
+CREATE INDEX outbox_merged ON outbox (merged_into) WHERE merged_into IS NOT NULL;
+
+-- How many messages were closed so far, deleted ones among them.
+CREATE TABLE outbox_totals (
+    channel        TEXT   NOT NULL,
+    state          TEXT   NOT NULL,
+    messages       BIGINT NOT NULL,
+    last_closed_at BIGINT NOT NULL,
+    PRIMARY KEY (channel, state)
+) WITHOUT ROWID;
+
+-- Channels whose last failure concerned every message. A channel that works has no row.
+CREATE TABLE channel_pauses (
+    channel TEXT   PRIMARY KEY,
+    -- Left alone until then. NULL: it is tried with one message at a time until one is accepted.
+    until   BIGINT,
+    -- Pauses without a success in between.
+    strikes BIGINT NOT NULL,
+    reason  TEXT   NOT NULL,
+    error   TEXT   NOT NULL
+);

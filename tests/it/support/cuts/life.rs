@@ -41,7 +41,7 @@ pub async fn live_through(config: &Path, now: Timestamp) {
     });
     let is_done = |snapshot: &Arc<Snapshot>| {
         let mut statuses = snapshot.accounts.iter().flat_map(|account| &account.collectors);
-        statuses.any(|status| status.last_success_at >= Some(now)) && snapshot.outbox.waiting == 0
+        statuses.any(|status| status.last_success_at >= Some(now)) && snapshot.outbox.total().waiting == 0
     };
     let done = tokio::time::timeout(PATIENCE, published.wait_for(is_done)).await;
     assert!(done.is_ok_and(|seen| seen.is_ok()), "there is still something to do: {:?}", shared.published.borrow());

@@ -61,7 +61,7 @@ pub const STORIES: [Story; 6] = [
     Story {
         name: "the plan is reset while an alert fires",
         moments: &[moment("2026-11-30T09:00:00Z", &[660], 40), moment("2026-12-01T00:10:00Z", &[10], 990)],
-        told: &[("lead", "plan_reset critical"), ("billing", "plan_reset critical"), ("lead", "opened info")],
+        told: &[("billing", "plan_reset critical"), ("lead", "opened info")],
         ..NOTHING
     },
     Story {

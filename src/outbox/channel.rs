@@ -1,0 +1,50 @@
+//! The ways to tell. To add one: something that can send its messages, and a constructor beside [`Channel::email`].
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+
+use crate::domain::outbox::MergeParts;
+use crate::domain::{DeliveryLimits, EMAIL_CHANNEL, OutboxMessage, RenderedMail};
+use crate::notify::{Mailer, MergedContext, MessageError, NotifyError, render_merged};
+
+/// Hands messages over.
+pub trait Sender: Send + Sync + 'static {
+    /// Hands one message over. `Ok` means that it was accepted.
+    fn send<'a>(&'a self, message: &'a OutboxMessage) -> BoxFuture<'a, Result<(), NotifyError>>;
+}
+
+/// Writes the message that takes the place of several.
+pub type Merger = Arc<dyn Fn(&MergeParts) -> Result<RenderedMail, MessageError> + Send + Sync>;
+
+/// A way to tell.
+#[derive(Clone)]
+pub struct Channel {
+    /// Its name, in the outbox and in metrics.
+    pub name: String,
+    /// How its messages leave.
+    pub sender: Arc<dyn Sender>,
+    /// How several of its messages become one; without, each goes by itself.
+    pub merger: Option<Merger>,
+    /// How much it sends at most.
+    pub limits: DeliveryLimits,
+}
+
+impl Channel {
+    /// Mail through a relay. `external_url` is where people reach the page.
+    pub fn email(mailer: Mailer, limits: DeliveryLimits, external_url: Option<String>) -> Channel {
+        let context = MergedContext { external_url, limits };
+        Channel {
+            name: EMAIL_CHANNEL.to_owned(),
+            sender: Arc::new(mailer),
+            merger: Some(Arc::new(move |parts: &MergeParts| render_merged(parts, &context))),
+            limits,
+        }
+    }
+}
+
+impl Sender for Mailer {
+    fn send<'a>(&'a self, message: &'a OutboxMessage) -> BoxFuture<'a, Result<(), NotifyError>> {
+        Mailer::send(self, message).boxed()
+    }
+}
