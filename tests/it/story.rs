@@ -289,5 +289,5 @@ async fn the_agent_runs_by_itself() {
     stop.cancel();
     within_a_minute("the end", running).await.unwrap().unwrap();
     stage.deliver().await;
-    assert_eq!(stage.mails().len(), 1);
+    assert_eq!(news(&stage.mails()), ["opened warning"]);
 }
