@@ -113,6 +113,9 @@ impl Agent {
             Arc::clone(&shared.outbox_filled),
         );
         let outbox = config.email.as_ref().map(|email| {
+            if let Some(warning) = email.relay.plaintext_warning() {
+                tracing::warn!("{warning}");
+            }
             let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
             let published = shared.published.clone();
             Outbox::new(shared.store.clone(), Mailer::new(email), clock, agent_metrics, published, filled)

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::{OutboxMail, Snapshot};
 use crate::metrics::agent::AgentMetrics;
-use crate::notify::{Mailer, NextStep, NotifyError, NotifyFailure, after_failure};
+use crate::notify::{Mailer, NextStep, NotifyError, NotifyFailure};
 use crate::store::{Store, StoreError};
 
 /// How many mails are under way at once: a relay that hangs on one does not hold up the others.
@@ -128,7 +128,8 @@ impl Outbox {
         self.metrics.notification_failures.with_label_values(&labels).inc();
         let now = self.clock.now();
         let attempts = mail.attempts + 1;
-        match after_failure(error.kind, attempts, mail.created_at, now, jitter(&mail.message_id, attempts)) {
+        let chance = jitter(&mail.message_id, attempts);
+        match self.mailer.after_failure(error.kind, attempts, mail.created_at, now, chance) {
             NextStep::RetryAt(at) => {
                 tracing::warn!(
                     message_id = %mail.message_id, reason = error.kind.as_str(), %error, attempt = attempts,

@@ -158,12 +158,14 @@ pub struct EmailConfig {
     pub from: Mailbox,
     /// The relay.
     pub relay: RelayConfig,
+    /// How long after it was decided a mail is given up; longer while the configuration is at fault.
+    pub max_age: SignedDuration,
 }
 
 /// An SMTP relay.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// Host name, also verified against the certificate.
+    /// Host name; without `server_name` also verified against the certificate.
     pub host: String,
     /// TCP port.
     pub port: u16,
@@ -175,6 +177,10 @@ pub struct RelayConfig {
     pub password_file: Option<SecretFile>,
     /// More trusted authorities, PEM.
     pub ca_file: Option<PathBuf>,
+    /// The name that the certificate must be good for, if it is not `host`.
+    pub server_name: Option<String>,
+    /// Whether [`Security::None`] may leave this machine.
+    pub allow_plaintext: bool,
 }
 
 /// Transport security of the relay. There is no opportunistic mode.
@@ -184,7 +190,7 @@ pub enum Security {
     Starttls,
     /// TLS from the first byte (port 465).
     Implicit,
-    /// Plain text; loopback only.
+    /// Plain text; loopback only, unless `allow_plaintext` says otherwise.
     None,
 }
 
@@ -305,6 +311,39 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         alerts,
         email,
         web: web::check(file.web.as_ref(), team_files, context),
+    }
+}
+
+impl RelayConfig {
+    /// A relay without a login, verified against the authorities of the system.
+    pub fn new(host: impl Into<String>, port: u16, security: Security) -> RelayConfig {
+        RelayConfig {
+            host: host.into(),
+            port,
+            security,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            server_name: None,
+            allow_plaintext: false,
+        }
+    }
+
+    /// What a person should know who lets mails out in plain text.
+    pub fn plaintext_warning(&self) -> Option<String> {
+        let warning = || {
+            format!(
+                "mails go to `{}` in plain text, as `relay.allow_plaintext` allows: anybody on the way can read them",
+                self.address()
+            )
+        };
+        self.allow_plaintext.then(warning)
+    }
+
+    /// Host and port, as people write them.
+    pub fn address(&self) -> String {
+        let RelayConfig { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 
 use self::failure::{Step, configuration, permanent, transient};
 use self::wire::LineByLine;
-use super::NotifyError;
+use super::{NextStep, NotifyError, NotifyFailure, after_failure};
 use crate::config::{EmailConfig, RelayConfig, Security};
 use crate::domain::OutboxMail;
 
@@ -33,6 +34,7 @@ mod wire;
 #[derive(Clone, Debug)]
 pub struct Mailer {
     relay: RelayConfig,
+    max_age: SignedDuration,
     limits: TimeLimits,
 }
 
@@ -76,7 +78,7 @@ impl Mailer {
 
     /// As [`Mailer::new`], with other time limits.
     pub fn with_limits(config: &EmailConfig, limits: TimeLimits) -> Mailer {
-        Mailer { relay: config.relay.clone(), limits }
+        Mailer { relay: config.relay.clone(), max_age: config.max_age, limits }
     }
 
     /// Hands one mail to the relay. `Ok` means that the relay accepted it.
@@ -121,6 +123,18 @@ impl Mailer {
         Ok(())
     }
 
+    /// What becomes of a mail whose try failed at `now`: see [`after_failure`].
+    pub fn after_failure(
+        &self,
+        kind: NotifyFailure,
+        attempts: u32,
+        created_at: Timestamp,
+        now: Timestamp,
+        jitter: f64,
+    ) -> NextStep {
+        after_failure(kind, attempts, created_at, self.max_age, now, jitter)
+    }
+
     async fn connect(&self, observe: &mut (dyn FnMut(String) + Send)) -> Result<AsyncSmtpConnection, NotifyError> {
         let tls = match self.relay.security {
             Security::None => None,
@@ -160,12 +174,14 @@ impl Mailer {
             Err(_) => return Err(transient(format!("looking up the relay `{}` took too long", self.name()))),
         };
         match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
-            Some(address) if self.relay.security == Security::None => Err(configuration(format!(
-                "the relay `{}` is at {}, and mail without TLS is for loopback addresses only\n\
+            Some(address) if self.relay.security == Security::None && !self.relay.allow_plaintext => {
+                Err(configuration(format!(
+                    "the relay `{}` is at {}, and mail without TLS is for loopback addresses only\n\
                  hint: set `relay.security` to `starttls` or `implicit`",
-                self.name(),
-                address.ip()
-            ))),
+                    self.name(),
+                    address.ip()
+                )))
+            }
             _ => Ok(addresses),
         }
     }
@@ -201,7 +217,7 @@ impl Mailer {
     }
 
     fn tls_parameters(&self) -> Result<TlsParameters, NotifyError> {
-        let mut builder = TlsParameters::builder(self.relay.host.clone());
+        let mut builder = TlsParameters::builder(self.relay.server_name.as_ref().unwrap_or(&self.relay.host).clone());
         if let Some(path) = &self.relay.ca_file {
             let wrong = |what: String| {
                 configuration(format!(

@@ -6,14 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::NotifyFailure;
 use super::*;
 use crate::config::SecretFile;
 use crate::demo::catcher::{Act, At, Catcher, Handshake, Script, Tls, Wire};
@@ -35,14 +33,8 @@ fn mail() -> OutboxMail {
 fn relay(address: SocketAddr, host: &str, security: Security) -> EmailConfig {
     EmailConfig {
         from: "fuelgauge@studio.example".parse().unwrap(),
-        relay: RelayConfig {
-            host: host.into(),
-            port: address.port(),
-            security,
-            username: None,
-            password_file: None,
-            ca_file: None,
-        },
+        relay: RelayConfig::new(host, address.port(), security),
+        max_age: SignedDuration::from_hours(25),
     }
 }
 
