@@ -14,6 +14,7 @@ mod platforms;
 mod received;
 mod round_trip;
 mod secrets;
+mod smtp;
 mod story;
 mod support;
 mod whole_program;
