@@ -5,6 +5,7 @@ mod assessment;
 mod forecast;
 mod history;
 mod import;
+mod mail;
 mod memory;
 mod metrics;
 mod process;
@@ -20,12 +21,13 @@ use report::Row;
 /// A figure: the word that asks for it, and how it is measured.
 type Figure = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Row>>);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("memory", memory::measure),
     ("start", start::measure),
     ("assessment", assessment::measure),
     ("metrics", metrics::measure),
     ("import", import::measure),
+    ("mail", mail::measure),
     ("forecast", forecast::measure),
     ("demo", showcase::measure),
 ];
