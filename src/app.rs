@@ -119,6 +119,9 @@ impl Agent {
             shared.published.clone(),
             Arc::clone(&shared.outbox_filled),
         );
+        if let Some(warning) = config.email.as_ref().and_then(|email| email.relay.plaintext_warning()) {
+            tracing::warn!("{warning}");
+        }
         let outbox = (!channels.is_empty()).then(|| {
             let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
             Outbox::new(shared.store.clone(), channels, clock, agent_metrics, shared.published.clone(), filled)

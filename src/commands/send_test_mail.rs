@@ -1,5 +1,6 @@
 //! `send-test-mail`: one mail through the configured relay, with the dialogue shown.
 
+use jiff::SignedDuration;
 use lettre::message::{Mailbox, Message, header::ContentType};
 
 use super::{Answer, WrongUsage};
@@ -7,7 +8,7 @@ use crate::cli::ConfigFlags;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::domain::OutboxMessage;
-use crate::notify::Mailer;
+use crate::notify::{Mailer, NotifyFailure};
 
 pub async fn run(flags: &ConfigFlags, recipient: &str) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config_file)?;
@@ -38,9 +39,33 @@ pub async fn run(flags: &ConfigFlags, recipient: &str) -> anyhow::Result<Answer>
     let sent = Mailer::new(email).send_observed(&mail, &mut |line| say!("{line}")).await;
     match sent {
         Ok(()) => {
-            say!("accepted by {}:{}", email.relay.host, email.relay.port);
+            say!("accepted by {}", email.relay.address());
             Ok(Answer::Fine)
         }
-        Err(error) => anyhow::bail!("not accepted ({}): {error}", error.kind.as_str()),
+        Err(error) => {
+            let kind = error.kind;
+            anyhow::bail!("not accepted ({}): {error}\nhint: {}", kind.as_str(), what_serve_does(kind, email.max_age))
+        }
+    }
+}
+
+/// What would become of an alert.
+fn what_serve_does(kind: NotifyFailure, max_age: SignedDuration) -> String {
+    let age = format!("{} hours", max_age.as_hours());
+    match kind {
+        NotifyFailure::Transient => {
+            format!("`fuelgauge serve` tries an alert again after seconds, then ever more rarely, for {age}")
+        }
+        NotifyFailure::RateLimited => {
+            format!("the relay wants fewer mails: `fuelgauge serve` tries an alert again after minutes, for {age}")
+        }
+        NotifyFailure::Unknown => {
+            "the mail may have arrived all the same: `fuelgauge serve` sends an alert again, with the same Message-ID"
+                .into()
+        }
+        NotifyFailure::Permanent => "`fuelgauge serve` gives up an alert that is answered like this".into(),
+        NotifyFailure::Configuration => {
+            "`fuelgauge serve` keeps its alerts for days and tries them every half hour, until this is mended".into()
+        }
     }
 }

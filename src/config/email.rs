@@ -1,13 +1,23 @@
 //! The section `email`.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use super::limits::{self, LimitsFile};
-use super::mistakes::shown;
+use super::mistakes::{Place, shown};
 use super::reports::{self, HeartbeatFile};
 use super::section::{Text, section};
 use super::values::{self, Context, hint_if_relative, is_loopback};
 use super::{EmailConfig, RelayConfig, Security};
+
+/// How long a mail is tried for, unless the file says otherwise: a day, and an hour for what was decided at any moment of
+/// a day's outage.
+const USUAL_MAX_AGE: Duration = Duration::from_secs(25 * 3600);
+
+/// With less, an alert would be lost for a reboot of the relay.
+const LEAST_MAX_AGE: Duration = Duration::from_secs(3600);
 
 section! {
     /// How mail leaves. Default: alerts are shown and not mailed.
@@ -20,6 +30,8 @@ section! {
         limits: LimitsFile,
         /// A sign of life. Default: none.
         heartbeat: HeartbeatFile,
+        /// A mail that could not be delivered for so long is given up. At least 1h. Default: 25h.
+        max_age: Text,
     }
 }
 
@@ -32,12 +44,16 @@ section! {
         port: Text,
         /// `starttls`, `implicit` or `none`; `none` is for a relay on this machine. Default: `starttls`.
         security: Text,
+        /// `true` lets `none` leave this machine. Default: `false`.
+        allow_plaintext: Text,
         /// Default: no authentication.
         username: Text,
         /// The file that holds the password of `username`. Default: none.
         password_file: Text,
         /// More trusted authorities, PEM. Default: those of the system alone.
         ca_file: Text,
+        /// The name that its certificate must be good for. Default: `host`.
+        server_name: Text,
     }
 }
 
@@ -57,7 +73,12 @@ pub(super) fn check(file: &EmailFile, context: &mut Context) -> Option<EmailConf
     };
     let relay = check_relay(relay, context);
     let heartbeat = file.heartbeat.as_ref().and_then(|heartbeat| reports::check_heartbeat(heartbeat, context));
-    Some(EmailConfig { from: from?, relay: relay?, limits, heartbeat })
+    let max_age = match &file.max_age {
+        Some(text) => values::duration(text, LEAST_MAX_AGE, context),
+        None => Some(USUAL_MAX_AGE),
+    };
+    let max_age = max_age.and_then(|age| SignedDuration::try_from(age).ok());
+    Some(EmailConfig { from: from?, relay: relay?, limits, heartbeat, max_age: max_age? })
 }
 
 fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {
@@ -86,6 +107,14 @@ fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {
         Some(text) => check_authorities(text, context).map(Some),
         None => Some(None),
     };
+    let server_name = match &file.server_name {
+        Some(text) => check_host(text, context).map(Some),
+        None => Some(None),
+    };
+    let allow_plaintext = match &file.allow_plaintext {
+        Some(text) => values::flag(text, context),
+        None => Some(false),
+    };
     let relay = RelayConfig {
         host: host?,
         port: port?.unwrap_or(security?.usual_port()),
@@ -93,6 +122,8 @@ fn check_relay(file: &RelayFile, context: &mut Context) -> Option<RelayConfig> {
         username: username?,
         password_file: password_file?,
         ca_file: ca_file?,
+        server_name: server_name?,
+        allow_plaintext: allow_plaintext?,
     };
     check_security(file, &relay, context).then_some(relay)
 }
@@ -148,24 +179,44 @@ pub(super) fn check_authorities(text: &Text, context: &mut Context) -> Option<Pa
 }
 
 fn check_security(file: &RelayFile, relay: &RelayConfig, context: &mut Context) -> bool {
-    let place = file.security.as_ref().map_or(&file.head.place, |text| &text.place);
-    let found = match relay.security {
-        Security::None if !is_loopback(&relay.host) => Some(format!(
-            "`none` would send mails to `{}` in plain text\nhint: write `starttls` or `implicit`; `none` is for a relay on \
-             this machine, such as `localhost`",
-            shown(&relay.host)
-        )),
-        Security::None if relay.username.is_some() => {
-            Some("`none` would send the password in plain text\nhint: remove `username` and `password_file`".to_owned())
+    let place = |text: &Option<Text>| text.as_ref().map_or(&file.head.place, |text| &text.place).clone();
+    let security = place(&file.security);
+    let mut found: Vec<(Place, String)> = Vec::new();
+    match relay.security {
+        Security::None => {
+            if !is_loopback(&relay.host) && !relay.allow_plaintext {
+                let host = shown(&relay.host);
+                let message = format!(
+                    "`none` would send mails to `{host}` in plain text\nhint: write `starttls` or `implicit`; `none` is \
+                     for a relay on this machine, such as `localhost`, or with `allow_plaintext: true` for a network \
+                     where anybody may read the mails"
+                );
+                found.push((security.clone(), message));
+            }
+            if relay.username.is_some() {
+                let message =
+                    "`none` would send the password in plain text\nhint: remove `username` and `password_file`";
+                found.push((security, message.to_owned()));
+            }
+            for text in [&file.ca_file, &file.server_name] {
+                let message = "has no effect with `none`\nhint: remove the key; without TLS there is no certificate";
+                if text.is_some() {
+                    found.push((place(text), message.to_owned()));
+                }
+            }
         }
-        Security::None if relay.ca_file.is_some() => Some("`ca_file` has no effect with `none`".to_owned()),
         Security::Starttls if relay.port == Security::Implicit.usual_port() => {
-            Some("relays speak TLS from the first byte on port 465\nhint: write `security: implicit`".to_owned())
+            let message = "relays speak TLS from the first byte on port 465\nhint: write `security: implicit`";
+            found.push((security, message.to_owned()));
         }
-        _ => None,
-    };
-    if let Some(message) = &found {
+        Security::Starttls | Security::Implicit => {}
+    }
+    if relay.allow_plaintext && (relay.security != Security::None || is_loopback(&relay.host)) {
+        let message = "has no effect: nothing would leave this machine in plain text\nhint: remove the key";
+        found.push((place(&file.allow_plaintext), message.to_owned()));
+    }
+    for (place, message) in &found {
         context.mistakes.add(place, message);
     }
-    found.is_none()
+    found.is_empty()
 }

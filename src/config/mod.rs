@@ -203,12 +203,14 @@ pub struct EmailConfig {
     pub limits: DeliveryLimits,
     /// A sign of life, if one is wanted.
     pub heartbeat: Option<HeartbeatConfig>,
+    /// How long after it was decided a mail is given up; longer while the configuration is at fault.
+    pub max_age: SignedDuration,
 }
 
 /// An SMTP relay.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// Host name, also verified against the certificate.
+    /// Host name; without `server_name` also verified against the certificate.
     pub host: String,
     /// TCP port.
     pub port: u16,
@@ -220,6 +222,10 @@ pub struct RelayConfig {
     pub password_file: Option<SecretFile>,
     /// More trusted authorities, PEM.
     pub ca_file: Option<PathBuf>,
+    /// The name that the certificate must be good for, if it is not `host`.
+    pub server_name: Option<String>,
+    /// Whether [`Security::None`] may leave this machine.
+    pub allow_plaintext: bool,
 }
 
 /// Transport security of the relay. There is no opportunistic mode.
@@ -229,7 +235,7 @@ pub enum Security {
     Starttls,
     /// TLS from the first byte (port 465).
     Implicit,
-    /// Plain text; loopback only.
+    /// Plain text; loopback only, unless `allow_plaintext` says otherwise.
     None,
 }
 
@@ -361,6 +367,39 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         email,
         alertmanager,
         web: web::check(file.web.as_ref(), team_files, context),
+    }
+}
+
+impl RelayConfig {
+    /// A relay without a login, verified against the authorities of the system.
+    pub fn new(host: impl Into<String>, port: u16, security: Security) -> RelayConfig {
+        RelayConfig {
+            host: host.into(),
+            port,
+            security,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            server_name: None,
+            allow_plaintext: false,
+        }
+    }
+
+    /// What a person should know who lets mails out in plain text.
+    pub fn plaintext_warning(&self) -> Option<String> {
+        let warning = || {
+            format!(
+                "mails go to `{}` in plain text, as `relay.allow_plaintext` allows: anybody on the way can read them",
+                self.address()
+            )
+        };
+        self.allow_plaintext.then(warning)
+    }
+
+    /// Host and port, as people write them.
+    pub fn address(&self) -> String {
+        let RelayConfig { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 

@@ -111,6 +111,12 @@ fn each_mistake_is_explained() {
              hint: write a name such as `Europe/Berlin` or `UTC`",
         ),
         (
+            "bad_relay_values",
+            "9:12: email.max_age: `30m` is too short; expected at least `1h`\n\
+             10:41: email.relay.server_name: expected the name of a host, found `smtp studio`\n\
+             10:71: email.relay.allow_plaintext: expected `true` or `false`, found `perhaps`",
+        ),
+        (
             "budget_beside_carry_over",
             "3:37: accounts.studio.plan.budget: the plan has a `carry_over`\n\
              hint: nothing lapses at the end of a budget; remove `carry_over`",
@@ -270,6 +276,13 @@ fn each_mistake_is_explained() {
             "3:15: accounts.studio.platform: there is no mapping file `platforms/absent.yml`\n\
              hint: relative paths begin at the configuration's folder",
         ),
+        (
+            "names_without_tls",
+            "9:53: email.relay.ca_file: has no effect with `none`\n\
+             hint: remove the key; without TLS there is no certificate\n\
+             9:91: email.relay.server_name: has no effect with `none`\n\
+             hint: remove the key; without TLS there is no certificate",
+        ),
         ("no_allowance", "6:24: teams.art.allowance_credits: expected more than 0 credits, found `0`"),
         ("no_day", "3:26: accounts.studio.plan.anchor.day: expected a day of the month, 1 to 31, found `first`"),
         (
@@ -305,6 +318,16 @@ fn each_mistake_is_explained() {
         ),
         ("not_yaml", "1:11: this is no YAML: unclosed bracket '['"),
         (
+            "plaintext_at_home",
+            "9:61: email.relay.allow_plaintext: has no effect: nothing would leave this machine in plain text\n\
+             hint: remove the key",
+        ),
+        (
+            "plaintext_for_nothing",
+            "9:55: email.relay.allow_plaintext: has no effect: nothing would leave this machine in plain text\n\
+             hint: remove the key",
+        ),
+        (
             "plaintext_password",
             "9:79: email.relay.security: `none` would send the password in plain text\n\
              hint: remove `username` and `password_file`",
@@ -312,7 +335,13 @@ fn each_mistake_is_explained() {
         (
             "plaintext_relay",
             "9:48: email.relay.security: `none` would send mails to `smtp.studio.example` in plain text\n\
-             hint: write `starttls` or `implicit`; `none` is for a relay on this machine, such as `localhost`",
+             hint: write `starttls` or `implicit`; `none` is for a relay on this machine, such as `localhost`, or with \
+             `allow_plaintext: true` for a network where anybody may read the mails",
+        ),
+        (
+            "plaintext_with_password",
+            "9:48: email.relay.security: `none` would send the password in plain text\n\
+             hint: remove `username` and `password_file`",
         ),
         (
             "port_in_host",
@@ -639,6 +668,26 @@ fn what_is_left_out_of_an_alertmanager_has_its_default() {
 }
 
 #[test]
+fn plain_text_may_leave_this_machine_when_it_is_allowed_to() {
+    let parse = |relay: &str, rest: &str| {
+        let email = format!("email: {{from: fuelgauge@studio.example, relay: {{{relay}}}{rest}}}\n");
+        let teams =
+            "accounts: [{name: studio}]\nteams: [{name: art, account: studio, roles: {lead: [lead@studio.example]}}]\n";
+        Config::parse(&format!("{teams}{email}"), Path::new("fuelgauge.yml")).unwrap().email.unwrap()
+    };
+    let plain = parse("host: smtp.studio.example, security: none, allow_plaintext: true", "");
+    assert!(plain.relay.allow_plaintext && plain.relay.security == Security::None);
+    assert_eq!(
+        (plain.relay.address().as_str(), plain.max_age),
+        ("smtp.studio.example:25", SignedDuration::from_hours(25))
+    );
+    assert!(!parse("host: smtp.studio.example, allow_plaintext: false", "").relay.allow_plaintext);
+    let named = parse("host: \"::1\", server_name: smtp.studio.example", ", max_age: 3d");
+    assert_eq!(named.relay.server_name.as_deref(), Some("smtp.studio.example"));
+    assert_eq!((named.relay.address().as_str(), named.max_age), ("[::1]:587", SignedDuration::from_hours(72)));
+}
+
+#[test]
 fn the_reference_loads_as_it_is() {
     let config = Config::load(&Path::new(SHIPPED).join("fuelgauge.yml")).unwrap();
     assert_eq!(config.accounts.len(), 1);
@@ -661,6 +710,7 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     let config = Config::parse(&text, &folder.path().join("fuelgauge.yml")).unwrap();
     let email = config.email.unwrap();
     assert_eq!(email.relay.username.as_deref(), Some("fuelgauge"));
+    assert_eq!((email.relay.allow_plaintext, email.max_age), (false, SignedDuration::from_hours(25)));
     assert_eq!(email.from.to_string(), "fuelgauge <fuelgauge@studio.example>");
     let alertmanager = config.alertmanager.unwrap();
     assert_eq!(alertmanager.urls, ["http://localhost:9093", "https://alertmanager.studio.example"]);

@@ -82,16 +82,28 @@ pub enum At {
     RecipientIs(String),
     /// DATA.
     Data,
-    /// The final dot. A message that ends in [`Act::Hang`] or [`Act::Close`] here is caught all the same: the sender
-    /// cannot know.
+    /// The final dot. Unless a message is refused here, by a reply of 400 or more, it is caught whatever happens: the
+    /// sender cannot know.
     EndOfData,
+    /// The final dot of a mail to this address.
+    EndOfDataFor(String),
+    /// QUIT.
+    Quit,
 }
 
 /// A way to misbehave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Says this instead (without the line end).
+    /// Says this instead (without the last line end). With a code of 400 or more, what was asked is not done.
     Reply(String),
+    /// Sends these bytes instead, just as they are, and goes on as if nothing were amiss.
+    Bytes(Vec<u8>),
+    /// Sends these bytes and closes the connection. A whole reply of 400 or more refuses what was asked.
+    Cut(Vec<u8>),
+    /// Sends these bytes again and again, for as long as anybody takes them.
+    Flood(Vec<u8>),
+    /// Says what is due, a byte at a time, with this pause before each.
+    Dribble(Duration),
     /// Never says anything again.
     Hang,
     /// Closes the connection without a word.

@@ -2,25 +2,22 @@
 //!
 //! | failure | first wait | then | gives up |
 //! |---|---|---|---|
-//! | transient | 15 s | doubles up to 30 min | after 25 h |
-//! | rate limited | 5 min | doubles up to 30 min | after 25 h |
-//! | unknown | 5 min | doubles up to 6 h | after 25 h |
-//! | configuration | 30 min | 30 min | after 72 h |
+//! | transient | 15 s | doubles up to 30 min | after `email.max_age` |
+//! | rate limited | 5 min | doubles up to 30 min | after `email.max_age` |
+//! | unknown | 5 min | doubles up to 6 h | after `email.max_age` |
+//! | configuration | 30 min | 30 min | after 72 h, or `email.max_age` if that is longer |
 //! | permanent | - | - | at once |
 //!
-//! Waits are upper bounds: half of each is left to chance, so that many mails do not come back in step. A day and an
-//! hour is longer than an outage of a whole day, and the last try falls on the deadline itself, so a mail decided at any
-//! moment of such an outage is tried once more after it. A configuration is mended by a person, perhaps after a weekend.
-//! An unknown mail may have arrived: every try can be a second copy, so there are few.
+//! Waits are upper bounds: half of each is left to chance, so that many mails do not come back in step. The usual
+//! `email.max_age` of a day and an hour is longer than an outage of a whole day, and the last try falls on the deadline
+//! itself, so a mail decided at any moment of such an outage is tried once more after it. A configuration is mended by a
+//! person, perhaps after a weekend. An unknown mail may have arrived: every try can be a second copy, so there are few.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::NotifyFailure;
 
-/// How long a mail is tried for.
-pub const MAX_AGE: SignedDuration = SignedDuration::from_hours(25);
-
-/// How long a mail is tried for while the configuration is at fault.
+/// How long a mail is tried for, at least, while the configuration is at fault.
 pub const MAX_AGE_CONFIGURATION: SignedDuration = SignedDuration::from_hours(72);
 
 /// What becomes of a mail after a failed try.
@@ -33,20 +30,21 @@ pub enum NextStep {
 }
 
 /// What to do after a try failed at `now`. `attempts` counts the tries so far with this one, `created_at` is when the
-/// mail was decided, and `jitter` is a random number, 0 to 1.
+/// mail was decided, `max_age` is how long mails are tried for, and `jitter` is a random number, 0 to 1.
 pub fn after_failure(
     kind: NotifyFailure,
     attempts: u32,
     created_at: Timestamp,
+    max_age: SignedDuration,
     now: Timestamp,
     jitter: f64,
 ) -> NextStep {
     let (first, longest, max_age) = match kind {
         NotifyFailure::Permanent => return NextStep::GiveUp,
-        NotifyFailure::Transient => (seconds(15), minutes(30), MAX_AGE),
-        NotifyFailure::RateLimited => (minutes(5), minutes(30), MAX_AGE),
-        NotifyFailure::Unknown => (minutes(5), SignedDuration::from_hours(6), MAX_AGE),
-        NotifyFailure::Configuration => (minutes(30), minutes(30), MAX_AGE_CONFIGURATION),
+        NotifyFailure::Transient => (seconds(15), minutes(30), max_age),
+        NotifyFailure::RateLimited => (minutes(5), minutes(30), max_age),
+        NotifyFailure::Unknown => (minutes(5), SignedDuration::from_hours(6), max_age),
+        NotifyFailure::Configuration => (minutes(30), minutes(30), max_age.max(MAX_AGE_CONFIGURATION)),
     };
     let deadline = created_at.saturating_add(max_age).unwrap_or(Timestamp::MAX);
     if now >= deadline {
@@ -71,6 +69,8 @@ const fn minutes(count: i64) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_AGE: SignedDuration = SignedDuration::from_hours(25);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -98,7 +98,7 @@ mod tests {
             (Configuration, 1, 1.0, 1800),
             (Configuration, 50, 0.0, 900),
         ] {
-            let NextStep::RetryAt(next) = after_failure(kind, attempts, at(0), at(0), jitter) else {
+            let NextStep::RetryAt(next) = after_failure(kind, attempts, at(0), MAX_AGE, at(0), jitter) else {
                 panic!("{kind:?} gave up")
             };
             assert_eq!(next.as_second() - at(0).as_second(), wait_seconds, "{kind:?} {attempts} {jitter}");
@@ -108,14 +108,24 @@ mod tests {
     #[test]
     fn each_kind_ends_at_its_age() {
         use NotifyFailure::*;
-        for (kind, last_second) in
-            [(Transient, 25 * 3600), (RateLimited, 25 * 3600), (Unknown, 25 * 3600), (Configuration, 72 * 3600)]
-        {
-            let just_before = after_failure(kind, 40, at(0), at(last_second - 1), 0.5);
-            assert_eq!(just_before, NextStep::RetryAt(at(last_second)), "{kind:?}: the last try is at the deadline");
-            assert_eq!(after_failure(kind, 40, at(0), at(last_second), 0.5), NextStep::GiveUp, "{kind:?}");
+        for (kind, max_age_hours, last_hour) in [
+            (Transient, 25, 25),
+            (RateLimited, 25, 25),
+            (Unknown, 25, 25),
+            (Configuration, 25, 72),
+            (Transient, 1, 1),
+            (Unknown, 100, 100),
+            (Configuration, 1, 72),
+            (Configuration, 100, 100),
+        ] {
+            let case = format!("{kind:?}, {max_age_hours} h");
+            let next = |now| after_failure(kind, 40, at(0), SignedDuration::from_hours(max_age_hours), now, 0.5);
+            let last_second = last_hour * 3600;
+            let just_before = next(at(last_second - 1));
+            assert_eq!(just_before, NextStep::RetryAt(at(last_second)), "{case}: the last try is at the deadline");
+            assert_eq!(next(at(last_second)), NextStep::GiveUp, "{case}");
         }
-        assert_eq!(after_failure(Permanent, 1, at(0), at(0), 0.5), NextStep::GiveUp);
+        assert_eq!(after_failure(Permanent, 1, at(0), MAX_AGE, at(0), 0.5), NextStep::GiveUp);
     }
 
     /// Plays one mail against a relay that fails in one way, and counts the tries.
@@ -126,7 +136,7 @@ mod tests {
             if now >= relay_is_back_at {
                 return (attempts, true);
             }
-            match after_failure(kind, attempts, at(0), now, jitter) {
+            match after_failure(kind, attempts, at(0), MAX_AGE, now, jitter) {
                 NextStep::RetryAt(next) => now = next,
                 NextStep::GiveUp => return (attempts, false),
             }

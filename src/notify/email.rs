@@ -4,50 +4,55 @@
 //! be slow only after the final dot, where a cut would make a second copy), and a failure is known by the step it
 //! happened in: the same broken connection means "try again" before the final dot and "may have arrived" after it.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::Auth;
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use self::failure::{Step, configuration, permanent, transient};
-use self::wire::LineByLine;
+use self::dialogue::{Dialogue, Listener, Reply};
+use self::failure::{Step, configuration, permanent, transient, unreachable};
+use self::tls::Tls;
 use super::NotifyError;
 use crate::config::{EmailConfig, RelayConfig, Security};
 use crate::domain::OutboxMessage;
 
+mod dialogue;
 mod failure;
 #[cfg(test)]
 mod tests;
-mod wire;
+mod tls;
 
 /// Sends mails through one relay.
 #[derive(Clone, Debug)]
 pub struct Mailer {
     relay: RelayConfig,
+    max_age: SignedDuration,
     limits: TimeLimits,
 }
 
 /// How long each step of the dialogue may take. A hung relay holds up nothing but its own mail, and not for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// Finding and reaching the relay, for each of its addresses.
+    /// Finding the relay, and reaching it at each of its addresses.
     pub connect: Duration,
-    /// Greeting with EHLO; STARTTLS with its handshake; AUTH; MAIL; RCPT: each.
+    /// The greeting; EHLO; STARTTLS; the handshake; AUTH; MAIL; RCPT: each.
     pub command: Duration,
     /// The reply to DATA.
     pub data: Duration,
+    /// All of the above together.
+    pub before_message: Duration,
     /// Sending the message, and the reply after the final dot. RFC 5321 section 4.5.3.2.6 asks for ten minutes: relays
     /// scan the message here.
     pub end_of_data: Duration,
+    /// The answer to QUIT. What became of the mail is known by then; this is courtesy.
+    pub quit: Duration,
 }
 
 impl Default for TimeLimits {
@@ -56,16 +61,32 @@ impl Default for TimeLimits {
             connect: Duration::from_secs(30),
             command: Duration::from_secs(60),
             data: Duration::from_secs(120),
+            before_message: Duration::from_secs(240),
             end_of_data: Duration::from_secs(600),
+            quit: Duration::from_secs(5),
         }
     }
 }
 
-/// How long to wait for the answer to QUIT. The mail is accepted by then; this is courtesy.
-const QUIT_LIMIT: Duration = Duration::from_secs(5);
+impl TimeLimits {
+    /// The longest that one mail can take: whoever claims mails for sending holds them longer than this.
+    pub fn longest(&self) -> Duration {
+        // QUIT, and then the connection is closed.
+        self.before_message + self.end_of_data + self.quit * 2
+    }
 
-/// Longest ca_file read: a bundle of every public authority is well below it.
-const LONGEST_CA_FILE_BYTES: u64 = 4 << 20;
+    fn of(&self, step: Step) -> Duration {
+        match step {
+            Step::Data => self.data,
+            Step::EndOfData => self.end_of_data,
+            Step::Quit => self.quit,
+            _ => self.command,
+        }
+    }
+}
+
+/// How many of the relay's addresses are tried for one mail.
+const MOST_ADDRESSES: usize = 4;
 
 impl Mailer {
     /// A mailer for the configured relay. Nothing is connected or read yet: password and authorities are read at each
@@ -76,7 +97,7 @@ impl Mailer {
 
     /// As [`Mailer::new`], with other time limits.
     pub fn with_limits(config: &EmailConfig, limits: TimeLimits) -> Mailer {
-        Mailer { relay: config.relay.clone(), limits }
+        Mailer { relay: config.relay.clone(), max_age: config.max_age, limits }
     }
 
     /// Hands one mail to the relay. `Ok` means that the relay accepted it.
@@ -87,7 +108,7 @@ impl Mailer {
         self.send_observed(mail, &mut |line| tracing::trace!("{line}")).await
     }
 
-    /// As [`Mailer::send`], and tells each step of the dialogue as a line of text, without secrets.
+    /// As [`Mailer::send`], and tells each line of the dialogue as it is said, without secrets.
     ///
     /// # Errors
     /// As [`Mailer::send`].
@@ -98,138 +119,179 @@ impl Mailer {
     ) -> Result<(), NotifyError> {
         let sender = parse_address("sender", &mail.sender)?;
         let recipient = parse_address("recipient", &mail.recipient)?;
-        let mut connection = self.connect(observe).await?;
-        self.authenticate(&mut connection, observe).await?;
+        let listener = Listener::new(observe);
+        let limit = self.limits.before_message;
+        let mut dialogue = match timeout(limit, self.up_to_data(&sender, &recipient, &listener)).await {
+            Ok(dialogue) => dialogue?,
+            Err(_) => {
+                let seconds = limit.as_secs_f64();
+                return Err(transient(format!(
+                    "the relay `{}` did not ask for the mail within {seconds} s",
+                    self.name()
+                )));
+            }
+        };
+        let accepted = dialogue.hand_over(&mail.message).await;
+        dialogue.quit().await;
+        accepted.map(|_| ())
+    }
 
-        observe(format!("> MAIL FROM:<{sender}>"));
-        let reply = self.step(Step::Mail, connection.command(Mail::new(Some(sender), Vec::new()))).await?;
-        observe(reply_line(&reply));
-        observe(format!("> RCPT TO:<{recipient}>"));
-        let reply = self.step(Step::Recipient, connection.command(Rcpt::new(recipient, Vec::new()))).await?;
-        observe(reply_line(&reply));
-        observe("> DATA".into());
-        let reply = self.step(Step::Data, connection.command(Data)).await?;
-        observe(reply_line(&reply));
+    /// How long a mail is tried for.
+    pub fn max_age(&self) -> SignedDuration {
+        self.max_age
+    }
 
-        // The last line end is part of the final dot, which is written by the connection.
-        let message = mail.message.strip_suffix(b"\r\n").unwrap_or(&mail.message);
-        observe(format!("> ({} bytes, {}) .", mail.message.len(), mail.message_id));
-        let reply = self.step(Step::EndOfData, connection.message(message)).await?;
-        observe(reply_line(&reply));
+    /// Everything up to the relay's "go ahead". A relay that says no is taken leave of.
+    async fn up_to_data<'a>(
+        &'a self,
+        sender: &Address,
+        recipient: &Address,
+        listener: &'a Listener<'a>,
+    ) -> Result<Dialogue<'a>, NotifyError> {
+        let mut dialogue = self.connect(listener).await?;
+        match self.envelope(&mut dialogue, sender, recipient).await {
+            Ok(()) => Ok(dialogue),
+            Err(error) => {
+                dialogue.quit().await;
+                Err(error)
+            }
+        }
+    }
 
-        let _ = timeout(QUIT_LIMIT, connection.abort()).await;
+    async fn envelope(
+        &self,
+        dialogue: &mut Dialogue<'_>,
+        sender: &Address,
+        recipient: &Address,
+    ) -> Result<(), NotifyError> {
+        dialogue.say(Step::Mail, &format!("MAIL FROM:<{sender}>")).await?;
+        dialogue.say(Step::Recipient, &format!("RCPT TO:<{recipient}>")).await?;
+        dialogue.say(Step::Data, "DATA").await?;
         Ok(())
     }
 
-    async fn connect(&self, observe: &mut (dyn FnMut(String) + Send)) -> Result<AsyncSmtpConnection, NotifyError> {
+    /// Ready for the envelope: connected, encrypted as configured, logged in.
+    async fn connect<'a>(&'a self, listener: &'a Listener<'a>) -> Result<Dialogue<'a>, NotifyError> {
         let tls = match self.relay.security {
             Security::None => None,
-            Security::Starttls | Security::Implicit => Some(self.tls_parameters()?),
+            Security::Starttls | Security::Implicit => Some(Tls::new(&self.relay)?),
         };
-        let mut failure = transient(format!("the relay `{}` has no address", self.name()));
+        let login = self.login()?;
+        let (mut dialogue, mut offer, hello) = self.reach(tls.as_ref(), listener).await?;
+        if let (Some(tls), Security::Starttls) = (&tls, self.relay.security) {
+            if offer.extension("STARTTLS").is_none() {
+                dialogue.quit().await;
+                return Err(failure::no_starttls(&self.relay));
+            }
+            if let Err(error) = dialogue.say(Step::Starttls, "STARTTLS").await {
+                dialogue.quit().await;
+                return Err(error);
+            }
+            dialogue = dialogue.encrypt(tls).await?;
+            // What was offered in plain text counts no longer: anybody may have offered it.
+            offer = dialogue.say(Step::Hello, &format!("EHLO {hello}")).await?;
+        }
+        if let Some((username, password)) = login
+            && let Err(error) = self.log_in(&mut dialogue, &offer, username, &password).await
+        {
+            dialogue.quit().await;
+            return Err(error);
+        }
+        Ok(dialogue)
+    }
+
+    /// Greeted by the first of the relay's addresses that does; with `implicit`, encrypted.
+    async fn reach<'a>(
+        &'a self,
+        tls: Option<&Tls>,
+        listener: &'a Listener<'a>,
+    ) -> Result<(Dialogue<'a>, Reply, ClientId), NotifyError> {
+        // What an address said tells more than that another is silent.
+        let (mut refusal, mut silence) = (None, None);
         for address in self.addresses().await? {
-            let connected = match (&tls, self.relay.security) {
-                (Some(tls), Security::Implicit) => self.connect_wrapped(address, tls.clone()).await,
-                _ => self.connect_plain(address).await,
-            };
-            match connected {
-                Ok((mut connection, hello)) => {
-                    observe(format!("connected to {address}, said EHLO {hello}"));
-                    observe(format!("< {}", connection.server_info()));
-                    if let (Some(tls), Security::Starttls) = (tls, self.relay.security) {
-                        observe("> STARTTLS".into());
-                        self.step(Step::Tls, connection.starttls(tls, &hello)).await?;
-                        observe(format!("< {}", connection.server_info()));
-                    }
-                    return Ok(connection);
-                }
-                Err(error) => {
-                    observe(format!("{address}: {error}"));
-                    failure = error;
+            listener.tell(format!("connecting to {address}"));
+            match self.connect_to(address).await {
+                Ok(stream) => match self.be_greeted(stream, tls, listener).await {
+                    Ok(greeted) => return Ok(greeted),
+                    Err(error) => refusal = refusal.or(Some(error)),
+                },
+                Err(what) => {
+                    listener.tell(format!("(no connection: {what})"));
+                    silence = silence.or(Some(unreachable(&self.relay, &what)));
                 }
             }
         }
-        Err(failure)
+        let nowhere = || transient(format!("the relay `{}` has no address", self.name()));
+        Err(refusal.or(silence).unwrap_or_else(nowhere))
     }
 
     async fn addresses(&self) -> Result<Vec<SocketAddr>, NotifyError> {
         let lookup = timeout(self.limits.connect, lookup_host((self.relay.host.as_str(), self.relay.port))).await;
-        let addresses: Vec<SocketAddr> = match lookup {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(error)) => return Err(transient(format!("failed to look up the relay `{}`: {error}", self.name()))),
-            Err(_) => return Err(transient(format!("looking up the relay `{}` took too long", self.name()))),
+        let failed = |what: &str| {
+            transient(format!(
+                "failed to look up the relay `{}`: {what}\nhint: is `relay.host` right, and does this machine find names?",
+                self.name()
+            ))
         };
+        let mut addresses: Vec<SocketAddr> = match lookup {
+            Ok(Ok(addresses)) => addresses.collect(),
+            // The library's words for it are our own.
+            Ok(Err(error)) => {
+                let what = error.to_string();
+                return Err(failed(what.trim_start_matches("failed to lookup address information: ")));
+            }
+            Err(_) => return Err(failed("no answer in time")),
+        };
+        addresses.truncate(MOST_ADDRESSES);
         match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
-            Some(address) if self.relay.security == Security::None => Err(configuration(format!(
-                "the relay `{}` is at {}, and mail without TLS is for loopback addresses only\n\
-                 hint: set `relay.security` to `starttls` or `implicit`",
-                self.name(),
-                address.ip()
-            ))),
+            Some(address) if self.relay.security == Security::None && !self.relay.allow_plaintext => {
+                Err(configuration(format!(
+                    "the relay `{}` is at {}, and mail without TLS is for loopback addresses only\n\
+                     hint: set `relay.security` to `starttls` or `implicit`",
+                    self.name(),
+                    address.ip()
+                )))
+            }
             _ => Ok(addresses),
         }
     }
 
-    async fn connect_plain(&self, address: SocketAddr) -> Result<(AsyncSmtpConnection, ClientId), NotifyError> {
-        let unreachable = |what: String| {
-            transient(format!(
-                "failed to reach the relay `{}`: {what}\nhint: does it run, and are `relay.host` and `relay.port` right?",
-                self.name()
-            ))
-        };
-        let stream = match timeout(self.limits.connect, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => return Err(unreachable("no answer in time".into())),
-        };
-        let hello = hello_name(stream.local_addr().ok().map(|local| local.ip()));
-        let stream = Box::new(LineByLine::new(stream));
-        let greeting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
-        Ok((self.step(Step::Greeting, greeting).await?, hello))
-    }
-
-    async fn connect_wrapped(
-        &self,
-        address: SocketAddr,
-        tls: TlsParameters,
-    ) -> Result<(AsyncSmtpConnection, ClientId), NotifyError> {
-        let hello = hello_name(None);
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1(address, Some(self.limits.connect), &hello, Some(tls), None);
-        let limit = self.limits.connect + self.limits.command;
-        Ok((self.within(limit, Step::Greeting, connecting).await?, hello))
-    }
-
-    fn tls_parameters(&self) -> Result<TlsParameters, NotifyError> {
-        let mut builder = TlsParameters::builder(self.relay.host.clone());
-        if let Some(path) = &self.relay.ca_file {
-            let wrong = |what: String| {
-                configuration(format!(
-                    "failed to read the authorities in `relay.ca_file` `{}`: {what}\n\
-                     hint: it holds PEM certificates (BEGIN CERTIFICATE)",
-                    path.display()
-                ))
-            };
-            let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-            if length > LONGEST_CA_FILE_BYTES {
-                return Err(wrong(format!("expected at most {LONGEST_CA_FILE_BYTES} bytes, found {length}")));
-            }
-            let pem = fs::read(path).map_err(|error| wrong(error.to_string()))?;
-            if !pem.windows(17).any(|window| window == b"BEGIN CERTIFICATE") {
-                return Err(wrong("no certificate in it".into()));
-            }
-            let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
-            builder = builder.add_root_certificate(certificate);
+    /// A connection, or why there is none.
+    async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, String> {
+        let limit = self.limits.connect;
+        match timeout(limit, TcpStream::connect(address)).await {
+            Ok(connected) => connected.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
         }
-        builder.build().map_err(|error| configuration(format!("failed to set up TLS: {error}")))
     }
 
-    async fn authenticate(
-        &self,
-        connection: &mut AsyncSmtpConnection,
-        observe: &mut (dyn FnMut(String) + Send),
-    ) -> Result<(), NotifyError> {
-        let (Some(username), Some(file)) = (&self.relay.username, &self.relay.password_file) else { return Ok(()) };
+    async fn be_greeted<'a>(
+        &'a self,
+        stream: TcpStream,
+        tls: Option<&Tls>,
+        listener: &'a Listener<'a>,
+    ) -> Result<(Dialogue<'a>, Reply, ClientId), NotifyError> {
+        let hello = hello_name(stream.local_addr().ok().map(|local| local.ip()));
+        let mut dialogue = Dialogue::new(&self.relay, self.limits, listener, stream);
+        if let (Some(tls), Security::Implicit) = (tls, self.relay.security) {
+            dialogue = dialogue.encrypt(tls).await?;
+        }
+        let greeted = match dialogue.greeting().await {
+            Ok(_) => dialogue.say(Step::Hello, &format!("EHLO {hello}")).await,
+            Err(error) => Err(error),
+        };
+        match greeted {
+            Ok(offer) => Ok((dialogue, offer, hello)),
+            Err(error) => {
+                dialogue.quit().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// User and password, if the relay wants them. The password is never sent in plain text, whatever is allowed.
+    fn login(&self) -> Result<Option<(&str, SecretString)>, NotifyError> {
+        let (Some(username), Some(file)) = (&self.relay.username, &self.relay.password_file) else { return Ok(None) };
         if self.relay.security == Security::None {
             return Err(configuration(format!(
                 "the relay `{}` is used without TLS, and a password is sent over TLS only\n\
@@ -238,41 +300,59 @@ impl Mailer {
             )));
         }
         let password = file.read().map_err(|error| configuration(error.to_string()))?;
-        let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
-        observe(format!("> AUTH as `{username}` (password not shown)"));
-        self.step(Step::Auth, connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)).await?;
-        observe("< authenticated".into());
-        Ok(())
+        Ok(Some((username, password)))
     }
 
-    async fn step<T>(
+    async fn log_in(
         &self,
-        step: Step,
-        work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
-    ) -> Result<T, NotifyError> {
-        let limit = match step {
-            Step::Greeting | Step::Tls | Step::Auth | Step::Mail | Step::Recipient => self.limits.command,
-            Step::Data => self.limits.data,
-            Step::EndOfData => self.limits.end_of_data,
+        dialogue: &mut Dialogue<'_>,
+        offer: &Reply,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<(), NotifyError> {
+        let offered = offer.extension("AUTH");
+        let is_offered = |name: &&Mechanism| {
+            offered.is_some_and(|all| all.split(' ').any(|m| m.eq_ignore_ascii_case(&name.to_string())))
         };
-        self.within(limit, step, work).await
-    }
-
-    async fn within<T>(
-        &self,
-        limit: Duration,
-        step: Step,
-        work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
-    ) -> Result<T, NotifyError> {
-        match timeout(limit, work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(failure::describe(&self.name(), step, &error)),
-            Err(_) => Err(failure::too_slow(&self.name(), step, limit)),
+        let Some(mechanism) = [Mechanism::Plain, Mechanism::Login].iter().find(is_offered) else {
+            return Err(failure::no_mechanism(&self.relay, offered));
+        };
+        dialogue.hide(password);
+        for (shown, line) in auth_lines(*mechanism, username, password) {
+            let reply = match &line {
+                Some(line) => dialogue.say_hidden(&shown, line).await?,
+                None => dialogue.say(Step::Auth, &shown).await?,
+            };
+            if reply.code != 334 {
+                return Ok(());
+            }
         }
+        Err(configuration(format!(
+            "the relay `{}` asked for more than user and password at AUTH\nhint: fuelgauge knows PLAIN and LOGIN",
+            self.name()
+        )))
     }
 
     fn name(&self) -> String {
-        format!("{}:{}", self.relay.host, self.relay.port)
+        self.relay.address()
+    }
+}
+
+/// What is said at AUTH: what may be shown of each line, and the line if it is not just that.
+fn auth_lines(mechanism: Mechanism, username: &str, password: &SecretString) -> Vec<(String, Option<SecretString>)> {
+    let line = |challenge: Option<&str>| {
+        let credentials = Credentials::new(username.to_owned(), password.expose_secret().to_owned());
+        let auth = Auth::new(mechanism, credentials, challenge.map(str::to_owned));
+        // The challenges are our own, so each is known.
+        Some(SecretString::from(auth.map(|auth| auth.to_string().trim_end().to_owned()).unwrap_or_default()))
+    };
+    match mechanism {
+        Mechanism::Plain => vec![(format!("AUTH PLAIN (as `{username}`; the password is not shown)"), line(None))],
+        _ => vec![
+            ("AUTH LOGIN".to_owned(), None),
+            (format!("(the user, `{username}`)"), line(Some("Username:"))),
+            ("(the password, which is not shown)".to_owned(), line(Some("Password:"))),
+        ],
     }
 }
 
@@ -299,8 +379,4 @@ fn hello_name(local: Option<IpAddr>) -> ClientId {
 fn is_full_domain(name: &str) -> bool {
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     name.contains('.') && name.len() < 254 && name.split('.').all(is_label)
-}
-
-fn reply_line(reply: &Response) -> String {
-    failure::printable(&format!("< {} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" / ")))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
+use jiff::SignedDuration;
 
 use crate::domain::outbox::MergeParts;
 use crate::domain::{DeliveryLimits, EMAIL_CHANNEL, OutboxMessage, RenderedMail};
@@ -28,6 +29,8 @@ pub struct Channel {
     pub merger: Option<Merger>,
     /// How much it sends at most.
     pub limits: DeliveryLimits,
+    /// How long a message is tried for.
+    pub max_age: SignedDuration,
 }
 
 impl Channel {
@@ -36,6 +39,7 @@ impl Channel {
         let context = MergedContext { external_url, limits };
         Channel {
             name: EMAIL_CHANNEL.to_owned(),
+            max_age: mailer.max_age(),
             sender: Arc::new(mailer),
             merger: Some(Arc::new(move |parts: &MergeParts| render_merged(parts, &context))),
             limits,

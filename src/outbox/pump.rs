@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::domain::outbox::{Merge, plan};
 use crate::domain::{OutboxMessage, Snapshot};
 use crate::metrics::agent::AgentMetrics;
-use crate::notify::delivery::{MAX_AGE, MAX_AGE_CONFIGURATION};
+use crate::notify::delivery::MAX_AGE_CONFIGURATION;
 use crate::notify::{NextStep, NotifyError, NotifyFailure, after_failure};
 use crate::store::{
     DueOrder, Failure, KnownPause, Merged, Outcome, PauseOrder, Round, RoundResult, Settled, SettledAs, Store,
@@ -266,6 +266,7 @@ impl Pump {
 
     /// What is to be recorded of messages that were under way.
     fn settle(&self, reports: &[Report], pause: Option<KnownPause>, now: Timestamp, round: &mut Round) {
+        let max_age = self.channel.max_age;
         for report in reports {
             let Err(error) = &report.result else {
                 round.settled.push(Settled { id: report.id, outcome: Outcome::Sent });
@@ -273,7 +274,7 @@ impl Pump {
             };
             let failure = Failure { reason: error.kind.as_str().to_owned(), error: error.to_string() };
             let chance = jitter(&report.message_id, report.attempts);
-            let next = after_failure(error.kind, report.attempts, report.since, now, chance);
+            let next = after_failure(error.kind, report.attempts, report.since, max_age, now, chance);
             let is_paused = pause.and_then(|pause| pause.until).is_some_and(|until| until > now);
             if error.kind.concerns_the_relay() && round.pause.is_none() && !is_paused {
                 round.pause = self.pause_order(error.kind, failure.clone(), pause, now);
@@ -284,7 +285,7 @@ impl Pump {
                 (NextStep::RetryAt(at), _) => Outcome::Retry(at, failure),
                 (NextStep::GiveUp, NotifyFailure::Permanent | NotifyFailure::Unknown) => Outcome::GiveUp(None, failure),
                 // As if it had been decided now: nobody is left untold of what still is so.
-                (NextStep::GiveUp, kind) => match after_failure(kind, report.attempts, now, now, chance) {
+                (NextStep::GiveUp, kind) => match after_failure(kind, report.attempts, now, max_age, now, chance) {
                     NextStep::RetryAt(at) => Outcome::GiveUp(Some(at), failure),
                     NextStep::GiveUp => Outcome::GiveUp(None, failure),
                 },
@@ -300,10 +301,11 @@ impl Pump {
         pause: Option<KnownPause>,
         now: Timestamp,
     ) -> Option<PauseOrder> {
+        let max_age = self.channel.max_age;
         let strikes = pause.map_or(0, |pause| pause.strikes) + 1;
         let chance = jitter(&self.channel.name, strikes);
-        let NextStep::RetryAt(until) = after_failure(kind, strikes, now, now, chance) else { return None };
-        let age = if kind == NotifyFailure::Configuration { MAX_AGE_CONFIGURATION } else { MAX_AGE };
+        let NextStep::RetryAt(until) = after_failure(kind, strikes, now, max_age, now, chance) else { return None };
+        let age = if kind == NotifyFailure::Configuration { max_age.max(MAX_AGE_CONFIGURATION) } else { max_age };
         Some(PauseOrder { until, failure, give_up_before: now.saturating_sub(age).unwrap_or(Timestamp::MIN) })
     }
 

@@ -434,7 +434,8 @@ async fn a_test_mail_shows_its_dialogue() {
     let refuse = (At::Recipient, Act::Reply("550 5.1.1 nobody of that name".to_owned()));
     catcher.set_script(Script { faults: vec![refuse], ..Script::default() });
     let refused = studio.run(&["send-test-mail", "lead@studio.example"]).await.expect(1);
-    assert!(refused.out.ends_with("> RCPT TO:<lead@studio.example>\n"), "{}", refused.out);
+    let end = "> RCPT TO:<lead@studio.example>\n< 550 5.1.1 nobody of that name\n> QUIT\n< 221 2.0.0 Bye\n";
+    assert!(refused.out.ends_with(end), "{}", refused.out);
     refused.says(&["not accepted (permanent)", "550", "nobody of that name"]);
     studio.run(&["send-test-mail", "lead"]).await.expect(2).says(&["`lead` is no mail address"]);
     with_relay(1);

@@ -17,6 +17,7 @@ mod received;
 mod round_trip;
 mod secrets;
 mod silences;
+mod smtp;
 mod story;
 mod support;
 mod whole_program;

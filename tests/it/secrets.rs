@@ -1,46 +1,22 @@
 //! A canary: the API key and the passwords of the relay and of Alertmanager go where they belong, and nowhere else.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fuelgauge::clock::{Clock, SystemClock};
-use fuelgauge::demo::catcher::{Act, At, Catcher, Handshake, Script, Tls, Wire};
+use fuelgauge::demo::catcher::{Act, At, Catcher, Script, Tls};
 use fuelgauge::demo::platform::Platform;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::support::agent::{STUDIO, STUDIO_KEY, Setup, calm_studio, thirsty_studio, write_configuration};
 use crate::support::daemon::{Daemon, run};
-use crate::support::servers::{Certificates, eventually};
+use crate::support::servers::{Certificates, eventually, handshake};
 use crate::support::stub::{Stub, Told};
 use crate::support::write_secret;
 
 const PASSWORD: &str = "canary-8d1f6a04c7b9-open-sesame";
 
 const ALERTMANAGER_PASSWORD: &str = "canary-91f4e7d2a0c3-sesame-open";
-
-/// The server's side of TLS with a certificate for `localhost`.
-fn handshake(certificates: &Certificates) -> Handshake {
-    let chain = vec![CertificateDer::from_pem_file(&certificates.certificate_file).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(&certificates.key_file).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    Arc::new(move |wire: Box<dyn Wire>| {
-        let acceptor = acceptor.clone();
-        Box::pin(async move {
-            let stream: io::Result<_> = acceptor.accept(wire).await;
-            Ok(Box::new(stream?) as Box<dyn Wire>)
-        })
-    })
-}
 
 /// Whether a text holds a secret, whole or its beginning, as it is or as SMTP's AUTH encodes it.
 fn betrays(text: &[u8]) -> Option<&'static str> {

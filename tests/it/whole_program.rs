@@ -10,9 +10,9 @@ use fuelgauge::demo::platform::{HOT, NewTask, Platform, STEADY, World};
 use fuelgauge::domain::Credits;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::support::mail::python_reads;
 use crate::support::program::Studio;
 use crate::support::servers::{Postfix, Prometheus, eventually};
 use crate::support::{client, get};
@@ -164,34 +164,6 @@ async fn a_test_mail_goes_through_both_doors_of_a_real_relay() {
     let read = python_reads(&mail).await;
     assert_eq!(read["defects"], serde_json::json!([]), "{read}");
     assert_eq!(read["headers"]["Subject"], "Test mail of fuelgauge");
-}
-
-/// Reads a mail with an implementation that is not ours.
-async fn python_reads(mail: &str) -> Value {
-    const READ: &str = r#"
-import email, email.policy, html, json, sys
-mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
-parts = list(mail.walk())
-defects = [str(d) for part in parts for d in part.defects]
-defects += [f"{name}: {d}" for part in parts for name, value in part.items() for d in value.defects]
-print(json.dumps({
-    "headers": dict(mail.items()),
-    "types": [part.get_content_type() for part in parts],
-    "text": [html.unescape(part.get_content()) for part in parts if part.get_content_maintype() == "text"],
-    "defects": defects,
-}))
-"#;
-    let mut python = Command::new("python3")
-        .args(["-c", READ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("python3 is installed by ./test");
-    python.stdin.take().unwrap().write_all(mail.as_bytes()).await.unwrap();
-    let output = python.wait_with_output().await.unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 async fn check_mail(mail: &str) {

@@ -1,6 +1,5 @@
 //! One SMTP connection to the catcher (RFC 5321, with STARTTLS and AUTH).
 
-use std::future::pending;
 use std::io;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -91,7 +90,7 @@ impl Session<'_> {
             }
             "NOOP" => self.say("250 2.0.0 Done").await,
             "QUIT" => {
-                self.say("221 2.0.0 Bye").await?;
+                self.answer(&At::Quit, "221 2.0.0 Bye").await?;
                 Ok(Next::Close)
             }
             _ => self.say("500 5.5.2 Unknown command").await,
@@ -117,8 +116,9 @@ impl Session<'_> {
         if self.encrypted {
             return self.say("503 5.5.1 Already encrypted").await;
         }
-        if self.answer(&At::Starttls, "220 2.0.0 Go ahead").await? == Next::Close {
-            return Ok(Next::Close);
+        let next = self.answer(&At::Starttls, "220 2.0.0 Go ahead").await?;
+        if next == Next::Close || self.is_refused(&At::Starttls) {
+            return Ok(next);
         }
         // What came before the handshake, in plain text, is forgotten with the reader's buffer.
         let (nothing, _) = tokio::io::duplex(1);
@@ -176,9 +176,10 @@ impl Session<'_> {
         if size.is_some_and(|size: usize| size > LARGEST_MESSAGE_BYTES) {
             return self.say("552 5.3.4 Message too large").await;
         }
-        let next = self.answer(&At::Mail, "250 2.1.0 Sender noted").await?;
-        self.sender = Some(sender.to_owned());
-        Ok(next)
+        if !self.is_refused(&At::Mail) {
+            self.sender = Some(sender.to_owned());
+        }
+        self.answer(&At::Mail, "250 2.1.0 Sender noted").await
     }
 
     async fn recipient(&mut self, rest: &str) -> io::Result<Next> {
@@ -193,7 +194,7 @@ impl Session<'_> {
         }
         let by_address = At::RecipientIs(address.to_owned());
         let at = if self.fault(&by_address).is_some() { by_address } else { At::Recipient };
-        if !matches!(self.fault(&at), Some(Act::Reply(_))) {
+        if !self.is_refused(&at) {
             self.recipients.push(address.to_owned());
         }
         self.answer(&at, "250 2.1.5 Recipient noted").await
@@ -203,7 +204,7 @@ impl Session<'_> {
         if self.recipients.is_empty() {
             return self.say("503 5.5.1 Say RCPT first").await;
         }
-        if let Some(Act::Reply(_)) = self.fault(&At::Data) {
+        if self.is_refused(&At::Data) {
             return self.answer(&At::Data, "").await;
         }
         if self.answer(&At::Data, "354 End with a dot on a line of its own").await? == Next::Close {
@@ -227,10 +228,13 @@ impl Session<'_> {
         if too_large {
             return self.say("552 5.3.4 Message too large").await;
         }
-        if !matches!(self.fault(&At::EndOfData), Some(Act::Reply(_))) {
+        let of_one = recipients.iter().map(|recipient| At::EndOfDataFor(recipient.clone()));
+        let of_one = of_one.into_iter().find(|at| self.fault(at).is_some());
+        let at = of_one.unwrap_or(At::EndOfData);
+        if !self.is_refused(&at) {
             self.shared.keep(sender, recipients, message);
         }
-        self.answer(&At::EndOfData, "250 2.0.0 Caught").await
+        self.answer(&at, "250 2.0.0 Caught").await
     }
 
     fn reset(&mut self) {
@@ -242,18 +246,52 @@ impl Session<'_> {
         self.script.faults.iter().find(|(place, _)| place == at).map(|(_, act)| act)
     }
 
+    /// Whether the script says no here.
+    fn is_refused(&self, at: &At) -> bool {
+        match self.fault(at) {
+            Some(Act::Reply(text)) => text.starts_with(['4', '5']),
+            Some(Act::Cut(bytes)) => bytes.ends_with(b"\n") && matches!(bytes.first(), Some(b'4' | b'5')),
+            _ => false,
+        }
+    }
+
     /// Says `reply`, unless the script wants something else here.
     async fn answer(&mut self, at: &At, reply: &str) -> io::Result<Next> {
         match self.fault(at).cloned() {
             None => self.say(reply).await,
             Some(Act::Reply(other)) => self.say(&other).await,
+            Some(Act::Bytes(bytes)) => self.send(&bytes).await,
+            Some(Act::Cut(bytes)) => {
+                self.send(&bytes).await?;
+                Ok(Next::Close)
+            }
+            Some(Act::Flood(bytes)) => loop {
+                self.send(&bytes).await?;
+            },
+            Some(Act::Dribble(pause)) => {
+                for byte in format!("{reply}\r\n").bytes() {
+                    tokio::time::sleep(pause).await;
+                    self.send(&[byte]).await?;
+                }
+                Ok(Next::GoOn)
+            }
             Some(Act::Close) => Ok(Next::Close),
-            Some(Act::Hang) => pending().await,
+            Some(Act::Hang) => self.hear_out().await,
         }
     }
 
+    /// Listens without a word until the client has gone.
+    async fn hear_out(&mut self) -> io::Result<Next> {
+        tokio::io::copy_buf(&mut self.wire, &mut tokio::io::sink()).await?;
+        Ok(Next::Close)
+    }
+
     async fn say(&mut self, reply: &str) -> io::Result<Next> {
-        self.wire.get_mut().write_all(format!("{reply}\r\n").as_bytes()).await?;
+        self.send(format!("{reply}\r\n").as_bytes()).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<Next> {
+        self.wire.get_mut().write_all(bytes).await?;
         self.wire.get_mut().flush().await?;
         Ok(Next::GoOn)
     }

@@ -1,22 +1,26 @@
 //! Sending over real sockets to the mail catcher, well behaved and not.
 
+use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::NotifyFailure;
+use rustls::pki_types::CertificateDer;
+
 use super::*;
+use jiff::Timestamp;
+
 use crate::config::SecretFile;
 use crate::demo::catcher::{Act, At, Catcher, Handshake, Script, Tls, Wire};
+use crate::notify::{NextStep, NotifyFailure, after_failure};
+
+mod faults;
 
 const PASSWORD: &str = "open sesame";
 
@@ -37,25 +41,8 @@ fn relay(address: SocketAddr, host: &str, security: Security) -> EmailConfig {
         limits: crate::domain::DeliveryLimits::default(),
         from: "fuelgauge@studio.example".parse().unwrap(),
         heartbeat: None,
-        relay: RelayConfig {
-            host: host.into(),
-            port: address.port(),
-            security,
-            username: None,
-            password_file: None,
-            ca_file: None,
-        },
-    }
-}
-
-/// Short enough for a test that waits for them, long enough for a busy machine that does not.
-fn short_limits(step: Step) -> TimeLimits {
-    let (short, long) = (Duration::from_millis(300), Duration::from_secs(20));
-    TimeLimits {
-        connect: long,
-        command: if matches!(step, Step::Data | Step::EndOfData) { long } else { short },
-        data: if step == Step::Data { short } else { long },
-        end_of_data: if step == Step::EndOfData { short } else { long },
+        relay: RelayConfig::new(host, address.port(), security),
+        max_age: SignedDuration::from_hours(25),
     }
 }
 
@@ -63,6 +50,12 @@ async fn catcher(script: Script) -> Catcher {
     let catcher = Catcher::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     catcher.set_script(script);
     catcher
+}
+
+fn write_password(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 fn misbehaving(at: At, act: Act) -> Script {
@@ -81,64 +74,103 @@ async fn a_mail_arrives_byte_for_byte() {
     assert_eq!(caught[0].sender, "fuelgauge@studio.example");
     assert_eq!(caught[0].recipients, ["lead@studio.example"]);
     assert_eq!(String::from_utf8_lossy(&caught[0].bytes), String::from_utf8_lossy(&mail().message));
-    assert!(dialogue.contains(&"> RCPT TO:<lead@studio.example>".to_owned()), "{dialogue:?}");
-    assert_eq!(dialogue.last().map(String::as_str), Some("< 250 2.0.0 Caught"));
+    let hello = hello_name(Some(IpAddr::from([127, 0, 0, 1])));
+    let expected = format!(
+        "connecting to {}\n< 220 localhost fuelgauge mail catcher\n> EHLO {hello}\n< 250-localhost\n< 250-8BITMIME\n\
+         < 250 SIZE 1000000\n> MAIL FROM:<fuelgauge@studio.example>\n< 250 2.1.0 Sender noted\n\
+         > RCPT TO:<lead@studio.example>\n< 250 2.1.5 Recipient noted\n> DATA\n\
+         < 354 End with a dot on a line of its own\n> (44 bytes of mail, and a dot)\n< 250 2.0.0 Caught\n> QUIT\n< 221 2.0.0 Bye",
+        catcher.local_addr()
+    );
+    assert_eq!(dialogue.join("\n"), expected);
 }
 
+/// What a person reads of a failure.
 #[tokio::test]
-async fn each_refusal_has_its_class() {
-    use NotifyFailure::*;
+async fn a_failure_says_what_was_found_and_what_to_do() {
     let say = |text: &str| Act::Reply(text.into());
-    for (at, act, kind, words) in [
-        (At::Greeting, say("421 4.3.2 Closing"), Transient, "answered the greeting with 421"),
-        (At::Greeting, say("554 5.7.1 Not you"), Configuration, "does not serve this machine"),
-        (At::Greeting, say("HTTP/1.1 400 Bad Request"), Transient, "broke at the greeting"),
-        (At::Greeting, Act::Close, Transient, "broke at the greeting"),
-        (At::Hello, say("550 No"), Configuration, "answered the greeting with 550"),
-        (At::Mail, say("451 4.3.0 Later"), Transient, "answered MAIL with 451"),
-        (At::Mail, say("530 5.7.0 Authentication required"), Configuration, "hint: the relay wants"),
-        (At::Mail, say("553 5.1.8 Sender refused"), Permanent, "answered MAIL with 553"),
-        (At::Recipient, say("450 4.2.0 Greylisted"), Transient, "answered RCPT with 450 4.2.0 Greylisted"),
-        (At::Recipient, say("450 4.7.1 Too many mails"), RateLimited, "answered RCPT with 450"),
-        (At::Recipient, say("550 5.1.1 Unknown\u{1b}[31m"), Permanent, "with 550 5.1.1 Unknown [31m"),
-        (At::Recipient, Act::Close, Transient, "broke at RCPT"),
-        (At::Data, say("554 5.5.1 No"), Permanent, "answered DATA with 554"),
-        (At::Data, Act::Close, Transient, "broke at DATA"),
-        (At::EndOfData, say("452 4.3.1 Disk full"), Transient, "answered the message with 452"),
-        (At::EndOfData, say("554 5.7.1 Spam"), Permanent, "answered the message with 554"),
-        (At::EndOfData, Act::Close, Unknown, "broke at the message"),
+    for (at, act, words) in [
+        (At::Greeting, say("421 4.3.2 Closing"), "answered the greeting with 421 4.3.2 Closing"),
+        (
+            At::Greeting,
+            say("554 5.7.1 Not you"),
+            "answered the greeting with 554 5.7.1 Not you\nhint: the relay does not serve this machine",
+        ),
+        (
+            At::Greeting,
+            say("SSH-2.0-OpenSSH_9.2"),
+            "broke off at the greeting: expected a reply of SMTP, found `SSH-2.0-OpenSSH_9.2`\n\
+             hint: is `relay.port` right? What answers there speaks something else",
+        ),
+        (At::Hello, say("550 No"), "answered EHLO with 550 No\nhint: the relay does not serve this machine"),
+        (
+            At::Mail,
+            say("530 5.7.0 Authentication required"),
+            "answered MAIL with 530 5.7.0 Authentication required\n\
+             hint: the relay wants TLS: `relay.security`, and perhaps a login",
+        ),
+        (
+            At::Mail,
+            say("553 5.1.8 Sender refused"),
+            "answered MAIL with 553 5.1.8 Sender refused\nhint: does the relay know the sender, `email.from`?",
+        ),
+        (At::Recipient, say("450 4.2.0 Greylisted"), "answered RCPT with 450 4.2.0 Greylisted"),
+        (
+            At::Recipient,
+            say("550-5.1.1 Unknown\u{1b}[31m\r\n550 5.1.1 really"),
+            "answered RCPT with 550 5.1.1 Unknown [31m really\nhint: is the address right?",
+        ),
+        (
+            At::Recipient,
+            say("554 5.7.1 Relay access denied"),
+            "hint: the relay takes no mail for this address from here; it may want `relay.username` and `password_file`",
+        ),
+        (At::Recipient, Act::Close, "broke off at RCPT: the relay closed the connection"),
+        (At::Data, say("250 2.0.0 Thanks"), "answered DATA with 250 2.0.0 Thanks; expected 354"),
+        (At::Data, Act::Flood(b"250-\r\n".to_vec()), "broke off at DATA: expected a reply of at most 65536 bytes"),
+        (At::EndOfData, say("554 5.7.1 Spam"), "answered the message with 554 5.7.1 Spam"),
+        (At::EndOfData, Act::Cut(b"250 2.".to_vec()), "broke off at the message: the relay closed the connection"),
     ] {
         let name = format!("{at:?} {act:?}");
         let catcher = catcher(misbehaving(at, act)).await;
         let mailer = Mailer::new(&relay(catcher.local_addr(), "localhost", Security::None));
-        let error = mailer.send(&mail()).await.unwrap_err();
-        assert_eq!(error.kind, kind, "{name}: {error}");
-        assert!(error.to_string().contains(words), "{name}: {error}");
+        let error = mailer.send(&mail()).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{name}: {error}");
+        assert_eq!(words.contains("hint: "), error.contains("hint: "), "{name}: {error}");
     }
 }
 
+/// What the relay cannot have, because it never left, is no second copy.
 #[tokio::test]
-async fn a_silent_relay_is_left_in_time() {
-    use NotifyFailure::*;
-    for (at, step, kind) in [
-        (At::Greeting, Step::Greeting, Transient),
-        (At::Recipient, Step::Recipient, Transient),
-        (At::Data, Step::Data, Transient),
-        (At::EndOfData, Step::EndOfData, Unknown),
-    ] {
-        let catcher = catcher(misbehaving(at, Act::Hang)).await;
-        let config = relay(catcher.local_addr(), "127.0.0.1", Security::None);
-        let error = Mailer::with_limits(&config, short_limits(step)).send(&mail()).await.unwrap_err();
-        assert_eq!(error.kind, kind, "{step:?}: {error}");
-        assert!(error.to_string().contains("within 0.3 s"), "{step:?}: {error}");
+async fn a_message_cut_in_the_middle_has_not_arrived() {
+    let catcher = catcher(misbehaving(At::Data, Act::Cut(b"354 Go ahead\r\n".to_vec()))).await;
+    let mailer = Mailer::new(&relay(catcher.local_addr(), "127.0.0.1", Security::None));
+    // More than any buffer between us takes.
+    let large = OutboxMessage { message: b"All that was said.\r\n".repeat(2 << 20), ..mail() };
+    for (mail, kind) in [(large, NotifyFailure::Transient), (mail(), NotifyFailure::Unknown)] {
+        let error = mailer.send(&mail).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{} bytes: {error}", mail.message.len());
     }
+    assert!(catcher.caught().is_empty());
 }
 
 #[tokio::test]
-async fn a_relay_that_is_not_there_is_passing() {
+async fn where_nobody_answers() {
     let gone = catcher(Script::default()).await.local_addr();
-    let error = Mailer::new(&relay(gone, "127.0.0.1", Security::None)).send(&mail()).await.unwrap_err();
-    assert_eq!(error.kind, NotifyFailure::Transient, "{error}");
+    for (host, words) in [
+        ("127.0.0.1", "failed to reach the relay `127.0.0.1:"),
+        ("nowhere.invalid", "failed to look up the relay `nowhere.invalid:"),
+    ] {
+        let error = Mailer::new(&relay(gone, host, Security::None)).send(&mail()).await.unwrap_err();
+        assert_eq!(error.kind, NotifyFailure::Transient, "{error}");
+        assert!(error.to_string().contains(words) && error.to_string().contains("\nhint: "), "{error}");
+    }
+}
+
+#[test]
+fn a_claim_outlasts_the_longest_try() {
+    let longest = TimeLimits::default().longest();
+    assert!(longest < Duration::from_secs(15 * 60), "mails are claimed for a quarter of an hour: {longest:?}");
 }
 
 #[tokio::test]
@@ -235,8 +267,12 @@ async fn tls_is_verified_in_both_modes() {
     let elsewhere = || CertificateParams::new(vec!["mail.elsewhere.example".into()]).unwrap();
     for (name, handshake, expected) in [
         ("good", authority.handshake(for_localhost()), None),
-        ("wrong name", authority.handshake(elsewhere()), Some("not valid for name")),
-        ("expired", authority.handshake(expired()), Some("expired")),
+        (
+            "wrong name",
+            authority.handshake(elsewhere()),
+            Some("not valid for `localhost`; it is for `mail.elsewhere.example`"),
+        ),
+        ("expired", authority.handshake(expired()), Some("expired on 2020-02-01")),
         ("self-signed", self_signed(), Some("certificate")),
         ("other authority", Authority::new().handshake(for_localhost()), Some("certificate")),
     ] {
@@ -275,9 +311,9 @@ async fn starttls_cannot_be_taken_away_or_tampered_with() {
             "lines behind the answer",
             with_tls(say("220 2.0.0 Go\r\n250-localhost\r\n250 8BITMIME")),
             NotifyFailure::Configuration,
-            "TLS with the relay",
+            "said more in plain text after STARTTLS",
         ),
-        ("closed", with_tls(vec![(At::Starttls, Act::Close)]), NotifyFailure::Transient, "broke at STARTTLS"),
+        ("closed", with_tls(vec![(At::Starttls, Act::Close)]), NotifyFailure::Transient, "broke off at STARTTLS"),
     ] {
         let catcher = catcher(script).await;
         let config = encrypted(catcher.local_addr(), Security::Starttls, &ca_file);
@@ -300,11 +336,7 @@ async fn the_password_comes_from_its_file_and_goes_nowhere_else() {
     config.relay.password_file = Some(SecretFile::new(&password_file));
     let mailer = Mailer::new(&config);
 
-    let write = |text: &str| {
-        fs::write(&password_file, text).unwrap();
-        #[cfg(unix)]
-        fs::set_permissions(&password_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    };
+    let write = |text: &str| write_password(&password_file, text);
     let mut dialogue = Vec::new();
 
     let missing = mailer.send(&mail()).await.unwrap_err();
@@ -325,6 +357,13 @@ async fn the_password_comes_from_its_file_and_goes_nowhere_else() {
     assert_eq!(echoed.kind, NotifyFailure::Configuration);
     assert!(!echoed.to_string().contains(PASSWORD), "{echoed}");
     assert!(!format!("{mailer:?} {dialogue:?}").contains(PASSWORD));
+    // Nor later, in whatever form it was sent.
+    let (encoded, before) = ("AGZ1ZWxnYXVnZQBvcGVuIHNlc2FtZQ==", dialogue.len());
+    let said = Act::Reply(format!("550-5.1.1 {encoded}\r\n550 5.1.1 and `{PASSWORD}`"));
+    catcher.set_script(script(vec![(At::Recipient, said)]));
+    let later = mailer.send_observed(&mail(), &mut |line| dialogue.push(line)).await.unwrap_err().to_string();
+    assert!(later.contains("550 5.1.1 <redacted> and `<redacted>`"), "{later}");
+    assert!(dialogue[before..].contains(&"< 550-5.1.1 <redacted>".to_owned()), "{dialogue:?}");
 
     // Without TLS no password is sent at all.
     config.relay.security = Security::None;

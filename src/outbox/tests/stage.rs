@@ -200,7 +200,13 @@ pub fn minutes(minutes: i64) -> SignedDuration {
 pub fn channel(name: &str, relay: &Arc<Relay>, limits: DeliveryLimits) -> Channel {
     let context = MergedContext { external_url: Some("https://fuelgauge.studio.example".into()), limits };
     let merger = Arc::new(move |parts: &crate::domain::outbox::MergeParts| render_merged(parts, &context));
-    Channel { name: name.into(), sender: Arc::clone(relay) as Arc<dyn Sender>, merger: Some(merger), limits }
+    Channel {
+        name: name.into(),
+        sender: Arc::clone(relay) as Arc<dyn Sender>,
+        merger: Some(merger),
+        limits,
+        max_age: SignedDuration::from_hours(25),
+    }
 }
 
 impl Stage {

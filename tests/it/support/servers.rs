@@ -1,13 +1,17 @@
 //! Real servers for the tests: started on free loopback ports with folders of their own, stopped when dropped.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use fuelgauge::demo::catcher::{Handshake, Wire};
 use jiff::Timestamp;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 /// A port that was free a moment ago.
@@ -124,6 +128,7 @@ impl Certificates {
         let ca_key = rcgen::KeyPair::generate().unwrap();
         let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(rcgen::DnType::CommonName, format!("Authority of {}", folder.display()));
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -153,16 +158,60 @@ pub struct Postfix {
     folder: TempDir,
 }
 
+/// The server's side of TLS with a certificate for `localhost`.
+pub fn handshake(certificates: &Certificates) -> Handshake {
+    let chain = vec![CertificateDer::from_pem_file(&certificates.certificate_file).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&certificates.key_file).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    Arc::new(move |wire: Box<dyn Wire>| {
+        let acceptor = acceptor.clone();
+        Box::pin(async move {
+            let stream: io::Result<_> = acceptor.accept(wire).await;
+            Ok(Box::new(stream?) as Box<dyn Wire>)
+        })
+    })
+}
+
+/// A door of a [`Postfix`]: a port, and what is different there (`-o name=value` for each).
+pub struct Door {
+    pub port: u16,
+    settings: Vec<String>,
+}
+
+impl Door {
+    /// The usual settings but for these.
+    pub fn with(settings: &[String]) -> Door {
+        Door { port: free_port(), settings: settings.to_vec() }
+    }
+}
+
 impl Postfix {
     /// Accepts mail for these local parts at `studio.example`.
     pub async fn delivering_to(local_parts: &[&str]) -> Postfix {
         let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::for_localhost(folder.path());
+        Postfix::with_doors(folder, certificates, local_parts, &[]).await
+    }
+
+    /// The same with more doors. Files that they name lie in `folder`, which goes away with Postfix.
+    pub async fn with_doors(
+        folder: TempDir,
+        certificates: Certificates,
+        local_parts: &[&str],
+        doors: &[Door],
+    ) -> Postfix {
         let root = folder.path();
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["etc", "queue", "data", "mail"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
-        let certificates = Certificates::for_localhost(root);
         let (port, implicit_tls_port) = (free_port(), free_port());
         let maps: Vec<String> =
             local_parts.iter().map(|local| format!("{{{local}@studio.example={local}/}}")).collect();
@@ -189,6 +238,10 @@ impl Postfix {
         writeln!(services, "127.0.0.1:{port} inet n - n - - smtpd").unwrap();
         let wrapped = "smtpd -o smtpd_tls_wrappermode=yes";
         writeln!(services, "127.0.0.1:{implicit_tls_port} inet n - n - - {wrapped}").unwrap();
+        for Door { port, settings } in doors {
+            let settings: String = settings.iter().map(|setting| format!(" -o {{{setting}}}")).collect();
+            writeln!(services, "127.0.0.1:{port} inet n - n - - smtpd{settings}").unwrap();
+        }
         for line in [
             "pickup unix n - n 60 1 pickup",
             "cleanup unix n - n - 0 cleanup",
@@ -215,7 +268,10 @@ impl Postfix {
         run("chown", &["nobody", &root.join("mail").display().to_string()]);
         run("postfix", &["-c", &root.join("etc").display().to_string(), "start"]);
         let postfix = Postfix { port, implicit_tls_port, certificates, folder };
-        eventually("Postfix to listen", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+        for port in doors.iter().map(|door| door.port).chain([port, implicit_tls_port]) {
+            eventually("Postfix to listen", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
+                .await;
+        }
         postfix
     }
 
@@ -226,6 +282,11 @@ impl Postfix {
         let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
         files.sort();
         files.iter().map(|file| String::from_utf8(std::fs::read(file).unwrap()).unwrap()).collect()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
