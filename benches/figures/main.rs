@@ -7,6 +7,7 @@ mod history;
 mod import;
 mod memory;
 mod metrics;
+mod outbox;
 mod process;
 mod report;
 mod showcase;
@@ -20,11 +21,12 @@ use report::Row;
 /// A figure: the word that asks for it, and how it is measured.
 type Figure = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Row>>);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("memory", memory::measure),
     ("start", start::measure),
     ("assessment", assessment::measure),
     ("metrics", metrics::measure),
+    ("outbox", outbox::measure),
     ("import", import::measure),
     ("forecast", forecast::measure),
     ("demo", showcase::measure),

@@ -10,6 +10,7 @@ mod dashboards;
 mod docs;
 mod export;
 mod map;
+mod outbox;
 mod platforms;
 mod received;
 mod round_trip;
