@@ -84,7 +84,9 @@ async fn what_was_given_up_is_listed_and_tried_again() {
 
     let list = studio.run(&["outbox", "list"]).await.expect(0).out;
     assert!(list.contains("gone@studio.example") && !list.contains("lead@studio.example"), "{list}");
-    assert!(list.contains("550 5.1.1 <gone@studio.example>: who?)"), "{list}");
+    let words = list.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("answered RCPT with 550 5.1.1 <gone@studio.example>: who?)"), "{list}");
+    assert!(list.lines().all(|line| line.chars().count() <= 110), "{list}");
     let json =
         studio.run(&["outbox", "list", "--state=failed", "--state=sent", "--format=json"]).await.expect(0).json();
     let states: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
@@ -94,7 +96,7 @@ async fn what_was_given_up_is_listed_and_tried_again() {
     assert_eq!(json[0]["failure"], serde_json::Value::Null);
 
     let sent = json[0]["id"].to_string();
-    studio.run(&["outbox", "retry"]).await.expect(2).says(&["<ID|--all-failed>"]);
+    studio.run(&["outbox", "retry"]).await.expect(2).says(&["--all-failed"]);
     studio.run(&["outbox", "retry", &id, &sent]).await.expect(2).says(&[
         "given up",
         &sent,
