@@ -43,8 +43,8 @@
 //! - **A failed poll is a fact.** It is recorded, counted with its reason, and shown as age. What was not read recently is
 //!   left out, never shown as zero.
 //! - **Credits are exact.** Integer millionths in storage and arithmetic; floats only in statistics and at the gauge.
-//! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, and marked sent after the
-//!   relay accepted it.
+//! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, told by a message of its
+//!   own or by one that takes the place of several, and marked sent after the relay accepted that.
 //! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
 
 #![forbid(unsafe_code)]
