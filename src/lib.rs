@@ -47,8 +47,8 @@
 //! - **Credits are exact.** Integer millionths in storage and arithmetic; floats only in statistics and at the gauge.
 //! - **What is and what is told are two steps.** An alert steps by what its rule finds; what people hear of it follows from
 //!   what they last heard. A mute keeps a telling back and never changes the alert.
-//! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, and marked sent after the
-//!   relay accepted it.
+//! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, told by a message of its
+//!   own or by one that takes the place of several, and marked sent after the relay accepted that.
 //! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
 
 #![forbid(unsafe_code)]

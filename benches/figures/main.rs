@@ -9,6 +9,7 @@ mod import;
 mod mail;
 mod memory;
 mod metrics;
+mod outbox;
 mod process;
 mod report;
 mod showcase;
@@ -22,11 +23,12 @@ use report::Row;
 /// A figure: the word that asks for it, and how it is measured.
 type Figure = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Row>>);
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 10] = [
     ("memory", memory::measure),
     ("start", start::measure),
     ("assessment", assessment::measure),
     ("metrics", metrics::measure),
+    ("outbox", outbox::measure),
     ("import", import::measure),
     ("mail", mail::measure),
     ("forecast", forecast::measure),

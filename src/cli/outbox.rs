@@ -1,6 +1,6 @@
 //! The flags of `outbox`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::{ConfigFlags, OutputFormat};
 
@@ -59,12 +59,13 @@ impl OutboxStateFlag {
 
 /// Flags of `outbox retry`.
 #[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["ids", "all_failed"])))]
 pub struct OutboxRetryFlags {
     /// Where the configuration lies.
     #[command(flatten)]
     pub config: ConfigFlags,
     /// Their numbers, as `outbox list` shows them.
-    #[arg(value_name = "ID", required_unless_present = "all_failed", conflicts_with = "all_failed")]
+    #[arg(value_name = "ID")]
     pub ids: Vec<i64>,
     /// All that were given up.
     #[arg(long)]

@@ -61,7 +61,14 @@ async fn print(records: &[OutboxRecord], states: &[&str], store: &Store, zone: &
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        say!("{rows}");
+        // Under each line stands what it says, as mail servers print their queues: no terminal is wide enough for both.
+        let lines = rows.to_string();
+        let mut lines = lines.lines().map(str::trim_end);
+        say!("{}", lines.next().unwrap_or_default());
+        for (line, record) in lines.zip(records) {
+            say!("{line}");
+            details(record).iter().flat_map(|text| text.lines()).for_each(|text| say!("      {text}"));
+        }
         let kilobytes = records.iter().map(|record| record.bytes).sum::<u64>().div_ceil(1_000);
         say!("-- {} kB in {}.", count(kilobytes), counted(records.len() as u64, "message", "messages"));
         if records.iter().any(|record| record.is_under_way) {
@@ -77,15 +84,15 @@ async fn print(records: &[OutboxRecord], states: &[&str], store: &Store, zone: &
     Ok(())
 }
 
+/// What a message says, who tells it in its place, and why it failed.
+fn details(record: &OutboxRecord) -> Vec<String> {
+    let teller = record.merged_into.map(|teller| format!("told by {teller}"));
+    let error = record.last_error.as_ref().filter(|_| record.state != "sent").map(|error| format!("({error})"));
+    let texts = [Some(record.summary.clone()), teller, error];
+    texts.into_iter().flatten().map(|text| wrapped(&text, COLUMNS)).collect()
+}
+
 fn row(record: &OutboxRecord, zone: &TimeZone) -> [String; 8] {
-    let what = match record.merged_into {
-        Some(teller) => format!("{} Told by {teller}.", record.summary),
-        None => record.summary.clone(),
-    };
-    let mut last = vec![record.recipient.clone(), wrapped(&what, COLUMNS)];
-    if let Some(error) = record.last_error.as_ref().filter(|_| record.state != "sent") {
-        last.push(wrapped(&format!("({error})"), COLUMNS));
-    }
     [
         format!("{}{}", record.id, if record.is_under_way { "*" } else { "" }),
         record.channel.clone(),
@@ -94,7 +101,7 @@ fn row(record: &OutboxRecord, zone: &TimeZone) -> [String; 8] {
         record.bytes.to_string(),
         moment(Some(record.decided_at), zone),
         moment(record.next_attempt_at.or(record.closed_at), zone),
-        last.join("\n"),
+        record.recipient.clone(),
     ]
 }
 

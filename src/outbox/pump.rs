@@ -31,6 +31,9 @@ pub const CONCURRENT_SENDS: usize = 8;
 /// The longest the loop rests without looking into the outbox, so that messages stored by another process are found.
 const LONGEST_REST: SignedDuration = SignedDuration::from_mins(1);
 
+/// No pause is longer.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 /// After so many closed messages the new depth is shown, though there is more to do.
 const SHOWN_AFTER: u32 = 64;
 
@@ -207,7 +210,7 @@ impl Pump {
     /// What may begin at `now`, with so many messages under way.
     async fn look(&self, pause: Option<KnownPause>, under_way: usize, now: Timestamp) -> Result<Round, StoreError> {
         let is_tried_out = match pause {
-            Some(KnownPause { until: Some(until), .. }) if until > now => return Ok(Round::default()),
+            Some(KnownPause { until: Some(until), .. }) if lasts(until, now) => return Ok(Round::default()),
             Some(KnownPause { until: Some(_), .. }) => {
                 self.lift_pause().await?;
                 true
@@ -275,7 +278,7 @@ impl Pump {
             let failure = Failure { reason: error.kind.as_str().to_owned(), error: error.to_string() };
             let chance = jitter(&report.message_id, report.attempts);
             let next = after_failure(error.kind, report.attempts, report.since, max_age, now, chance);
-            let is_paused = pause.and_then(|pause| pause.until).is_some_and(|until| until > now);
+            let is_paused = pause.and_then(|pause| pause.until).is_some_and(|until| lasts(until, now));
             if error.kind.concerns_the_relay() && round.pause.is_none() && !is_paused {
                 round.pause = self.pause_order(error.kind, failure.clone(), pause, now);
             }
@@ -366,7 +369,7 @@ impl Pump {
     async fn next_look(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let longest = now + LONGEST_REST;
         let next = match self.store.channel_pause(&self.channel.name).await? {
-            Some(KnownPause { until: Some(until), .. }) => until,
+            Some(KnownPause { until: Some(until), .. }) if lasts(until, now) => until,
             _ => {
                 let due = self.store.next_message_due_at(&self.channel.name).await?;
                 due.map_or(longest, |due| due.max(lock(&self.pace).next(now)))
@@ -403,6 +406,11 @@ impl Pump {
         self.metrics.store_failures.with_label_values(&["outbox"]).inc();
         tracing::error!(channel = self.channel.name, %error, "failed to work through the outbox");
     }
+}
+
+/// Whether a pause is not over. One that would last for longer than any does was begun by a clock that was ahead.
+fn lasts(until: Timestamp, now: Timestamp) -> bool {
+    until > now && until.duration_since(now) <= LONGEST_PAUSE
 }
 
 /// Where in its range the next try falls (0 to 1), from the message's identity: spread over messages, the same at each

@@ -231,6 +231,23 @@ async fn what_concerns_the_relay_pauses_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_holds_nothing_up() {
+    let stage = Stage::new(NARROW).await;
+    stage.clock.advance(hours(36));
+    for team in ["a", "b", "c"] {
+        stage.warn(team, "lead").await;
+        stage.deliver().await;
+    }
+    stage.relay.say(Reply::Fail(NotifyFailure::Configuration));
+    stage.warn("d", "boss").await;
+    stage.deliver().await;
+    stage.relay.say(Reply::Accept);
+    stage.clock.advance(-hours(36));
+    stage.warn("e", "lead").await;
+    assert_eq!(stage.deliver().await.sent, 1, "neither the pause nor what was sent tomorrow counts");
+}
+
+#[tokio::test]
 async fn one_message_that_speaks_of_rates_does_not_stand_before_all() {
     let stage = Stage::new(WIDE).await;
     stage.tell("art", 1, Severity::Critical, Why::Opened, &["poison"]).await;

@@ -11,6 +11,7 @@ mod dashboards;
 mod docs;
 mod export;
 mod map;
+mod outbox;
 mod platforms;
 mod power_cuts;
 mod received;

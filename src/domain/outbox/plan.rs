@@ -248,7 +248,8 @@ struct Room<'a> {
 
 impl Room<'_> {
     fn of<'a>(queue: &RecipientQueue, under_way: usize, limits: &'a DeliveryLimits, now: Timestamp) -> Room<'a> {
-        let mut sent = queue.sent.clone();
+        // What a clock that was ahead has left behind is no reason to wait for it.
+        let mut sent: Vec<Timestamp> = queue.sent.iter().copied().filter(|at| *at <= now).collect();
         sent.extend(std::iter::repeat_n(now, under_way));
         Room { sent, limits, now }
     }

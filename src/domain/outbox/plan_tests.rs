@@ -109,6 +109,7 @@ fn what_becomes_of_waiting_messages() {
         ("room for two of them", vec![fresh(1, "a"), fresh(2, "b")], &[30], "send 1 2"),
         ("room for one of them", vec![fresh(1, "a"), fresh(2, "b")], &[30, 20], "digest 1 2"),
         ("no room", vec![fresh(1, "a"), fresh(2, "b")], &[50, 40, 30], "hold 1 2 until +10"),
+        ("a clock that was ahead is forgotten", vec![fresh(1, "a"), fresh(2, "b")], &[40, -10, -20], "send 1 2"),
         ("an hour later there is", vec![fresh(1, "a"), fresh(2, "b")], &[60, 40, 30], "digest 1 2"),
         (
             "those under way take room",

@@ -226,12 +226,14 @@ async fn pause(
 ) -> sqlx::Result<u64> {
     let upsert = "INSERT INTO channel_pauses (channel, until, strikes, reason, error) VALUES ($1, $2, 1, $3, $4) \
                   ON CONFLICT (channel) DO UPDATE SET until = excluded.until, strikes = channel_pauses.strikes + 1, \
-                  reason = excluded.reason, error = excluded.error WHERE channel_pauses.until IS NULL";
+                  reason = excluded.reason, error = excluded.error \
+                  WHERE channel_pauses.until IS NULL OR channel_pauses.until <= $5";
     sqlx::query(upsert)
         .bind(channel)
         .bind(millis(order.until))
         .bind(&order.failure.reason)
         .bind(&order.failure.error)
+        .bind(millis(now))
         .execute(&mut *connection)
         .await?;
     let give_up = concat!(
