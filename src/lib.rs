@@ -21,6 +21,7 @@
 //!                  ┌─ poller ───── provider, store, metrics
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
+//!                  ├─ reports ──── store, notify (the words), metrics
 //!                  ├─ intake ───── http (pushes, announcements), import (watched folders), assessor
 //!                  └─ http ─────── metrics
 //!
@@ -69,5 +70,6 @@ pub mod notify;
 pub mod outbox;
 pub mod poller;
 pub mod provider;
+pub mod reports;
 pub mod schedule;
 pub mod store;

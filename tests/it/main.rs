@@ -12,6 +12,7 @@ mod export;
 mod map;
 mod platforms;
 mod received;
+mod reports;
 mod round_trip;
 mod secrets;
 mod story;
