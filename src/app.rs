@@ -27,6 +27,7 @@ use crate::provider::client::{Limits, SharedClient};
 use crate::provider::history::ColumnMap;
 use crate::provider::http::HttpProvider;
 use crate::provider::mapping::Mapping;
+use crate::reports::{self, Report, Reporter};
 use crate::schedule::{fixed_jitter, next_tick};
 use crate::store::Store;
 
@@ -82,6 +83,8 @@ pub struct Agent {
     pub outbox: Option<Outbox>,
     /// Show what fires, one for each Alertmanager.
     pub forwarders: Vec<Arc<Forwarder>>,
+    /// What comes on a schedule, and who makes it; none without a relay.
+    pub reports: Vec<(Report, Reporter)>,
     /// What people and scripts bring.
     pub intake: Intake,
     tokens: Vec<TokenConfig>,
@@ -112,6 +115,7 @@ impl Agent {
         outbox::initialize_metrics(&agent_metrics, &channels);
         let poller = Poller::new(shared.store.clone(), Arc::clone(&shared.clock), agent_metrics.clone());
         let forwarders = build_forwarders(config, external_url.as_ref(), shared);
+        let reports = build_reports(config, external_url.as_ref(), shared);
         let assessor = Assessor::new(
             shared.store.clone(),
             config,
@@ -131,7 +135,7 @@ impl Agent {
         let intake = Intake::new(store, clock, metrics, Arc::clone(&assessor));
         let tokens = config.web.tokens.clone();
         intake.initialize_metrics(&accounts, &tokens);
-        Ok(Agent { accounts, poller, assessor, outbox, forwarders, intake, tokens, shared: shared.clone() })
+        Ok(Agent { accounts, poller, assessor, outbox, forwarders, reports, intake, tokens, shared: shared.clone() })
     }
 
     /// Lets pushes and announcements in, by this configuration's tokens.
@@ -186,6 +190,15 @@ impl Agent {
                 () = watch_silences(&assessor, &shared) => {}
             }
         });
+        for (report, reporter) in self.reports.iter().cloned() {
+            let stop = tasks.stop_token().clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = reporter.run(&report) => {}
+                }
+            });
+        }
         if let Some(outbox) = &self.outbox {
             tasks.spawn(outbox.clone().run(tasks.stop_token().clone()));
         }
@@ -228,6 +241,16 @@ async fn build_account(config: &AccountConfig, teams: &[TeamConfig], shared: &Sh
         }
     };
     Ok(Account { config: config.clone(), draws, provider, columns: load_columns(config)?, salt })
+}
+
+/// The reports that a configuration wants, each with who makes it.
+fn build_reports(config: &Config, external_url: Option<&String>, shared: &Shared) -> Vec<(Report, Reporter)> {
+    let Some(email) = &config.email else { return Vec::new() };
+    let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
+    let (metrics, published) = (shared.metrics.agent.clone(), shared.published.subscribe());
+    let sender = (email.from.clone(), external_url.cloned());
+    let reporter = Reporter::new(shared.store.clone(), clock, metrics, published, filled, sender);
+    reports::wanted(config).into_iter().map(|report| (report, reporter.clone())).collect()
 }
 
 /// What the columns of an account's imports are called.

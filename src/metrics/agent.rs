@@ -7,7 +7,7 @@ use crate::domain::Collector;
 
 /// The values of `operation` in `fuelgauge_store_failures_total`: exported as 0 before the first failure, so that a rate
 /// sees it.
-pub const STORE_OPERATIONS: [&str; 6] = ["announce", "append", "assess", "import", "outbox", "silence"];
+pub const STORE_OPERATIONS: [&str; 7] = ["announce", "append", "assess", "import", "outbox", "report", "silence"];
 
 /// Counters that this process bumps.
 #[derive(Clone, Debug)]

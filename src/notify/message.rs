@@ -8,7 +8,10 @@
 //!
 //! - `view`: what every kind may ask of a notice and its assessment, and the parts of a mail that are the same in all; of
 //!   that `draw` is what can be asked without a notice
-//! - `exhaustion`: what the mail of that rule says; each other kind is a file like it, with a folder of templates
+//! - `exhaustion`: what the mail of that rule says; `rule`: what those of the others say, with `evidence` of what the
+//!   assessment does not hold
+//! - `digest`, `heartbeat`: what comes on a schedule, each a `report`
+//! - `actions`, `spending`: what would help, and what credits went to, in the words of all
 //! - `layout`: the templates, of which `base` gives every mail its looks; makes a `Letter`
 //! - `assemble`: headers, parts and limits; makes bytes of a `Letter`
 //! - `sentence`: an alert in one sentence, for what is no mail
@@ -27,12 +30,15 @@ use crate::domain::{AccountAssessment, DrawAssessment, Drivers, Notice, Remedy, 
 
 mod actions;
 mod assemble;
+mod digest;
 mod draw;
 mod evidence;
 mod exhaustion;
+mod heartbeat;
 mod identity;
 mod layout;
 pub mod merged;
+mod report;
 mod rule;
 mod sentence;
 mod spending;
@@ -42,7 +48,10 @@ mod view;
 mod words;
 
 pub use assemble::LARGEST_MAIL_BYTES;
+pub use digest::{DrawDigest, TeamDigest, render_digest};
 pub use evidence::{EndedPeriod, Evidence};
+pub use heartbeat::render_heartbeat;
+pub use report::{Occasion, Post};
 pub use sentence::{description, summary};
 
 /// What a mail needs besides the notice and the assessment.

@@ -14,7 +14,10 @@ pub use alertmanager::{Alertmanager, Standing};
 pub use delivery::{NextStep, after_failure};
 pub use email::{Mailer, TimeLimits};
 pub use message::merged::{MergedContext, render_merged};
-pub use message::{EndedPeriod, Evidence, MessageContext, MessageError, render};
+pub use message::{
+    DrawDigest, EndedPeriod, Evidence, MessageContext, MessageError, Occasion, Post, TeamDigest, render, render_digest,
+    render_heartbeat,
+};
 
 /// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -73,6 +73,24 @@ async fn check_says_what_will_happen_or_what_is_wrong() {
         assert_eq!(ended.out, "", "{file}");
     }
     studio.run(&["check"]).await.expect(2).says(&["config/fuelgauge.yml", "hint: ", "fuelgauge demo"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reports.yml");
+    let text = "accounts: [{name: studio, timezone: Europe/Berlin}]\n\
+                teams: [{name: art, account: studio, roles: {lead: [ada@studio.example], billing: [ben@studio.example]}}]\n\
+                alerts: {digest: {schedule: \"0 8 * * mon\", to: [lead, billing]}}\n\
+                email:\n  from: fuelgauge@studio.example\n  relay: {host: localhost, security: none}\n  \
+                heartbeat: {schedule: \"0 7 * * *\", to: [ops@studio.example]}\n";
+    std::fs::write(&file, text).unwrap();
+    let ended = studio.run(&["check", &format!("--config.file={}", file.display())]).await.expect(0);
+    for line in [
+        "`digest art` goes to ada@studio.example, ben@studio.example at `0 8 * * mon`; next runs:",
+        "`heartbeat` goes to ops@studio.example at `0 7 * * *`; next runs:",
+    ] {
+        assert!(ended.out.contains(line), "{}", ended.out);
+    }
+    let runs = |time: &str| ended.out.lines().filter(|line| line.contains(time)).count();
+    assert_eq!((runs(" 08:00 +0"), runs(" 07:00 +00:00 UTC")), (5, 5), "{}", ended.out);
     assert!(!studio.ledger().exists(), "a check makes no ledger");
 }
 

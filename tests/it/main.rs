@@ -15,6 +15,7 @@ mod outbox;
 mod platforms;
 mod power_cuts;
 mod received;
+mod reports;
 mod round_trip;
 mod secrets;
 mod silences;

@@ -25,6 +25,7 @@ const KNOWS: &[(&str, &[&str])] = &[
             "outbox",
             "poller",
             "provider",
+            "reports",
             "schedule",
             "store",
         ],
@@ -45,6 +46,7 @@ const KNOWS: &[(&str, &[&str])] = &[
             "outbox",
             "poller",
             "provider",
+            "reports",
             "schedule",
             "store",
         ],
@@ -54,6 +56,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("assessor", &["config", "domain", "notify", "poller", "store"]),
     ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
     ("forwarder", &["clock", "domain", "metrics", "notify"]),
+    ("reports", &["clock", "config", "domain", "metrics", "notify", "schedule", "store"]),
     ("import", &["domain", "provider", "store"]),
     ("intake", &["assessor", "clock", "config", "domain", "http", "import", "metrics", "poller", "provider", "store"]),
     ("export", &["domain", "metrics", "store"]),
@@ -242,7 +245,7 @@ fn sql_stays_in_the_store_and_foreign_json_in_the_provider() {
     let homes: [(&str, &[&str]); 5] = [
         ("sqlx", &["store"]),
         ("reqwest", &["provider", "notify", "outgoing", "commands", "config", "cli"]),
-        ("lettre", &["notify", "config", "assessor", "commands"]),
+        ("lettre", &["notify", "config", "assessor", "commands", "reports"]),
         ("axum", &["http", "demo"]),
         ("serde_saphyr", &["config", "provider"]),
     ];

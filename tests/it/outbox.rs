@@ -23,6 +23,7 @@ async fn decide(studio: &Studio) {
         period_end: None,
         episode: 1,
         stage: Stage::Warning,
+        step: 0,
         why: Why::Opened,
         at: Timestamp::now(),
     };

@@ -1,6 +1,7 @@
 //! The names by which mail programs know a mail and its conversation. They are derived from the alert's identity and the
 //! recipient, never from the time or number of a try: a second copy is recognised as one.
 
+use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 
 use crate::domain::{Notice, Why};
@@ -22,6 +23,17 @@ pub(super) fn message_id(notice: &Notice, recipient: &str, domain: &str) -> Stri
 /// The id that every mail of an episode refers to. No mail has it; that is enough to gather them.
 pub(super) fn thread_id(notice: &Notice, domain: &str) -> String {
     bracketed(of_episode("thread", notice), domain)
+}
+
+/// The id of a report: of which kind, whose, for which scheduled time, and to whom. With angle brackets.
+pub(super) fn report_id(kind: &str, team: &str, scheduled: Timestamp, recipient: &str, domain: &str) -> String {
+    let mut hash = Context::new(&SHA256);
+    add(&mut hash, "report");
+    add(&mut hash, kind);
+    add(&mut hash, team);
+    add(&mut hash, &scheduled.as_nanosecond().to_string());
+    add(&mut hash, recipient);
+    bracketed(hash, domain)
 }
 
 /// The line between the parts of a mail; `what` tells those of parts within parts apart.

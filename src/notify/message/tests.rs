@@ -9,6 +9,7 @@ use crate::domain::{
 
 mod hostile;
 mod parsed;
+mod reports;
 mod rules;
 mod scene;
 

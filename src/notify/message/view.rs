@@ -173,7 +173,7 @@ impl View<'_> {
             matchers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let words_of = |(name, value): &(&str, &str)| format!("{name}={}", words::shell_word(value));
         // A name that hides something cannot be read off a command; the link carries it whole.
-        let is_readable = matchers.iter().all(|(_, value)| words::clean(value, usize::MAX) == **value);
+        let is_readable = matchers.iter().all(|(_, value)| words::is_readable(value));
         let first = ["fuelgauge silence add".to_owned()].into_iter().chain(matchers.iter().map(words_of));
         let rest = ["--duration 48h".to_owned(), "--comment \"why\"".to_owned()];
         let in_url = |(name, value): &(&str, &str)| format!("{name}={}", words::path_segment(value));

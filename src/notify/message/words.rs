@@ -89,6 +89,11 @@ pub(super) fn capitalised(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// Whether a name reads as it is: one that hides something cannot be read off a command.
+pub(super) fn is_readable(name: &str) -> bool {
+    clean(name, usize::MAX) == name
+}
+
 /// A text as one word of a command for a POSIX shell, whatever is in it.
 pub(super) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+,".contains(c);
@@ -179,9 +184,19 @@ impl<'a> ReaderClock<'a> {
         day.strftime(if day.year() == self.now.year() { "%-d %B" } else { "%-d %B %Y" }).to_string()
     }
 
+    /// `16 to 23 November`, `30 November to 7 December`.
+    pub(super) fn days_between(&self, from: Timestamp, to: Timestamp) -> String {
+        let (first, last) = (from.to_zoned(self.zone.clone()), to.to_zoned(self.zone.clone()));
+        if (first.year(), first.month()) == (last.year(), last.month()) {
+            format!("{} to {}", first.day(), self.short_day(to))
+        } else {
+            format!("{} to {}", self.short_day(from), self.short_day(to))
+        }
+    }
+
     /// `From 1 to 31 October`, for the beginning of a sentence; up to a moment that is not in it any more.
     pub(super) fn from_to(&self, from: Timestamp, to: Timestamp) -> String {
-        format!("From {} to {}", self.short_day(from), self.short_day(to))
+        format!("From {}", self.days_between(from, to))
     }
 
     /// A day after another moment: `29 November`; with the time where it is the same day.

@@ -37,12 +37,22 @@ pub struct Setup {
     pub base_url: Option<String>,
     /// Reads lists in pages of ten: the same requests, a fraction of the work for long stories.
     pub has_short_pages: bool,
+    /// Leads get a digest each Monday at eight, and somebody a sign of life each day at seven, in UTC.
+    pub has_reports: bool,
 }
 
 impl Setup {
     /// Watches one account of a world.
     pub fn watching(account: &str, world: World, now: Timestamp) -> Setup {
-        Setup { world, now, accounts: vec![account.to_owned()], team: None, base_url: None, has_short_pages: false }
+        Setup {
+            world,
+            now,
+            accounts: vec![account.to_owned()],
+            team: None,
+            base_url: None,
+            has_short_pages: false,
+            has_reports: false,
+        }
     }
 }
 
@@ -268,9 +278,16 @@ pub fn write_configuration(folder: &Path, setup: &Setup, base_url: &str, relay: 
             quoted(name),
         );
     }
+    let (heartbeat, digest) = match setup.has_reports {
+        true => (
+            "  heartbeat: {schedule: \"0 7 * * *\", to: [ops@studio.example]}\n",
+            "alerts: {digest: {schedule: \"0 8 * * mon\"}}\n",
+        ),
+        false => ("", ""),
+    };
     let text = format!(
-        "storage: \"sqlite:{}/ledger/fuelgauge.db\"\naccounts:\n{accounts}teams:\n{teams}email:\n  from: \
-         fuelgauge@studio.example\n  relay: {relay}\nweb: {{external_url: \"https://fuelgauge.studio.example\"}}\n",
+        "storage: \"sqlite:{}/ledger/fuelgauge.db\"\naccounts:\n{accounts}teams:\n{teams}{digest}email:\n  from: \
+         fuelgauge@studio.example\n  relay: {relay}\n{heartbeat}web: {{external_url: \"https://fuelgauge.studio.example\"}}\n",
         folder.display()
     );
     std::fs::create_dir_all(folder.join("ledger")).unwrap();

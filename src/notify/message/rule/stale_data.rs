@@ -95,11 +95,15 @@ impl StaleData<'_> {
             rule.muted_by().contains(&RuleName::StaleData)
                 || self.stale.iter().any(|status| goes_by(*rule).contains(&status.collector))
         };
-        let silent: Vec<String> = asked.iter().filter(|rule| is_silent(rule)).map(|rule| format!("`{rule}`")).collect();
+        let silent: Vec<String> = asked
+            .iter()
+            .filter(|rule| is_silent(rule))
+            .map(|rule| format!("\u{201c}{}\u{201d}", rule.in_words()))
+            .collect();
         match silent.is_empty() {
             true => "Figures on the page grow old meanwhile.".into(),
             false => format!(
-                "Until it is read again nobody is warned: {} neither fire nor resolve. Afterwards everything is looked at \
+                "Until it is read again nobody is warned. {} neither fire nor resolve. Afterwards everything is looked at \
                  once before anything is told.",
                 words::listed(&silent)
             ),

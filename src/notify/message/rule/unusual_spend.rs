@@ -128,7 +128,9 @@ impl UnusualSpend<'_> {
     fn announce(&self) -> Option<Command> {
         let recent = self.recent()?;
         let factor = (recent.net.as_f64() / recent.usual.as_f64() * 10.0).round() / 10.0;
-        FACTORS.contains(&factor).then_some(())?;
+        let key = &self.view.notice.key;
+        let is_readable = [key.team.as_str(), key.account.as_str()].into_iter().all(words::is_readable);
+        (is_readable && FACTORS.contains(&factor)).then_some(())?;
         let today = self.view.notice.at.to_zoned(self.view.assessment.zone.clone());
         let last = today.checked_add((ANNOUNCED_DAYS - 1).days()).ok()?;
         // What is announced beyond the period's end would not be about these credits.
@@ -136,8 +138,8 @@ impl UnusualSpend<'_> {
         let end = end.map(|end| end.to_zoned(self.view.assessment.zone.clone()));
         let last = end.filter(|end| *end < last).map_or(last.date(), |end| end.date());
         let account =
-            self.view.context.names_account.then(|| format!("--account {}", words::shell_word(&self.view.account())));
-        let parts = ["fuelgauge announce add".into(), format!("--team {}", words::shell_word(&self.view.team()))];
+            self.view.context.names_account.then(|| format!("--account {}", words::shell_word(key.account.as_str())));
+        let parts = ["fuelgauge announce add".into(), format!("--team {}", words::shell_word(key.team.as_str()))];
         let dates = [format!("--factor {factor}"), format!("--from {}", today.date()), format!("--to {last}")];
         Some(Command {
             words: format!("If it was meant, and goes on until {}:", self.view.clock.date(last)),

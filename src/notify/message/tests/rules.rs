@@ -509,7 +509,7 @@ fn each_letter_fits_what_is_known() {
                 scene.assessment.collectors[0].collector = Collector::Queue;
                 scene.assessment.collectors[1].last_success_at = Some(at("2026-11-22T13:00:00Z"));
             },
-            &["the queue of studio is as of Sunday 22 November, 09:00", "`stuck_queue`"],
+            &["the queue of studio is as of Sunday 22 November, 09:00", "\u{201c}Queue is stuck\u{201d}"],
             &["the balance of studio"],
         ),
         (
