@@ -174,8 +174,8 @@ impl Agent {
                 }
             });
         }
-        for (report, reporter) in self.reports.iter().cloned() {
-            let stop = tasks.stop_token().clone();
+        for both in &self.reports {
+            let ((report, reporter), stop) = (both.clone(), tasks.stop_token().clone());
             tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}

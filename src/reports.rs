@@ -20,7 +20,6 @@ use crate::notify::{DrawDigest, MessageError, Occasion, Post, TeamDigest, render
 use crate::schedule::next_tick;
 use crate::store::{ReportKey, Store, StoreError};
 
-
 /// How long a report waits after a start for the first look at its accounts; then it tells what it has.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(5);
 

@@ -24,6 +24,8 @@ mod buckets;
 mod case_tests;
 mod decide;
 mod evidence;
+#[cfg(test)]
+mod letters_tests;
 mod mails;
 #[cfg(test)]
 mod shared_tests;

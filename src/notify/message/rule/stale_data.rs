@@ -95,7 +95,11 @@ impl StaleData<'_> {
             rule.muted_by().contains(&RuleName::StaleData)
                 || self.stale.iter().any(|status| goes_by(*rule).contains(&status.collector))
         };
-        let silent: Vec<String> = asked.iter().filter(|rule| is_silent(rule)).map(|rule| format!("\u{201c}{}\u{201d}", rule.in_words())).collect();
+        let silent: Vec<String> = asked
+            .iter()
+            .filter(|rule| is_silent(rule))
+            .map(|rule| format!("\u{201c}{}\u{201d}", rule.in_words()))
+            .collect();
         match silent.is_empty() {
             true => "Figures on the page grow old meanwhile.".into(),
             false => format!(
