@@ -190,8 +190,8 @@ impl Agent {
                 () = watch_silences(&assessor, &shared) => {}
             }
         });
-        for (report, reporter) in self.reports.iter().cloned() {
-            let stop = tasks.stop_token().clone();
+        for both in &self.reports {
+            let ((report, reporter), stop) = (both.clone(), tasks.stop_token().clone());
             tasks.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}

@@ -26,6 +26,8 @@ mod decide;
 #[cfg(test)]
 mod decide_tests;
 mod evidence;
+#[cfg(test)]
+mod letters_tests;
 mod mails;
 #[cfg(test)]
 mod restart_tests;

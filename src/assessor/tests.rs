@@ -27,7 +27,17 @@ pub(super) struct Watched {
 impl Watched {
     /// An account `studio` with such a plan, drawn on by `teams`, a list of YAML.
     pub(super) async fn new(plan: &str, teams: &str) -> Watched {
-        let text = format!("accounts: [{{name: studio, plan: {plan}}}]\nteams: {teams}\n");
+        Watched::with(plan, teams, "").await
+    }
+
+    /// One whose mails are written.
+    pub(super) async fn mailing(plan: &str, teams: &str) -> Watched {
+        let email = "email: {from: fuelgauge@studio.example, relay: {host: localhost, security: none}}";
+        Watched::with(plan, teams, email).await
+    }
+
+    async fn with(plan: &str, teams: &str, email: &str) -> Watched {
+        let text = format!("accounts: [{{name: studio, plan: {plan}}}]\nteams: {teams}\n{email}\n");
         let config = Config::parse(&text, Path::new("fuelgauge.yml")).unwrap();
         let folder = TempDir::new().unwrap();
         let store = Store::open(&folder.path().join("ledger.db")).await.unwrap();

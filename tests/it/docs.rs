@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::{CommandFactory, Parser};
 use fuelgauge::cli::Cli;
 use fuelgauge::config::Config;
+use fuelgauge::domain::{RuleName, Rules, Stage};
 use fuelgauge::provider::history::{Field, read_push};
 use fuelgauge::provider::mapping::{EndpointKind, Mapping};
 
@@ -216,6 +217,86 @@ fn each_configuration_key_that_is_named_exists() {
     }
     for key in named {
         assert!(known.contains(&key), "README.md names the key `{key}`, which config/fuelgauge.yml does not explain");
+    }
+}
+
+/// A page's table of two columns: what stands behind a word at the beginning of a row.
+fn told_of(page: &str, word: &str) -> Option<String> {
+    let prefix = format!("| {word} | ");
+    page.lines().find_map(|line| line.strip_prefix(&prefix)).map(|rest| rest.trim_end_matches(" |").to_owned())
+}
+
+/// The rules as a configuration with this section sets them.
+fn rules_of(alerts: &str, page: &str) -> Rules {
+    let base = "accounts: [{name: studio}]\nteams: [{name: art, account: studio}]\n";
+    match Config::parse(&format!("{base}{alerts}"), Path::new("fuelgauge.yml")) {
+        Ok(config) => config.alerts.rules,
+        Err(errors) => panic!("{page}: {errors}"),
+    }
+}
+
+#[test]
+fn each_rule_has_a_page_that_says_what_it_does() {
+    let readme = read("README.md");
+    for rule in RuleName::ALL {
+        let path = format!("src/domain/rule/{rule}.md");
+        let page = read(&path);
+        assert!(page.starts_with(&format!("# `{rule}`: ")), "{path}");
+        assert!(page.contains("**What to do.** "), "{path} says what to do");
+
+        // Linked with its stages, which the page names in the same order.
+        let stages: Vec<&str> = rule.stages().iter().map(|stage| stage.as_str()).collect();
+        let row = readme.lines().find(|line| line.starts_with(&format!("| [`{rule}`]({path}) | ")));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for `{rule}` with a link to {path}"));
+        assert!(row.ends_with(&format!(" | {} |", stages.join(", "))), "{row}");
+        let told = told_of(&page, "stages").unwrap_or_else(|| panic!("{path} names its stages"));
+        let mut rest = told.as_str();
+        for stage in &stages {
+            let place = rest.find(stage).unwrap_or_else(|| panic!("{path}: `{told}` lacks `{stage}`"));
+            rest = &rest[place + stage.len()..];
+        }
+        let others = Stage::ALL.iter().filter(|stage| !rule.stages().contains(stage));
+        assert!(others.into_iter().all(|stage| !told.contains(stage.as_str())), "{path}: {told}");
+
+        // Which rules mute it.
+        let muting: BTreeSet<String> = rule.muted_by().iter().map(|by| by.as_str().to_owned()).collect();
+        let named = told_of(&page, "muted by").map(|by| inline_code(&by)).unwrap_or_default();
+        assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), muting, "{path}");
+
+        // Its keys are keys, and what it does not call another default is the default.
+        let yaml: Vec<Block> = blocks(&page).into_iter().filter(|block| block.language == "yaml").collect();
+        let [example] = &yaml[..] else { panic!("{path} has {} examples", yaml.len()) };
+        rules_of(&example.text, &path);
+        let of_default = example.text.lines().filter(|line| !line.contains("# default:"));
+        let of_default: String = of_default.map(|line| format!("{line}\n")).collect();
+        assert_eq!(rules_of(&of_default, &path), Rules::default(), "{path} states other defaults");
+
+        // A time that it must hold for is told, and only then.
+        let holds = Rules::default().timing(rule).hold_for;
+        assert_eq!(page.contains("(`for`)"), !holds.is_zero(), "{path}: {holds:?}");
+    }
+}
+
+#[test]
+fn the_reference_states_when_each_rule_begins_and_ends() {
+    let reference = read("config/fuelgauge.yml");
+    let begin = reference.lines().position(|line| line == "alerts:").unwrap();
+    let section = reference.lines().skip(begin).take_while(|line| !line.starts_with("# How mail leaves"));
+    let switched_on = section.map(|line| match line.trim_start().strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => line.replacen('#', "", 1),
+        _ => line.to_owned(),
+    });
+    // A digest wants a relay, which is not what this is about.
+    let lines: Vec<String> = switched_on.collect();
+    let digest = lines.iter().position(|line| line.starts_with("  digest:")).unwrap();
+    let rules = rules_of(&lines[..digest].join("\n"), "config/fuelgauge.yml");
+    for rule in RuleName::ALL {
+        let (stated, default) = (rules.timing(rule), Rules::default().timing(rule));
+        assert_eq!(stated.hold_for, default.hold_for, "{rule}: for");
+        assert_eq!(stated.sends_resolved, default.sends_resolved, "{rule}: send_resolved");
+        // Without a length it is a thirtieth of the period, a day of a month.
+        let of_a_month = Some(jiff::SignedDuration::from_hours(24));
+        assert_eq!(stated.keep_firing_for, default.keep_firing_for.or(of_a_month), "{rule}: keep_firing_for");
     }
 }
 

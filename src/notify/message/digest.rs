@@ -273,7 +273,7 @@ impl Draw<'_> {
         if tasks > 0 {
             let tasks = words::counted(&words::count(tasks), "re-run");
             let cost = of.assessment.told(credits).map(|credits| {
-                let share = share(credits, charged).map(|share| format!(" ({})", words::percent(share)));
+                let share = share(credits, charged).map(|share| format!(" ({})", words::part(share)));
                 format!(" cost {}{}", words::credits(credits), share.unwrap_or_default())
             });
             sentences.push(format!("{tasks}{}.", cost.unwrap_or_default()));

@@ -74,7 +74,7 @@ pub(super) fn who(spender: &Spender) -> String {
 
 /// A share in percent; empty where there is no whole.
 pub(super) fn share_of(part: Credits, whole: Credits) -> String {
-    share(part, whole).map(words::percent).unwrap_or_default()
+    share(part, whole).map(words::part).unwrap_or_default()
 }
 
 /// All that was spent, net.

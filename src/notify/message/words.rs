@@ -40,6 +40,11 @@ pub(super) fn threshold(probability: f64) -> String {
     format!("{}%", (probability * 1000.0).round() / 10.0)
 }
 
+/// A share (0 to 1) in percent: unlike a chance it may be all.
+pub(super) fn part(share: f64) -> String {
+    if share >= 0.995 { "100%".into() } else { percent(share) }
+}
+
 /// A chance in words, for the beginning of a sentence.
 pub(super) fn chance(probability: f64) -> String {
     capitalised(likelihood(probability))
@@ -192,11 +197,6 @@ impl<'a> ReaderClock<'a> {
         } else {
             format!("{} to {}", self.short_day(from), self.short_day(to))
         }
-    }
-
-    /// `From 1 to 31 October`, for the beginning of a sentence; up to a moment that is not in it any more.
-    pub(super) fn from_to(&self, from: Timestamp, to: Timestamp) -> String {
-        format!("From {}", self.days_between(from, to))
     }
 
     /// A day after another moment: `29 November`; with the time where it is the same day.

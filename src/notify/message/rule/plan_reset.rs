@@ -57,11 +57,11 @@ impl PlanReset<'_> {
     fn spent(&self) -> String {
         let Some(ended) = self.ended else { return "Nothing is known of it.".into() };
         let clock = &self.view.clock;
-        let between = clock.from_to(ended.period.start, ended.period.end);
+        let between = clock.days_between(ended.period.start, ended.period.end);
         let spent = spent(&ended.spent_on);
         let whole = self.view.draw.tank_capacity();
         let of = match whole.zip(whole.and_then(|whole| share(spent, whole))) {
-            Some((whole, share)) => format!(" of {} ({})", words::amount(whole), words::percent(share)),
+            Some((whole, share)) => format!(" of {} ({})", words::amount(whole), words::part(share)),
             None => String::new(),
         };
         let attempts: u64 = ended.spent_on.totals.iter().map(|row| row.finished).sum();
@@ -74,7 +74,7 @@ impl PlanReset<'_> {
             Some(_) => " Nothing lapsed.".into(),
             None => String::new(),
         };
-        format!("{between} team {} spent {}{of}{tasks}.{lapsed}", self.view.team(), words::credits(spent))
+        format!("From {between} team {} spent {}{of}{tasks}.{lapsed}", self.view.team(), words::credits(spent))
     }
 
     fn wasted(&self) -> String {
@@ -88,7 +88,7 @@ impl PlanReset<'_> {
             let tasks = words::counted(&words::count(tasks), "re-run");
             let cost = self.view.assessment.told(credits).map(|credits| format!(" cost {}", words::credits(credits)));
             let of = share(credits, charged).filter(|share| *share >= LEAST_SHARE);
-            let of = of.map(|share| format!(" ({})", words::percent(share))).unwrap_or_default();
+            let of = of.map(|share| format!(" ({})", words::part(share))).unwrap_or_default();
             sentences.push(format!("{tasks}{}{of}.", cost.unwrap_or_default()));
         }
         if failed > 0 {

@@ -76,7 +76,7 @@ impl WastefulRetries<'_> {
     /// `620 credits, 20% of what was spent`; `None` where tasks have no price.
     fn cost(&self) -> Option<String> {
         let (reruns, spent) = (self.view.assessment.told(self.view.draw.reruns.credits)?, self.view.draw.spent);
-        let share = share(reruns, spent).map(|share| format!(" ({} of what was spent)", words::percent(share)));
+        let share = share(reruns, spent).map(|share| format!(" ({} of what was spent)", words::part(share)));
         Some(format!("{}{}", words::credits(reruns), share.unwrap_or_default()))
     }
 

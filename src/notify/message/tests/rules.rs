@@ -320,11 +320,12 @@ fn every_rule_can_say_that_it_is_over() {
     }
 }
 
-type Change = fn(&mut Scene);
+/// What it is about, the rule, why it is told, what is otherwise, what is said then, and what is not.
+type Case<'a> = (&'a str, RuleName, Why, fn(&mut Scene), &'a [&'a str], &'a [&'a str]);
 
 #[test]
 fn each_letter_fits_what_is_known() {
-    let cases: [(&str, RuleName, Why, Change, &[&str], &[&str]); 24] = [
+    let cases: [Case; 24] = [
         (
             "it lasts",
             RuleName::LowBalance,
