@@ -111,7 +111,8 @@ impl Agent {
         let agent_metrics = shared.metrics.agent.clone();
         let email = config.email.as_ref();
         let email = email.map(|email| Channel::email(Mailer::new(email), email.limits, external_url.clone()));
-        let channels: Vec<Channel> = email.into_iter().collect();
+        let webhook = |webhook| Channel::webhook(webhook, Arc::clone(&shared.clock));
+        let channels: Vec<Channel> = email.into_iter().chain(config.webhooks.iter().map(webhook)).collect();
         outbox::initialize_metrics(&agent_metrics, &channels);
         let poller = Poller::new(shared.store.clone(), Arc::clone(&shared.clock), agent_metrics.clone());
         let forwarders = build_forwarders(config, external_url.as_ref(), shared);
@@ -152,7 +153,18 @@ impl Agent {
         for account in &self.accounts {
             self.assessor.assess_once(account, self.shared.clock.now(), Alerts::Leave).await?;
         }
+        self.give_up_lost_channels().await?;
         self.shared.ready.send_replace(true);
+        Ok(())
+    }
+
+    /// What waits for a channel that is not configured any more would wait for ever, and look like an outage.
+    async fn give_up_lost_channels(&self) -> anyhow::Result<()> {
+        let channels = self.outbox.as_ref().map(Outbox::channels).unwrap_or_default();
+        let messages = self.shared.store.give_up_other_channels(&channels, self.shared.clock.now()).await?;
+        if messages > 0 {
+            tracing::warn!(messages, "messages given up: the configuration has no such channel any more");
+        }
         Ok(())
     }
 

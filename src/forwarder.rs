@@ -62,7 +62,7 @@ impl Forwarder {
         // An empty round is a request too.
         for some in alerts.chunks(MOST_IN_A_REQUEST).chain(alerts.is_empty().then_some(nothing)) {
             self.metrics.notifications.with_label_values(&[ALERTMANAGER_CHANNEL]).inc();
-            if let Err(error) = self.manager.show(some).await {
+            if let Err(error) = self.manager.show(some, self.clock.now()).await {
                 let labels = [ALERTMANAGER_CHANNEL, error.kind.as_str()];
                 self.metrics.notification_failures.with_label_values(&labels).inc();
                 result = Err(error);

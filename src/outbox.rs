@@ -68,6 +68,11 @@ impl Outbox {
         Outbox { pumps: channels.into_iter().map(pump).collect(), filled }
     }
 
+    /// The names of its channels.
+    pub fn channels(&self) -> Vec<&str> {
+        self.pumps.iter().map(|pump| pump.channel()).collect()
+    }
+
     /// Sends what is due, all of it that the caps and the channels allow. Idempotent: what is not due, claimed elsewhere or
     /// done is left alone.
     ///
@@ -108,13 +113,13 @@ impl AddAssign for Delivered {
 /// Exports the series of a channel as 0 before its first message, so that a rate sees the first event. Mail has them even
 /// where there is no relay.
 pub fn initialize_metrics(metrics: &AgentMetrics, channels: &[Channel]) {
-    let names = channels.iter().map(|channel| channel.name.as_str()).chain([EMAIL_CHANNEL]);
-    for name in names {
+    let known = channels.iter().map(|channel| (channel.name.as_str(), channel.merger.is_some()));
+    for (name, can_merge) in known.chain([(EMAIL_CHANNEL, true)]) {
         let _ = metrics.notifications.get_metric_with_label_values(&[name]);
         for kind in NotifyFailure::ALL {
             let _ = metrics.notification_failures.get_metric_with_label_values(&[name, kind.as_str()]);
         }
-        for reason in MergeReason::ALL {
+        for reason in MergeReason::ALL.into_iter().filter(|_| can_merge) {
             let _ = metrics.notifications_merged.get_metric_with_label_values(&[name, reason.as_str()]);
         }
     }

@@ -115,6 +115,7 @@ async fn fill(ledger: &Path, mails: &[RenderedMail]) -> anyhow::Result<()> {
             episode: 1,
             stage: Stage::Warning,
             step: 0,
+            since: Timestamp::UNIX_EPOCH,
             why: Why::Opened,
             at: Timestamp::now(),
         };

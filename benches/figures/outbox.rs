@@ -121,6 +121,7 @@ async fn with_outbox(bench: &Bench, config: &EmailConfig, recipients: usize) -> 
             episode: 1,
             stage: Stage::Warning,
             step: 0,
+            since: Timestamp::UNIX_EPOCH,
             why: Why::Opened,
             at: shared.clock.now(),
         };

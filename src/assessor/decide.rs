@@ -227,7 +227,9 @@ impl Deciding<'_> {
         let key = self.draw.key.clone();
         if let Some((Level { stage, step }, why)) = told {
             let (key, episode, at) = (key.clone(), after.episode, self.account.at);
-            self.decided.notices.push(Notice { key, rule, period_start, period_end, episode, stage, step, why, at });
+            let since = after.since().unwrap_or(at);
+            let notice = Notice { key, rule, period_start, period_end, episode, since, stage, step, why, at };
+            self.decided.notices.push(notice);
         }
         if *before != after {
             self.decided.changes.push(AlertChange { key, rule, period_start, alert: after });

@@ -3,7 +3,8 @@
 use super::tests::{Watched, at, balance};
 use super::*;
 use crate::demo::catcher::show;
-use crate::domain::{QueueRecord, Reading, TaskRecord, TaskState};
+use crate::domain::{EMAIL_CHANNEL, QueueRecord, Reading, TaskRecord, TaskState};
+use crate::store::{Outcome, Round, Settled};
 
 const TEAM: &str =
     "[{name: art, account: studio, roles: {lead: [lead@studio.example], billing: [billing@studio.example]}}]";
@@ -14,10 +15,15 @@ impl Watched {
     async fn told(&self, now: &str) -> Vec<(String, String)> {
         let assessed = self.assessor.assess_once(&self.account, at(now), crate::assessor::Alerts::Step).await;
         assessed.unwrap();
-        let mails = self.assessor.store.due_mails(at(now), 100).await.unwrap();
+        let store = &self.assessor.store;
+        let waiting = store.outbox_records(&["waiting"], 100).await.unwrap();
+        let claims = waiting.iter().rev().map(|record| record.id).collect();
+        let round = Round { claims, ..Round::default() };
+        let mails = store.outbox_round(EMAIL_CHANNEL, &round, at(now)).await.unwrap().claimed;
+        let settled = mails.iter().map(|mail| Settled { id: mail.id, outcome: Outcome::Sent }).collect();
+        store.outbox_round(EMAIL_CHANNEL, &Round { settled, ..Round::default() }, at(now)).await.unwrap();
         let mut told = Vec::new();
         for mail in mails {
-            self.assessor.store.mark_sent(mail.id, at(now)).await.unwrap();
             let shown = show(&mail.message);
             let text = shown.text.split_whitespace().collect::<Vec<_>>().join(" ");
             if mail.recipient == "lead@studio.example" {

@@ -1,4 +1,4 @@
-//! Who hears of a notice, and the mails that tell them.
+//! Who hears of a notice, and the mails and messages that tell them.
 
 use lettre::message::Mailbox;
 
@@ -21,7 +21,7 @@ pub struct Sender {
 }
 
 impl Assessor {
-    /// The mails of what was decided of an account, each notice with its own.
+    /// The mails and messages of what was decided of an account, each notice with its own.
     pub(super) async fn write_all(
         &self,
         account: &Account,
@@ -31,10 +31,19 @@ impl Assessor {
     ) -> Result<Vec<(Notice, Vec<RenderedMail>)>, AssessError> {
         let mut written = Vec::with_capacity(notices.len());
         for notice in &notices {
-            let mails = self.write_mails((account, facts), notice, &notices, assessment).await?;
-            written.push((notice.clone(), mails));
+            let mut messages = self.write_mails((account, facts), notice, &notices, assessment).await?;
+            messages.extend(self.write_to_webhooks(notice, assessment));
+            written.push((notice.clone(), messages));
         }
         Ok(written)
+    }
+
+    /// What each webhook is told of a notice, if it wants to hear of it.
+    fn write_to_webhooks(&self, notice: &Notice, assessment: &AccountAssessment) -> Vec<RenderedMail> {
+        let Some(draw) = assessment.draws.iter().find(|draw| draw.key == notice.key) else { return Vec::new() };
+        let url = self.external_url.as_deref();
+        let write = |hook| notify::webhook::write(hook, notice, (assessment, draw), url);
+        self.webhooks.iter().filter_map(write).collect()
     }
 
     /// The mails of a notice, one for each recipient; none without a relay.

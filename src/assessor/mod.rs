@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::config::{AlertsConfig, Config, TeamConfig};
+use crate::config::{AlertsConfig, Config, EmailConfig, TeamConfig, WebhookConfig};
 use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
@@ -77,6 +77,8 @@ pub struct Assessor {
     rules: Arc<[RuleName]>,
     teams: Vec<TeamConfig>,
     sender: Option<Sender>,
+    webhooks: Vec<WebhookConfig>,
+    external_url: Option<String>,
     cache: Mutex<UsageCache>,
     lots: Mutex<LotsCache>,
     latest: Mutex<BTreeMap<AccountName, Arc<AccountAssessment>>>,
@@ -95,13 +97,15 @@ impl Assessor {
         published: watch::Sender<Arc<Snapshot>>,
         outbox_filled: Arc<Notify>,
     ) -> Assessor {
-        let sender = config.email.as_ref().map(|email| Sender { from: email.from.clone(), external_url });
+        let sender = |email: &EmailConfig| Sender { from: email.from.clone(), external_url: external_url.clone() };
         Assessor {
             store,
             alerts: config.alerts.clone(),
             rules: RuleName::ALL.into_iter().filter(|rule| config.alerts.rules.is_enabled(*rule)).collect(),
             teams: config.teams.clone(),
-            sender,
+            sender: config.email.as_ref().map(sender),
+            webhooks: config.webhooks.clone(),
+            external_url,
             cache: Mutex::default(),
             lots: Mutex::default(),
             latest: Mutex::default(),

@@ -12,6 +12,7 @@ use super::section::{Text, section};
 use super::team::TeamFile;
 use super::values::Context;
 use super::web::WebFile;
+use super::webhook::WebhookFile;
 
 section! {
     /// The whole file.
@@ -28,6 +29,8 @@ section! {
         email: EmailFile,
         /// Which Alertmanagers are shown what fires. Default: none.
         alertmanager: AlertmanagerFile,
+        /// Programs that are told what people are told. Default: none.
+        webhooks: Vec<WebhookFile>,
         /// What is served.
         web: WebFile,
     }

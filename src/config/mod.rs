@@ -4,7 +4,7 @@
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
 //! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
 //! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `limits`, `reports` (what comes on a schedule),
-//! `alertmanager`, `web`.
+//! `alertmanager`, `webhook`, `web`.
 
 use std::fs::File;
 use std::io::Read;
@@ -44,10 +44,12 @@ mod tests;
 mod tree;
 mod values;
 mod web;
+mod webhook;
 
 pub use alertmanager::{AlertmanagerConfig, HttpAuth};
 pub use mistakes::{ConfigError, ConfigErrors, Position};
 pub use secret::SecretFile;
+pub use webhook::WebhookConfig;
 
 /// Everything the agent needs to know, checked.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Config {
     pub email: Option<EmailConfig>,
     /// Which Alertmanagers are shown what fires.
     pub alertmanager: Option<AlertmanagerConfig>,
+    /// Programs that are told what people are told, in the order written.
+    pub webhooks: Vec<WebhookConfig>,
     /// What is served.
     pub web: WebConfig,
 }
@@ -358,6 +362,11 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
             }
         }
     }
+    let known = webhook::Known {
+        accounts: accounts.iter().map(|account| account.name.as_str()).collect(),
+        teams: teams.iter().map(|team| team.name.as_str()).collect(),
+    };
+    let webhooks = webhook::check(file.webhooks.as_deref().unwrap_or_default(), &known, context);
     Config {
         path: path.into(),
         storage: file::check_storage(file.storage.as_ref(), context),
@@ -366,6 +375,7 @@ fn check(file: &ConfigFile, path: &Path, context: &mut Context) -> Config {
         alerts,
         email,
         alertmanager,
+        webhooks,
         web: web::check(file.web.as_ref(), team_files, context),
     }
 }

@@ -552,6 +552,40 @@ fn each_mistake_is_explained() {
              hint: secrets stand in files of their own",
         ),
         ("user_without_password", "9:38: email.relay.username: has no effect without `password_file`"),
+        (
+            "webhooks",
+            "7:27: webhooks.pipeline.url: `http` is not encrypted; expected `https`\n\
+             hint: plain http is for this machine alone\n\
+             7:79: webhooks.pipeline.secret_file: the secret in `secrets/key` has 6 characters; expected at least 16\n\
+             hint: openssl rand -hex 32 makes a good one\n\
+             8:12: webhooks.pipeline.name: another webhook is called `pipeline` too\n\
+             8:27: webhooks.pipeline.url: the URL holds a user or password\n\
+             hint: secrets stand in files of their own\n\
+             9:12: webhooks[2].name: expected 1 to 64 letters, digits, `-` and `_`, found `my hook`\n\
+             9:28: webhooks[2].url: expected the address of a server, found `169.254.169.254`, that of a link\n\
+             9:102: webhooks[2].timeout: `0s` is too short; expected at least `1s`\n\
+             13:16: webhooks.matching.matchers[0]: there is no team `arts`\n\
+             hint: did you mean `art`?\n\
+             13:27: webhooks.matching.matchers[1]: there is no severity `fatal`\n\
+             hint: expected `info`, `warning` or `critical`\n\
+             13:43: webhooks.matching.matchers[2]: there is no rule `FuelgaugeExhaustion`\n\
+             hint: expected `stale_data`, `exhaustion`, `low_balance`, `unusual_spend`, `wasteful_retries`, \
+             `stuck_queue`, `missing_refund`, `double_charge`, `unexplained_spend`, `credits_will_lapse` or `plan_reset`\n\
+             13:74: webhooks.matching.matchers[3]: no alert has a label `env`; expected `alert`, `account`, `team` or \
+             `severity`\n\
+             13:84: webhooks.matching.matchers[4]: `(` is no regular expression: found open group without closing ')'\n\
+             13:97: webhooks.matching.matchers[5]: there is no account `nowhere`\n\
+             hint: expected `studio`\n\
+             14:20: webhooks.matching.send_resolved: expected `true` or `false`, found `never`\n\
+             15:30: webhooks.matching.allow_private_addresses: expected `true` or `false`, found `1`\n\
+             16:89: webhooks.local.ca_file: has no effect: the URL does not begin with `https://`\n\
+             17:5: webhooks[5]: the key `name` is missing\n\
+             hint: write what it is for, such as `pipeline`\n\
+             17:5: webhooks[5]: the key `url` is missing\n\
+             hint: write where it listens, such as `https://example.org/hook`\n\
+             17:5: webhooks[5]: the key `secret_file` is missing\n\
+             hint: write the path of the file that holds the secret",
+        ),
     ];
     let folder = folder();
     for (name, expected) in cases {
@@ -712,6 +746,8 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(email.relay.username.as_deref(), Some("fuelgauge"));
     assert_eq!((email.relay.allow_plaintext, email.max_age), (false, SignedDuration::from_hours(25)));
     assert_eq!(email.from.to_string(), "fuelgauge <fuelgauge@studio.example>");
+    let webhook = &config.webhooks[0];
+    assert_eq!((webhook.name.as_str(), webhook.sends_resolved, webhook.matchers.len()), ("pipeline", true, 2));
     let alertmanager = config.alertmanager.unwrap();
     assert_eq!(alertmanager.urls, ["http://localhost:9093", "https://alertmanager.studio.example"]);
     assert!(matches!(alertmanager.auth, Some(HttpAuth::Basic { .. })));
@@ -750,7 +786,9 @@ fn what_is_printed_of_a_configuration_holds_no_secret() {
     let printed = format!("{config:?} {config:#?}");
     assert!(printed.contains("secrets/smtp") && !printed.contains("s3cret"), "{printed}");
 
-    for name in ["unknown_key_with_secret", "url_with_password", "postgres_storage", "secret_readable_by_others"] {
+    for name in
+        ["unknown_key_with_secret", "url_with_password", "postgres_storage", "secret_readable_by_others", "webhooks"]
+    {
         let found = mistakes_in(name, &folder);
         assert!(!found.contains("do_not_repeat") && !found.contains("s3cret"), "{found}");
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use reqwest::Url;
+use secrecy::ExposeSecret;
 
 use super::mistakes::{Mistakes, Place, any_of, nearest, shown};
 use super::secret::{SecretError, SecretFile};
@@ -45,6 +46,9 @@ impl Context {
 
 /// The longest duration anywhere: ten years.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Shorter ones can be guessed.
+const SHORTEST_SECRET: usize = 16;
 
 /// A length of time such as `30m`, `48h` or `1d`, at least `least`.
 pub(super) fn duration(text: &Text, least: Duration, context: &mut Context) -> Option<Duration> {
@@ -136,6 +140,21 @@ pub(super) fn existing(
     context.wrong(&text.place, format!("{otherwise} `{}`{hint}", shown(&path.display().to_string())))
 }
 
+/// A file with a secret that nobody can guess. `what` it is, in a word.
+pub(super) fn long_secret(text: &Text, what: &str, context: &mut Context) -> Option<SecretFile> {
+    let file = secret_file(text, context)?;
+    let length = file.read().map_or(0, |secret| secret.expose_secret().chars().count());
+    if length < SHORTEST_SECRET {
+        let message = format!(
+            "the {what} in `{}` has {length} characters; expected at least {SHORTEST_SECRET}\n\
+             hint: openssl rand -hex 32 makes a good one",
+            file.path().display()
+        );
+        return context.wrong(&text.place, message);
+    }
+    Some(file)
+}
+
 /// Where a file was looked for, should somebody wonder.
 pub(super) fn hint_if_relative(path: &str) -> &'static str {
     if Path::new(path).is_relative() { "\nhint: relative paths begin at the configuration's folder" } else { "" }
@@ -162,7 +181,7 @@ pub(super) fn mailbox(text: &Text, context: &mut Context) -> Option<Mailbox> {
 
 /// A URL to talk to: https, or http to this machine, and nothing secret in it. Without a slash at its end.
 pub(super) fn secure_url(text: &Text, context: &mut Context) -> Option<String> {
-    let url = web_url(text, context)?;
+    let url = somebodys_url(text, context)?;
     if url.scheme() == "http" && !url.host_str().is_some_and(is_loopback) {
         let message = "`http` is not encrypted; expected `https`\nhint: plain http is for this machine alone";
         return context.wrong(&text.place, message);
@@ -172,7 +191,7 @@ pub(super) fn secure_url(text: &Text, context: &mut Context) -> Option<String> {
 
 /// As [`secure_url`], and plain http to another machine if `allow_plaintext` says that it is meant.
 pub(super) fn url_to_talk_to(text: &Text, allow_plaintext: bool, context: &mut Context) -> Option<String> {
-    let url = web_url(text, context)?.as_str().trim_end_matches('/').to_owned();
+    let url = somebodys_url(text, context)?.as_str().trim_end_matches('/').to_owned();
     if is_plain_to_others(&url) && !allow_plaintext {
         let message = "`http` is not encrypted; expected `https`\nhint: if everybody on the way may read and change what is \
                        sent, write `allow_plaintext: true`";
@@ -190,6 +209,21 @@ pub(super) fn is_plain_to_others(url: &str) -> bool {
 /// A URL that people open. Without a slash at its end.
 pub(super) fn page_url(text: &Text, context: &mut Context) -> Option<String> {
     Some(web_url(text, context)?.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A URL whose host is no link, where clouds tell machines their secrets.
+fn somebodys_url(text: &Text, context: &mut Context) -> Option<Url> {
+    let url = web_url(text, context)?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_link = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(v4)) => v4.is_link_local() || v4.is_unspecified(),
+        Ok(IpAddr::V6(v6)) => v6.is_unicast_link_local() || v6.is_unspecified(),
+        Err(_) => false,
+    };
+    if is_link {
+        return context.wrong(&text.place, format!("expected the address of a server, found `{host}`, that of a link"));
+    }
+    Some(url)
 }
 
 fn web_url(text: &Text, context: &mut Context) -> Option<Url> {

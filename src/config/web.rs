@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use secrecy::ExposeSecret;
-
 use super::mistakes::{any_of, nearest, shown};
 use super::section::{Text, section};
 use super::team::TeamFile;
 use super::values::{self, Context};
-use super::{Scope, SecretFile, TokenConfig, WebConfig};
+use super::{Scope, TokenConfig, WebConfig};
 use crate::domain::TeamName;
 
 section! {
@@ -35,9 +33,6 @@ section! {
     }
 }
 
-/// Shorter tokens can be guessed.
-const SHORTEST_TOKEN: usize = 16;
-
 /// What is wrong has been noted.
 pub(super) fn check(file: Option<&WebFile>, teams: &[TeamFile], context: &mut Context) -> WebConfig {
     let external_url = file.and_then(|file| file.external_url.as_ref());
@@ -63,7 +58,7 @@ fn check_token(file: &TokenFile, teams: &[&str], context: &mut Context) -> Optio
         }
     };
     let secret = match &file.token_file {
-        Some(text) => check_secret(text, context),
+        Some(text) => values::long_secret(text, "token", context),
         None => {
             file.head.missing("token_file", "write the path of the file that holds it", &mut context.mistakes);
             None
@@ -81,20 +76,6 @@ fn check_token(file: &TokenFile, teams: &[&str], context: &mut Context) -> Optio
         None => Some(None),
     };
     Some(TokenConfig { name: name?, file: secret?, can: can?, teams: teams? })
-}
-
-fn check_secret(text: &Text, context: &mut Context) -> Option<SecretFile> {
-    let file = values::secret_file(text, context)?;
-    let length = file.read().map_or(0, |secret| secret.expose_secret().chars().count());
-    if length < SHORTEST_TOKEN {
-        let message = format!(
-            "the token in `{}` has {length} characters; expected at least {SHORTEST_TOKEN}\n\
-             hint: openssl rand -hex 32 makes a good one",
-            file.path().display()
-        );
-        return context.wrong(&text.place, message);
-    }
-    Some(file)
 }
 
 fn check_scope(text: &Text, context: &mut Context) -> Option<Scope> {

@@ -334,6 +334,16 @@ impl Alert {
         }
     }
 
+    /// When its episode began, or the condition began to hold; `None` while inactive.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self.state {
+            AlertState::Pending { since, .. }
+            | AlertState::Firing { since, .. }
+            | AlertState::Resolved { since, .. } => Some(since),
+            AlertState::Inactive => None,
+        }
+    }
+
     /// The condition holds and has done so since `since`: pending until that is long enough, then a new episode.
     fn hold(&self, level: Level, since: Timestamp, now: Timestamp, policy: &AlertPolicy) -> Alert {
         if now.duration_since(since) < policy.hold_for {

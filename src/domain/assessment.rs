@@ -413,6 +413,8 @@ pub struct Notice {
     pub period_end: Option<Timestamp>,
     /// Episode of the rule in the period, from 1.
     pub episode: u32,
+    /// When the episode began.
+    pub since: Timestamp,
     /// The stage told.
     pub stage: Stage,
     /// The threshold within the stage, from 0: see [`super::alert::Level`].

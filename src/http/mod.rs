@@ -42,6 +42,7 @@ mod outbox;
 mod pages;
 mod readings;
 pub mod reload;
+mod rules;
 pub mod silences;
 mod silencing;
 mod status;
@@ -233,10 +234,13 @@ async fn alerts(State(shared): SharedState) -> Response {
     .await
 }
 
-/// What a rule means and what to do, as it is written: what links in alerts lead to.
+/// What a rule means and what to do: what links in alerts lead to.
 async fn rule(State(shared): SharedState, Path(rule): Path<String>) -> Response {
     match RuleName::parse(&rule) {
-        Some(rule) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], rule.page()).into_response(),
+        Some(rule) => {
+            let (title, page) = rules::RulePage::of(rule);
+            shared.page(StatusCode::OK, "rule.html", &title, page)
+        }
         None => shared.message(StatusCode::NOT_FOUND, "No such rule", &format!("No rule is named `{rule}`.")),
     }
 }

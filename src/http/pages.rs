@@ -11,7 +11,7 @@ pub const STYLE: &str = include_str!("templates/style.css");
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("templates/icon.svg");
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("base.html", include_str!("templates/base.html")),
     ("field.html", include_str!("templates/field.html")),
     ("gauge.html", include_str!("templates/gauge.html")),
@@ -22,6 +22,7 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("silences.html", include_str!("templates/silences.html")),
     ("closed.html", include_str!("templates/closed.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
+    ("rule.html", include_str!("templates/rule.html")),
     ("message.html", include_str!("templates/message.html")),
 ];
 

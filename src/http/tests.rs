@@ -120,7 +120,7 @@ async fn every_address_answers_as_promised() {
         ("GET", "/teams/Characters%20%26%20%22Creatures%22", 200, html),
         ("GET", "/teams/nobody", 404, html),
         ("GET", "/alerts", 200, html),
-        ("GET", "/rules/low_balance", 200, "text/plain; charset=utf-8"),
+        ("GET", "/rules/low_balance", 200, html),
         ("GET", "/rules/%3Cscript%3E", 404, html),
         ("GET", "/style.css?v=1", 200, "text/css; charset=utf-8"),
         ("GET", "/icon.svg", 200, "image/svg+xml"),

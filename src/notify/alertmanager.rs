@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Certificate, Client};
+use reqwest::Client;
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
 use super::labelled::{LabelledAlert, Lasting};
-use super::post::post;
+use super::post::{authorities, post};
 use super::{NotifyError, NotifyFailure};
 use crate::config::{AlertmanagerConfig, HttpAuth, SecretFile};
 use crate::domain::{AlertState, DrawKey, RuleName, Snapshot, Stage};
@@ -56,15 +56,14 @@ impl Alertmanager {
         SignedDuration::try_from(self.config.resend_interval).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Shows some alerts to it; at most [`MOST_IN_A_REQUEST`] should be shown at once. None are a request too: it says
+    /// Shows some alerts to it at `now`; at most [`MOST_IN_A_REQUEST`] should be shown at once. None are a request too: it says
     /// whether the way is open before something depends on it.
     ///
     /// # Errors
     /// A [`NotifyError`] with its class. Whatever it is, the next round is soon enough.
-    pub async fn show(&self, alerts: &[LabelledAlert]) -> Result<(), NotifyError> {
+    pub async fn show(&self, alerts: &[LabelledAlert], now: Timestamp) -> Result<(), NotifyError> {
         let whom = format!("the Alertmanager at `{}`", self.url);
-        let wrong =
-            |what: String| NotifyError { kind: NotifyFailure::Configuration, message: format!("{whom}: {what}") };
+        let wrong = |what: String| NotifyError::new(NotifyFailure::Configuration, format!("{whom}: {what}"));
         let client = self.client.get_or_try_init(async || self.connect()).await.map_err(wrong)?;
         let request = client.post(format!("{}/api/v2/alerts", self.url)).json(alerts);
         // The files are read each time, so that they rotate without a restart.
@@ -76,7 +75,7 @@ impl Alertmanager {
             }
             Some(HttpAuth::Bearer(file)) => request.bearer_auth(read(file)?.expose_secret()),
         };
-        post(&whom, request, self.config.auth.is_none()).await
+        post(&whom, request, self.config.auth.is_none(), now).await
     }
 
     fn connect(&self) -> Result<Client, String> {
@@ -85,21 +84,13 @@ impl Alertmanager {
             // Alertmanagers live in private networks, and nobody but the configuration says where.
             may_be_private: true,
             uses_proxy: false,
-            authorities: authorities(&self.config)?,
+            authorities: authorities(self.config.ca_file.as_deref())?,
             connect_timeout: self.config.timeout,
             read_timeout: self.config.timeout,
             total_timeout: self.config.timeout,
         };
         options.build()
     }
-}
-
-/// The authorities that the configuration adds.
-fn authorities(config: &AlertmanagerConfig) -> Result<Vec<Certificate>, String> {
-    let Some(path) = &config.ca_file else { return Ok(Vec::new()) };
-    let failed = |error: String| format!("failed to read the authorities in `ca_file` `{}`: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))
 }
 
 /// What of the alerts an Alertmanager is to be shown, as of the last round.

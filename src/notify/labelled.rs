@@ -10,13 +10,16 @@ use super::message::{description, summary};
 use crate::domain::words::path_segment;
 use crate::domain::{AccountAssessment, DrawAssessment, RuleName, Stage};
 
+/// Names with their values.
+pub type Labels = BTreeMap<&'static str, String>;
+
 /// One alert of a draw at one severity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LabelledAlert {
     /// Which it is: `alertname`, `alert`, `account`, `team`, `severity`.
-    pub labels: BTreeMap<&'static str, String>,
+    pub labels: Labels,
     /// What it says: `summary`, `description`, and `dashboard_url` and `runbook_url` where the page can be reached.
-    pub annotations: BTreeMap<&'static str, String>,
+    pub annotations: Labels,
     /// When it began.
     #[serde(rename = "startsAt", serialize_with = "as_text")]
     pub starts_at: Timestamp,
@@ -69,10 +72,23 @@ impl LabelledAlert {
         LabelledAlert {
             labels: BTreeMap::from(labels),
             annotations,
-            starts_at: since,
-            ends_at: ended_at.unwrap_or(runs_out),
+            starts_at: as_kept(since),
+            ends_at: as_kept(ended_at.unwrap_or(runs_out)),
             generator_url: external_url.map(|base| format!("{base}/alerts")),
         }
+    }
+}
+
+impl LabelledAlert {
+    /// The fingerprint by which Prometheus and Alertmanager know these labels: FNV-1a over names and values.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for text in self.labels.iter().flat_map(|(name, value)| [*name, value.as_str()]) {
+            for byte in text.bytes().chain([0xff]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        format!("{hash:016x}")
     }
 }
 
@@ -85,6 +101,11 @@ pub fn alert_name(rule: RuleName) -> String {
         name.push_str(letters.as_str());
     }
     name
+}
+
+/// A moment as the ledger keeps it, in milliseconds: the same after a restart.
+fn as_kept(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

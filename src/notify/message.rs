@@ -51,6 +51,7 @@ pub use assemble::LARGEST_MAIL_BYTES;
 pub use digest::{DrawDigest, TeamDigest, render_digest};
 pub use evidence::{EndedPeriod, Evidence};
 pub use heartbeat::render_heartbeat;
+pub use identity::{delivery_id, episode_id};
 pub use report::{Occasion, Post};
 pub use sentence::{description, summary};
 

@@ -1,6 +1,9 @@
 //! The words and the ways to tell. `message` writes a mail, `chart` draws the picture in it, `email` hands it to a relay,
 //! `delivery` says when to try again; none of them keeps anything: the outbox does. `labelled` writes an alert as
-//! Prometheus's world knows one, and `alertmanager` shows those that fire, over and over.
+//! Prometheus's world knows one: `alertmanager` shows those that fire, over and over, and `webhook` tells programs what
+//! people are told.
+
+use jiff::SignedDuration;
 
 pub mod alertmanager;
 pub mod chart;
@@ -9,6 +12,7 @@ pub mod email;
 pub mod labelled;
 pub mod message;
 mod post;
+pub mod webhook;
 
 pub use alertmanager::{Alertmanager, Standing};
 pub use delivery::{NextStep, after_failure};
@@ -18,8 +22,9 @@ pub use message::{
     DrawDigest, EndedPeriod, Evidence, MessageContext, MessageError, Occasion, Post, TeamDigest, render, render_digest,
     render_heartbeat,
 };
+pub use webhook::Webhook;
 
-/// Why a mail was not delivered, and by its kind what to do about it. Carries no secret.
+/// Why a message was not delivered, and by its kind what to do about it. Carries no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NotifyError {
@@ -27,6 +32,15 @@ pub struct NotifyError {
     pub kind: NotifyFailure,
     /// What happened, for the log and the page: step, what the relay said, and a hint.
     pub message: String,
+    /// For how long whoever refused it asks to be left alone, if it says so; at most an hour.
+    pub retry_after: Option<SignedDuration>,
+}
+
+impl NotifyError {
+    /// A failure of a class, in words.
+    pub const fn new(kind: NotifyFailure, message: String) -> NotifyError {
+        NotifyError { kind, message, retry_after: None }
+    }
 }
 
 /// Closed list of reasons, used in the log line and as the metric label alike.

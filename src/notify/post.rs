@@ -1,33 +1,49 @@
-//! One POST of JSON, and what its outcome means.
+//! One POST, and what its outcome means.
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::Path;
 
-use reqwest::{RequestBuilder, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Certificate, RequestBuilder, StatusCode};
 
 use super::{NotifyError, NotifyFailure};
 use crate::domain::account::is_unprintable;
-use crate::outgoing::chain;
+use crate::outgoing::{chain, retry_after};
 
 /// So much of a refusal is read: what it says is for a log line.
 const LARGEST_REFUSAL: usize = 1024;
 
 /// Sends a request. `Ok` means that it was accepted (2xx); what the answer says then is not read. `whom` says whom it is
 /// for: the address itself may be nobody's business. A refusal is quoted only if it `may_be_quoted`: some servers repeat
-/// what they were sent, passwords among it.
-pub(super) async fn post(whom: &str, request: RequestBuilder, may_be_quoted: bool) -> Result<(), NotifyError> {
+/// what they were sent, passwords among it. `now` is for a `Retry-After` that is a date.
+pub(super) async fn post(
+    whom: &str,
+    request: RequestBuilder,
+    may_be_quoted: bool,
+    now: Timestamp,
+) -> Result<(), NotifyError> {
     let mut response = request.send().await.map_err(|error| broken(whom, error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
     }
+    let retry_after = retry_after(response.headers(), now).and_then(|pause| SignedDuration::try_from(pause).ok());
     let mut said = Vec::new();
     while may_be_quoted && said.len() < LARGEST_REFUSAL {
         let Ok(Some(chunk)) = response.chunk().await else { break };
         let room = LARGEST_REFUSAL - said.len();
         said.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    Err(refused(whom, status, &printable(&String::from_utf8_lossy(&said))))
+    Err(NotifyError { retry_after, ..refused(whom, status, &printable(&String::from_utf8_lossy(&said))) })
+}
+
+/// The authorities in a file of PEM; none without one.
+pub(super) fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, String> {
+    let Some(path) = file else { return Ok(Vec::new()) };
+    let failed = |error: String| format!("failed to read the authorities in `ca_file` `{}`: {error}", path.display());
+    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))
 }
 
 fn refused(whom: &str, status: StatusCode, said: &str) -> NotifyError {
@@ -35,7 +51,7 @@ fn refused(whom: &str, status: StatusCode, said: &str) -> NotifyError {
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let hint = if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") };
     let message = format!("{whom}: expected a status from 200 to 299, found {}{said}{hint}", status.as_u16());
-    NotifyError { kind, message }
+    NotifyError::new(kind, message)
 }
 
 /// The class of a status, and what to do about it.
@@ -55,21 +71,21 @@ fn broken(whom: &str, error: reqwest::Error) -> NotifyError {
     let error = error.without_url();
     if error.is_builder() {
         let message = format!("{whom}: expected a secret of one line, found what fits into no header");
-        return NotifyError { kind: NotifyFailure::Configuration, message };
+        return NotifyError::new(NotifyFailure::Configuration, message);
     }
     if error.is_timeout() {
-        return NotifyError { kind: NotifyFailure::Transient, message: format!("{whom}: no answer in time") };
+        return NotifyError::new(NotifyFailure::Transient, format!("{whom}: no answer in time"));
     }
     let said = printable(&chain(&error));
     match speaks_of_tls(&error) {
-        true => NotifyError {
-            kind: NotifyFailure::Configuration,
-            message: format!(
+        true => NotifyError::new(
+            NotifyFailure::Configuration,
+            format!(
                 "{whom}: {said}\nhint: the host of the URL must be a name in the certificate; a private authority goes \
                  into `ca_file`"
             ),
-        },
-        false => NotifyError { kind: NotifyFailure::Transient, message: format!("{whom}: {said}") },
+        ),
+        false => NotifyError::new(NotifyFailure::Transient, format!("{whom}: {said}")),
     }
 }
 

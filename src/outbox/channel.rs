@@ -1,13 +1,18 @@
-//! The ways to tell. To add one: something that can send its messages, and a constructor beside [`Channel::email`].
+//! The ways to tell. To add one: something that can send its messages, and a constructor beside [`Channel::email`] and [`Channel::webhook`].
 
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use jiff::SignedDuration;
 
+use crate::clock::Clock;
+use crate::config::WebhookConfig;
 use crate::domain::outbox::MergeParts;
 use crate::domain::{DeliveryLimits, EMAIL_CHANNEL, OutboxMessage, RenderedMail};
-use crate::notify::{Mailer, MergedContext, MessageError, NotifyError, render_merged};
+use crate::notify::{Mailer, MergedContext, MessageError, NotifyError, Webhook, render_merged};
+
+/// How long a webhook is told of a notice: a day's outage, and an hour more.
+const WEBHOOK_MAX_AGE: SignedDuration = SignedDuration::from_hours(25);
 
 /// Hands messages over.
 pub trait Sender: Send + Sync + 'static {
@@ -44,6 +49,31 @@ impl Channel {
             merger: Some(Arc::new(move |parts: &MergeParts| render_merged(parts, &context))),
             limits,
         }
+    }
+
+    /// A webhook. What it is told is told one by one, as it was decided: nobody is there to tire of it.
+    pub fn webhook(config: &WebhookConfig, clock: Arc<dyn Clock>) -> Channel {
+        let without_end =
+            DeliveryLimits { per_recipient_per_hour: u32::MAX, per_recipient_per_day: u32::MAX, per_minute: u32::MAX };
+        Channel {
+            max_age: WEBHOOK_MAX_AGE,
+            name: config.channel(),
+            sender: Arc::new(Signed { webhook: Webhook::new(config), clock }),
+            merger: None,
+            limits: without_end,
+        }
+    }
+}
+
+/// A webhook, which signs what it sends with the time.
+struct Signed {
+    webhook: Webhook,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sender for Signed {
+    fn send<'a>(&'a self, message: &'a OutboxMessage) -> BoxFuture<'a, Result<(), NotifyError>> {
+        self.webhook.send(&message.message_id, &message.message, self.clock.now()).boxed()
     }
 }
 

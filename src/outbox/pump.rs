@@ -81,6 +81,11 @@ impl Pump {
         Pump { channel, store, clock, metrics, published, wake: Notify::new(), pace, unrecorded: Mutex::default() }
     }
 
+    /// The channel's name.
+    pub fn channel(&self) -> &str {
+        &self.channel.name
+    }
+
     /// There may be something to do.
     pub fn wake(&self) {
         self.wake.notify_one();
@@ -278,14 +283,19 @@ impl Pump {
             let failure = Failure { reason: error.kind.as_str().to_owned(), error: error.to_string() };
             let chance = jitter(&report.message_id, report.attempts);
             let next = after_failure(error.kind, report.attempts, report.since, max_age, now, chance);
+            // Whoever asks to be left alone for longer is.
+            let not_before = error.retry_after.and_then(|pause| now.checked_add(pause).ok()).unwrap_or(now);
             let is_paused = pause.and_then(|pause| pause.until).is_some_and(|until| lasts(until, now));
             if error.kind.concerns_the_relay() && round.pause.is_none() && !is_paused {
                 round.pause = self.pause_order(error.kind, failure.clone(), pause, now);
+                if let Some(order) = &mut round.pause {
+                    order.until = order.until.max(not_before);
+                }
             }
             let outcome = match (next, error.kind) {
                 // The pause is what it waits for: should it be lifted, the message is due.
                 (NextStep::RetryAt(_), kind) if kind.concerns_the_relay() => Outcome::Retry(now, failure),
-                (NextStep::RetryAt(at), _) => Outcome::Retry(at, failure),
+                (NextStep::RetryAt(at), _) => Outcome::Retry(at.max(not_before), failure),
                 (NextStep::GiveUp, NotifyFailure::Permanent | NotifyFailure::Unknown) => Outcome::GiveUp(None, failure),
                 // As if it had been decided now: nobody is left untold of what still is so.
                 (NextStep::GiveUp, kind) => match after_failure(kind, report.attempts, now, max_age, now, chance) {

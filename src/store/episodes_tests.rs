@@ -15,7 +15,18 @@ fn key() -> DrawKey {
 
 fn notice(rule: RuleName, episode: u32, stage: Stage, why: Why, second: i64) -> Notice {
     let period_start = at(0);
-    Notice { key: key(), rule, period_start, period_end: None, episode, stage, step: 0, why, at: at(second) }
+    Notice {
+        key: key(),
+        rule,
+        period_start,
+        period_end: None,
+        episode,
+        stage,
+        step: 0,
+        why,
+        since: at(second),
+        at: at(second),
+    }
 }
 
 fn change(rule: RuleName, episode: u32, state: AlertState) -> AlertChange {

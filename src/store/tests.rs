@@ -316,6 +316,7 @@ async fn an_alert_and_its_mails_are_one_commit() {
         period_start: at(0),
         period_end: None,
         episode: 1,
+        since: at(0),
         stage: Stage::Warning,
         step: 0,
         why,

@@ -1,108 +1,38 @@
 //! What fires, as a real Alertmanager has it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use fuelgauge::app::{Agent, Shared};
-use fuelgauge::clock::{Clock, ManualClock, SystemClock};
-use fuelgauge::config::Config;
-use fuelgauge::demo::platform::Platform;
-use fuelgauge::domain::{Credits, RuleName, Stage};
+use fuelgauge::clock::{Clock, SystemClock};
+use fuelgauge::domain::{Credits, RuleName};
 use fuelgauge::notify::{NotifyError, NotifyFailure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio_util::sync::DropGuard;
 
-use crate::support::agent::{STUDIO, Setup, open, thirsty_studio, write_configuration};
+use crate::support::agent::STUDIO;
 use crate::support::daemon::Daemon;
-use crate::support::scrape::Scrape;
+use crate::support::scene::{Scene, TEAM};
 use crate::support::servers::{Alertmanager, Certificates, eventually, free_port};
 use crate::support::stub::{Stub, Told};
-use crate::support::{get, write_secret};
+use crate::support::write_secret;
 
 const TO_NOBODY: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
-const RELAY: &str = "{host: 127.0.0.1, port: 9, security: none}";
-const TEAM: &str = "Käfer & \"Co\", {{ props }}";
 const PASSWORD: &str = "canary-5e02c7d9b1-knock-knock";
 /// Of [`PASSWORD`], at the lowest cost.
 const PASSWORD_HASH: &str = "$2b$04$/7gQIoKNAeHolXr3KY3R7OuX/f8ZWg9pYjWVM/iiHypy1m29l7x.O";
 
-/// A thirsty studio in the present, whose alert ends as soon as it is not true any more.
-struct Scene {
-    folder: TempDir,
-    platform: Platform,
-    clock: Arc<ManualClock>,
-    config: PathBuf,
-    running: Option<(Shared, Agent, String, DropGuard)>,
+/// A round to each Alertmanager, in the order of the configuration.
+async fn forward(scene: &Scene) -> Vec<Result<usize, NotifyError>> {
+    let mut rounds = Vec::new();
+    for forwarder in &scene.agent().forwarders {
+        rounds.push(forwarder.forward_once().await);
+    }
+    rounds
 }
 
-impl Scene {
-    /// With a section `alertmanager`. Nothing has been polled yet.
-    async fn open(section: &str) -> Scene {
-        let folder = tempfile::tempdir().unwrap();
-        let now = Timestamp::from_second(SystemClock.now().as_second()).unwrap();
-        let world = thirsty_studio(now);
-        let setup = Setup { team: Some(TEAM.into()), ..Setup::watching(STUDIO, world.clone(), now) };
-        let clock = Arc::new(ManualClock::new(now));
-        let platform = Platform::start(Arc::new(Mutex::new(world)), Arc::new(SystemClock)).await.unwrap();
-        let config = write_configuration(folder.path(), &setup, &platform.base_url(), RELAY);
-        let text = std::fs::read_to_string(&config).unwrap();
-        let rules = "{exhaustion: {keep_firing_for: 0s, critical_within: 96h}, low_balance: {keep_firing_for: 0s}}";
-        std::fs::write(&config, format!("{text}alerts: {rules}\nalertmanager: {section}\n")).unwrap();
-        Scene { folder, platform, clock, config, running: None }.start().await
-    }
-
-    async fn start(mut self) -> Scene {
-        self.running = Some(open(&Config::load(&self.config).unwrap(), &self.clock).await);
-        self
-    }
-
-    /// Lets go of everything in memory, and begins again on the same ledger.
-    async fn restart(mut self) -> Scene {
-        if let Some((shared, ..)) = self.running.take() {
-            shared.store.close().await;
-        }
-        self.start().await
-    }
-
-    fn agent(&self) -> &Agent {
-        &self.running.as_ref().unwrap().1
-    }
-
-    async fn poll(&self) {
-        for account in &self.agent().accounts {
-            self.agent().step(account, Some(self.clock.now())).await;
-        }
-    }
-
-    /// A round to each Alertmanager, in the order of the configuration.
-    async fn forward(&self) -> Vec<Result<usize, NotifyError>> {
-        let mut rounds = Vec::new();
-        for forwarder in &self.agent().forwarders {
-            rounds.push(forwarder.forward_once().await);
-        }
-        rounds
-    }
-
-    /// When the alert of a rule began.
-    fn since(&self, rule: RuleName) -> Timestamp {
-        let snapshot = Arc::clone(&self.running.as_ref().unwrap().0.published.borrow());
-        let alert = snapshot.accounts[0].draws[0].alert(rule);
-        match alert.state {
-            fuelgauge::domain::AlertState::Firing { since, level, .. } => {
-                assert!(level.stage >= Stage::Warning);
-                since
-            }
-            other => panic!("{rule}: {other:?}"),
-        }
-    }
-
-    async fn scrape(&self) -> Scrape {
-        let (_, text) = get(&format!("{}/metrics", self.running.as_ref().unwrap().2)).await.unwrap();
-        Scrape::read(&text)
-    }
+async fn open(section: &str) -> Scene {
+    Scene::open(&format!("alertmanager: {section}")).await
 }
 
 /// `alertname severity`, in the order of their names.
@@ -123,12 +53,12 @@ const FIRING: [&str; 3] =
 async fn what_fires_is_there_with_its_labels_and_goes_when_it_is_over() {
     let manager = Alertmanager::start(TO_NOBODY).await;
     let dead = format!("http://127.0.0.1:{}", free_port());
-    let scene = Scene::open(&format!("{{urls: [\"{dead}\", \"{}\"]}}", manager.url)).await;
-    assert_eq!(scene.forward().await[1], Ok(0), "nothing fires, and the way is open");
+    let scene = open(&format!("{{urls: [\"{dead}\", \"{}\"]}}", manager.url)).await;
+    assert_eq!(forward(&scene).await[1], Ok(0), "nothing fires, and the way is open");
     scene.poll().await;
 
     // One that is down does not keep it from the other.
-    let rounds = scene.forward().await;
+    let rounds = forward(&scene).await;
     assert_eq!(rounds[0].clone().unwrap_err().kind, NotifyFailure::Transient);
     assert_eq!(rounds[1], Ok(3));
     let shown = manager.alerts(&[]);
@@ -159,7 +89,7 @@ async fn what_fires_is_there_with_its_labels_and_goes_when_it_is_over() {
     // After a restart nothing has been polled, and the same is said of the same beginning.
     scene.clock.advance(SignedDuration::from_millis(1));
     let scene = scene.restart().await;
-    assert_eq!(scene.forward().await[1], Ok(3));
+    assert_eq!(forward(&scene).await[1], Ok(3));
     let again = manager.alerts(&["--active", "--silenced"]);
     assert_eq!(names(&again), FIRING);
     assert!(again.iter().all(|alert| at(alert, "startsAt") == since), "{again:#?}");
@@ -168,10 +98,10 @@ async fn what_fires_is_there_with_its_labels_and_goes_when_it_is_over() {
     scene.platform.world().top_up(STUDIO, Credits::from_whole(50_000)).unwrap();
     scene.clock.set(SystemClock.now());
     scene.poll().await;
-    assert_eq!(scene.forward().await[1], Ok(3), "told with their end");
+    assert_eq!(forward(&scene).await[1], Ok(3), "told with their end");
     eventually("the alerts to go", async || manager.alerts(&["--active", "--silenced"]).is_empty().then_some(())).await;
     scene.clock.advance(SignedDuration::from_mins(15));
-    assert_eq!(scene.forward().await[1], Ok(0), "long enough");
+    assert_eq!(forward(&scene).await[1], Ok(0), "long enough");
 
     let scrape = scene.scrape().await;
     let labels = [("channel", "alertmanager")];
@@ -191,10 +121,7 @@ async fn one_that_hangs_holds_nothing_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hangs = format!("http://{}", listener.local_addr().unwrap());
     let section = format!("{{urls: [\"{hangs}\", \"{}\"], timeout: 2s}}", manager.url);
-    let mut scene = Scene::open(&section).await;
-    if let Some((shared, ..)) = scene.running.take() {
-        shared.store.close().await;
-    }
+    let scene = open(&section).await.stop().await;
     let daemon = Daemon::serve(&scene.config).await;
     // Long before the next round, because it is news. By the shipped routes the critical alert holds back the warnings, as fuelgauge itself does.
     eventually("the alerts", async || (names(&manager.alerts(&["--active"])) == FIRING[..1]).then_some(())).await;
@@ -204,7 +131,6 @@ async fn one_that_hangs_holds_nothing_up() {
     assert_eq!(daemon.page("/-/healthy").await, "fuelgauge is healthy.\n");
     let log = daemon.log();
     assert!(log.contains("alerts not shown to the Alertmanager") && log.contains("no answer in time"), "{log}");
-    drop(scene.folder);
 }
 
 #[tokio::test]
@@ -217,21 +143,21 @@ async fn a_password_opens_the_door_and_a_private_authority_vouches_for_it() {
     let credentials = format!("username: fuelgauge, credentials_file: {}", secret.display());
     let section = |more: String| format!("{{urls: [\"{}\"], {more}}}", manager.url);
     let authority = format!("ca_file: {}", certificates.ca_file.display());
-    let scene = Scene::open(&section(format!("{credentials}, {authority}"))).await;
+    let scene = open(&section(format!("{credentials}, {authority}"))).await;
     scene.poll().await;
-    assert_eq!(scene.forward().await[0], Ok(3));
+    assert_eq!(forward(&scene).await[0], Ok(3));
     assert_eq!(names(&manager.alerts(&[])), FIRING);
 
     // The password changes, and changes back: it is read for each round.
     write_secret(&secret, "another");
-    let refused = scene.forward().await[0].clone().unwrap_err();
+    let refused = forward(&scene).await[0].clone().unwrap_err();
     assert_eq!(refused.kind, NotifyFailure::Configuration, "{refused}");
     assert!(refused.to_string().contains("found 401\nhint: "), "{refused}");
     write_secret(&secret, PASSWORD);
-    assert_eq!(scene.forward().await[0], Ok(3));
+    assert_eq!(forward(&scene).await[0], Ok(3));
 
-    let stranger = Scene::open(&section(credentials)).await;
-    let distrusted = stranger.forward().await[0].clone().unwrap_err();
+    let stranger = open(&section(credentials)).await;
+    let distrusted = forward(&stranger).await[0].clone().unwrap_err();
     assert_eq!(distrusted.kind, NotifyFailure::Configuration, "{distrusted}");
     assert!(distrusted.to_string().contains("certificate"), "{distrusted}");
 }
@@ -274,8 +200,8 @@ async fn what_an_alertmanager_answers_is_understood_and_not_believed() {
         })
         .await;
         let auth = if with_token { format!(", credentials_file: {}", secret.display()) } else { String::new() };
-        let scene = Scene::open(&format!("{{urls: [\"{}/prefix/\"]{auth}}}", stub.url)).await;
-        let error = scene.forward().await[0].clone().unwrap_err();
+        let scene = open(&format!("{{urls: [\"{}/prefix/\"]{auth}}}", stub.url)).await;
+        let error = forward(&scene).await[0].clone().unwrap_err();
         assert_eq!(error.kind, kind, "{status}: {error}");
         let said = error.to_string();
         assert!(said.contains(expected) && !said.contains("canary") && said.len() < 800, "{status}: {said}");
@@ -285,8 +211,8 @@ async fn what_an_alertmanager_answers_is_understood_and_not_believed() {
     assert!(heard.lock().unwrap().is_empty(), "nothing goes where a redirect leads");
     // A token that fits into no header.
     write_secret(&secret, "two\nlines-canary");
-    let scene = Scene::open(&format!("{{urls: [\"{}\"], credentials_file: {}}}", trap.url, secret.display())).await;
-    let error = scene.forward().await[0].clone().unwrap_err();
+    let scene = open(&format!("{{urls: [\"{}\"], credentials_file: {}}}", trap.url, secret.display())).await;
+    let error = forward(&scene).await[0].clone().unwrap_err();
     assert_eq!(error.kind, NotifyFailure::Configuration);
     assert!(error.to_string().contains("expected a secret of one line") && !error.to_string().contains("canary"));
 }

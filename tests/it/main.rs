@@ -22,4 +22,5 @@ mod silences;
 mod smtp;
 mod story;
 mod support;
+mod webhook;
 mod whole_program;

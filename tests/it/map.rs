@@ -54,7 +54,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     // What joins two edges.
     ("poller", &["clock", "config", "domain", "metrics", "provider", "store"]),
     ("assessor", &["config", "domain", "notify", "poller", "store"]),
-    ("outbox", &["clock", "domain", "metrics", "notify", "store"]),
+    ("outbox", &["clock", "config", "domain", "metrics", "notify", "store"]),
     ("forwarder", &["clock", "domain", "metrics", "notify"]),
     ("reports", &["clock", "config", "domain", "metrics", "notify", "schedule", "store"]),
     ("import", &["domain", "provider", "store"]),

@@ -25,6 +25,7 @@ async fn decide(studio: &Studio) {
         stage: Stage::Warning,
         step: 0,
         why: Why::Opened,
+        since: Timestamp::now(),
         at: Timestamp::now(),
     };
     let mail = |name: &str| RenderedMail {

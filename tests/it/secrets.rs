@@ -1,4 +1,5 @@
-//! A canary: the API key and the passwords of the relay and of Alertmanager go where they belong, and nowhere else.
+//! A canary: the API key and the passwords of the relay and of Alertmanager go where they belong, and nowhere else; the secret
+//! that signs goes nowhere at all.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,9 @@ const PASSWORD: &str = "canary-8d1f6a04c7b9-open-sesame";
 
 const ALERTMANAGER_PASSWORD: &str = "canary-91f4e7d2a0c3-sesame-open";
 
+/// Signs what a webhook is told.
+const HOOK_SECRET: &str = "canary-27e5b8c1f9d6-never-on-the-wire";
+
 /// Whether a text holds a secret, whole or its beginning, as it is or as SMTP's AUTH encodes it.
 fn betrays(text: &[u8]) -> Option<&'static str> {
     let login = format!("\0fuelgauge\0{PASSWORD}");
@@ -32,6 +36,9 @@ fn betrays(text: &[u8]) -> Option<&'static str> {
     };
     if is_there(PASSWORD, &encoded) {
         return Some("the relay's password");
+    }
+    if holds(&HOOK_SECRET.as_bytes()[..10]) {
+        return Some("the webhook's secret");
     }
     let login = format!("fuelgauge:{ALERTMANAGER_PASSWORD}");
     is_there(ALERTMANAGER_PASSWORD, &[base64(login.as_bytes())]).then_some("Alertmanager's password")
@@ -84,10 +91,11 @@ impl Listener {
     }
 }
 
-/// One that wants a password, and repeats what it hears.
+/// One that wants a password, and a webhook, which repeat what they hear.
 struct Alertmanager {
     stub: Stub,
     password_file: PathBuf,
+    secret_file: PathBuf,
     heard: Arc<Mutex<Vec<String>>>,
     refuses: Arc<AtomicBool>,
 }
@@ -96,25 +104,34 @@ impl Alertmanager {
     async fn start(folder: &Path) -> Alertmanager {
         let password_file = folder.join("alertmanager");
         write_secret(&password_file, ALERTMANAGER_PASSWORD);
+        let secret_file = folder.join("hook");
+        write_secret(&secret_file, HOOK_SECRET);
         let (heard, refuses): (Arc<Mutex<Vec<String>>>, Arc<AtomicBool>) = Default::default();
         let (noted, is_refusing) = (Arc::clone(&heard), Arc::clone(&refuses));
         let stub = Stub::hearing(move |asked| {
+            let status = if is_refusing.load(Ordering::Relaxed) { 401 } else { 200 };
+            if asked.target == "/hook" {
+                // It has never seen the secret, and can repeat nothing worse than this.
+                let heard = format!("{:?} {}", asked.headers, asked.body);
+                noted.lock().unwrap().push(heard.clone());
+                return Told { status, headers: Vec::new(), body: heard.into_bytes() };
+            }
             let authorization = asked.headers["authorization"].to_str().unwrap().to_owned();
             assert!(betrays(authorization.as_bytes()).is_some(), "{authorization}");
             noted.lock().unwrap().push(asked.body.clone());
-            let status = if is_refusing.load(Ordering::Relaxed) { 401 } else { 200 };
             let body = format!("{authorization} {ALERTMANAGER_PASSWORD}").into_bytes();
             Told { status, headers: Vec::new(), body }
         })
         .await;
-        Alertmanager { stub, password_file, heard, refuses }
+        Alertmanager { stub, password_file, secret_file, heard, refuses }
     }
 
     fn add_to(&self, config: &Path) {
         let text = std::fs::read_to_string(config).unwrap();
         let (url, file) = (&self.stub.url, self.password_file.display());
         let section = format!("{{urls: [\"{url}\"], username: fuelgauge, credentials_file: {file}}}");
-        std::fs::write(config, format!("{text}alertmanager: {section}\n")).unwrap();
+        let hook = format!("{{name: hook, url: \"{url}/hook\", secret_file: {}}}", self.secret_file.display());
+        std::fs::write(config, format!("{text}alertmanager: {section}\nwebhooks: [{hook}]\n")).unwrap();
     }
 
     fn was_told(&self, what: &str) -> bool {
@@ -164,6 +181,7 @@ async fn secrets_go_where_they_belong_and_nowhere_else() {
     for mail in arrived.expect("the test mail and the warning") {
         listener.hear("a mail", mail.bytes.clone());
     }
+    eventually("the webhook to be told", async || alertmanager.was_told("truncatedAlerts").then_some(())).await;
     eventually("Alertmanager to be told", async || alertmanager.was_told("FuelgaugeExhaustion").then_some(())).await;
     listener.serve(&daemon).await;
     drop(daemon);
@@ -231,6 +249,7 @@ fn the_canary_would_be_noticed() {
             "AUTH PLAIN AGZ1ZWxnYXVnZQBjYW5hcnktOGQxZjZhMDRjN2I5LW9wZW4tc2VzYW1l".to_owned(),
             Some("the relay's password"),
         ),
+        (HOOK_SECRET.to_owned(), Some("the webhook's secret")),
         (format!("Bearer {ALERTMANAGER_PASSWORD}"), Some("Alertmanager's password")),
         ("Basic ZnVlbGdhdWdlOmNhbmFyeS05MWY0ZTdkMmEwYzMtc2VzYW1lLW9wZW4=".to_owned(), Some("Alertmanager's password")),
         ("msy_ canary".to_owned(), None),

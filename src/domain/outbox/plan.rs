@@ -104,7 +104,9 @@ pub fn plan(queue: &RecipientQueue, limits: &DeliveryLimits, can_merge: bool, no
     for unit in &leaving {
         let [message] = unit.messages[..] else { continue };
         let is_due = message.next_attempt_at <= now;
-        if is_due && (message.is_digest() || spoken_for.insert(message.thread())) {
+        // One that waits for its next try keeps its place.
+        let is_first = message.is_digest() || spoken_for.insert(message.thread());
+        if is_due && is_first {
             may_leave.insert(message.id);
         }
     }

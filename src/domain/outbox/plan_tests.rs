@@ -190,8 +190,10 @@ fn a_channel_that_merges_nothing_holds_and_sends() {
     let waiting = vec![failed(1, "a", 9), fresh(2, "a"), fresh(3, "b"), fresh(4, "c"), fresh(5, "d")];
     let queue = |waiting| RecipientQueue { recipient: "hook".into(), waiting, sent: Vec::new() };
     let plan_of = |waiting| in_words(&plan(&queue(waiting), &LIMITS, false, at(NOW)));
-    assert_eq!(plan_of(waiting[..3].to_vec()), "send 2 3", "no waiting for what failed");
-    assert_eq!(plan_of(waiting), "send 2 3; hold 4 5 until +60");
+    let order = "an end is not told before its beginning";
+    assert_eq!(plan_of(waiting[..3].to_vec()), "send 3", "{order}");
+    assert_eq!(plan_of(vec![failed(1, "a", 0), fresh(2, "a"), fresh(3, "b")]), "send 1 3", "{order}");
+    assert_eq!(plan_of(waiting), "send 3; hold 4 5 until +60");
 }
 
 /// A waiting message of a small world.

@@ -66,15 +66,15 @@ impl Step {
 }
 
 pub(super) fn transient(message: String) -> NotifyError {
-    NotifyError { kind: NotifyFailure::Transient, message }
+    NotifyError::new(NotifyFailure::Transient, message)
 }
 
 pub(super) fn permanent(message: String) -> NotifyError {
-    NotifyError { kind: NotifyFailure::Permanent, message }
+    NotifyError::new(NotifyFailure::Permanent, message)
 }
 
 pub(super) fn configuration(message: String) -> NotifyError {
-    NotifyError { kind: NotifyFailure::Configuration, message }
+    NotifyError::new(NotifyFailure::Configuration, message)
 }
 
 /// Nothing answers at the relay's address.
@@ -95,7 +95,7 @@ pub(super) fn too_slow(relay: &RelayConfig, step: Step, is_said: bool, limit: Du
         ),
         _ => None,
     };
-    NotifyError { kind: broken_connection_at(step, is_said), message: with_hint(message, hint) }
+    NotifyError::new(broken_connection_at(step, is_said), with_hint(message, hint))
 }
 
 /// The failure of a step whose reply did not come, or is none; `is_said` as in [`too_slow`].
@@ -111,7 +111,7 @@ pub(super) fn broken(relay: &RelayConfig, step: Step, is_said: bool, broken: &Br
         (Step::Greeting, Broken::NotSmtp(_)) => Some("is `relay.port` right? What answers there speaks something else"),
         _ => None,
     };
-    NotifyError { kind: broken_connection_at(step, is_said), message: with_hint(message, hint) }
+    NotifyError::new(broken_connection_at(step, is_said), with_hint(message, hint))
 }
 
 /// A positive reply that does not fit the step.
@@ -124,7 +124,7 @@ pub(super) fn unexpected(relay: &RelayConfig, step: Step, reply: &Reply) -> Noti
         step.as_str(),
         if step == Step::Auth { reply.code.to_string() } else { found.trim_end().to_owned() }
     );
-    NotifyError { kind: broken_connection_at(step, true), message }
+    NotifyError::new(broken_connection_at(step, true), message)
 }
 
 /// A reply of 400 and more.
@@ -136,7 +136,7 @@ pub(super) fn refused(relay: &RelayConfig, step: Step, reply: &Reply) -> NotifyE
     let at = step.as_str();
     let message =
         format!("the relay `{}` answered {at} with {}", relay.address(), format!("{code} {shown}").trim_end());
-    NotifyError { kind, message: with_hint(message, hint(relay, step, kind, code, &text)) }
+    NotifyError::new(kind, with_hint(message, hint(relay, step, kind, code, &text)))
 }
 
 /// The relay's extensions lack what the configuration asks for.

@@ -9,15 +9,24 @@ use crate::domain::{Notice, Why};
 /// The id of one mail: who is told what, and why. With angle brackets.
 pub(super) fn message_id(notice: &Notice, recipient: &str, domain: &str) -> String {
     let mut hash = of_episode("mail", notice);
-    add(&mut hash, notice.stage.as_str());
-    add(&mut hash, &notice.step.to_string());
-    add(&mut hash, notice.why.as_str());
-    // Only repeats are told more than once for the same reason at the same stage.
-    if notice.why == Why::Repeated {
-        add(&mut hash, &notice.at.as_nanosecond().to_string());
-    }
+    add_telling(&mut hash, notice);
     add(&mut hash, recipient);
     bracketed(hash, domain)
+}
+
+/// The id of what a webhook is told of a notice.
+pub fn delivery_id(notice: &Notice, webhook: &str) -> String {
+    let mut hash = of_episode("webhook", notice);
+    add_telling(&mut hash, notice);
+    add(&mut hash, webhook);
+    hexadecimal(hash)
+}
+
+/// The id of the episode of which a webhook is told.
+pub fn episode_id(notice: &Notice, webhook: &str) -> String {
+    let mut hash = of_episode("webhook thread", notice);
+    add(&mut hash, webhook);
+    hexadecimal(hash)
 }
 
 /// The id that every mail of an episode refers to. No mail has it; that is enough to gather them.
@@ -62,6 +71,17 @@ fn of_episode(what: &str, notice: &Notice) -> Context {
     add(&mut hash, &notice.period_start.as_nanosecond().to_string());
     add(&mut hash, &notice.episode.to_string());
     hash
+}
+
+/// Adds what is told of the episode.
+fn add_telling(hash: &mut Context, notice: &Notice) {
+    add(hash, notice.stage.as_str());
+    add(hash, &notice.step.to_string());
+    add(hash, notice.why.as_str());
+    // Only repeats are told more than once for the same reason at the same stage.
+    if notice.why == Why::Repeated {
+        add(hash, &notice.at.as_nanosecond().to_string());
+    }
 }
 
 /// Adds a field with its length, so that no two lists of fields make the same bytes.

@@ -67,7 +67,7 @@ impl Sender for Relay {
                 Reply::Hang => std::future::pending().await,
             };
             let message = format!("the relay said {} to <{}>", kind.as_str(), message.recipient);
-            Err(NotifyError { kind, message })
+            Err(NotifyError::new(kind, message))
         }
         .boxed()
     }
@@ -254,7 +254,8 @@ impl Stage {
             _ => AlertState::Firing { level: severity.into(), since: at, clear_since: None, told: None },
         };
         let change = AlertChange { key: key.clone(), rule, period_start, alert: Alert { episode, state } };
-        let notice = Notice { key, rule, period_start, period_end: None, episode, stage: severity, step: 0, why, at };
+        let notice =
+            Notice { key, rule, period_start, period_end: None, episode, since: at, stage: severity, step: 0, why, at };
         let mails = recipients.iter().map(|recipient| mail_of(&notice, recipient)).collect();
         self.store.commit_alerts(&[change], &[(notice.clone(), mails)]).await.unwrap();
         notice

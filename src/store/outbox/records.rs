@@ -168,6 +168,49 @@ impl Store {
         self.commit(transaction).await?;
         Ok(old.len() as u64)
     }
+
+    /// Gives up what waits for other channels than these, which nobody would ever try, and says how many messages that
+    /// were. A person can have them tried again once the channel is there.
+    ///
+    /// # Errors
+    /// The ledger cannot be read or written.
+    pub async fn give_up_other_channels(&self, channels: &[&str], now: Timestamp) -> Result<u64, StoreError> {
+        let others = |first: usize| match channels {
+            [] => String::new(),
+            some => format!(" AND channel NOT IN ({})", places(first, some.len())),
+        };
+        let select =
+            format!("SELECT channel, COUNT(*) FROM outbox WHERE state = 'waiting'{} GROUP BY channel", others(1));
+        let query = channels.iter().fold(sqlx::query_as(AssertSqlSafe(select)), |query, channel| query.bind(*channel));
+        let waiting: Vec<(String, i64)> = query.fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
+        // Nearly always there is nothing; a look does not need the write lock.
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        let mut transaction = self.begin().await?;
+        let given_up = give_up_channels(&mut transaction, &waiting, now).await.map_err(|error| self.explain(error))?;
+        self.commit(transaction).await?;
+        Ok(given_up)
+    }
+}
+
+async fn give_up_channels(
+    connection: &mut SqliteConnection,
+    waiting: &[(String, i64)],
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let mut given_up = 0;
+    for (channel, _) in waiting {
+        let update = "UPDATE outbox SET state = 'failed', closed_at = $2, is_claimed = 0, failure_reason = 'configuration', \
+                      last_error = 'the configuration has no such channel any more' \
+                      WHERE state = 'waiting' AND channel = $1";
+        let query = sqlx::query(update).bind(channel).bind(millis(now));
+        let messages = query.execute(&mut *connection).await?.rows_affected();
+        count_closed(connection, channel, "failed", i64::try_from(messages).unwrap_or(i64::MAX), now).await?;
+        sqlx::query("DELETE FROM channel_pauses WHERE channel = $1").bind(channel).execute(&mut *connection).await?;
+        given_up += messages;
+    }
+    Ok(given_up)
 }
 
 async fn retry(connection: &mut SqliteConnection, ids: Option<&[i64]>, now: Timestamp) -> sqlx::Result<Retried> {

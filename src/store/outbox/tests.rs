@@ -13,7 +13,18 @@ const DAY: i64 = 24 * HOUR;
 fn notice(episode: u32, stage: Stage, why: Why, second: i64) -> Notice {
     let key = DrawKey { account: account(), team: team("env") };
     let (rule, period_start) = (RuleName::Exhaustion, at(0));
-    Notice { key, rule, period_start, period_end: None, episode, stage, step: 0, why, at: at(second) }
+    Notice {
+        key,
+        rule,
+        period_start,
+        period_end: None,
+        episode,
+        since: at(second),
+        stage,
+        step: 0,
+        why,
+        at: at(second),
+    }
 }
 
 fn firing(episode: u32) -> AlertChange {
@@ -328,6 +339,20 @@ async fn what_is_long_over_is_forgotten_and_still_counted() {
     let counts = |depth: &ChannelDepth| (depth.sent, depth.failed, depth.merged);
     assert_eq!((counts(&before), counts(&after)), ((1, 1, 2), (2, 1, 2)));
     assert_eq!(after.last_sent_at, Some(at(31 * DAY)));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_channel_that_is_gone_is_given_up() {
+    let shelf = Shelf::with(&[("a", "1", "t", 1), ("b", "2", "u", 2)]).await;
+    let store = &shelf.0.store;
+    for (channels, given_up) in [(&["email", "webhook:x"][..], 0), (&["webhook:x"], 2), (&[], 0)] {
+        assert_eq!(store.give_up_other_channels(channels, at(9)).await.unwrap(), given_up, "{channels:?}");
+    }
+    let depth = store.outbox_depth().await.unwrap();
+    assert_eq!((depth.channels[0].waiting, depth.channels[0].failed, depth.given_up.len()), (0, 2, 2));
+    assert_eq!(depth.given_up[0].said, "the configuration has no such channel any more");
+    assert_eq!(store.retry_given_up(None, at(10)).await.unwrap(), Retried::Waiting(2));
+    assert_eq!(store.give_up_other_channels(&[], at(11)).await.unwrap(), 2, "none is left at all");
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ fn notice(recipient: &str, at: Timestamp) -> Notice {
         stage: Stage::Warning,
         step: 0,
         why: Why::Opened,
+        since: at,
         at,
     }
 }

@@ -7,6 +7,8 @@ pub mod desk;
 pub mod mail;
 pub mod openmetrics;
 pub mod program;
+pub mod readme;
+pub mod scene;
 pub mod scrape;
 pub mod servers;
 pub mod stub;

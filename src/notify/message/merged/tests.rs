@@ -26,6 +26,7 @@ fn mail(team: &str, stage: Stage, why: Why, hours: i64) -> (Notice, RenderedMail
         period_start: period.start,
         period_end: Some(period.end),
         episode: 1,
+        since: period.start,
         stage,
         step: 0,
         why,

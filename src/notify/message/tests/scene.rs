@@ -52,6 +52,7 @@ impl Scene {
             period_start: start,
             period_end: Some(end),
             episode: 1,
+            since: at("2026-11-20T09:05:00Z"),
             stage,
             step: 0,
             why,
