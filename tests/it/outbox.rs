@@ -87,7 +87,7 @@ async fn what_was_given_up_is_listed_and_tried_again() {
     let list = studio.run(&["outbox", "list"]).await.expect(0).out;
     assert!(list.contains("gone@studio.example") && !list.contains("lead@studio.example"), "{list}");
     let words = list.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("answered RCPT with 550 5.1.1 <gone@studio.example>: who?)"), "{list}");
+    assert!(words.contains("answered RCPT with 550 5.1.1 <gone@studio.example>: who?"), "{list}");
     assert!(list.lines().all(|line| line.chars().count() <= 110), "{list}");
     let json =
         studio.run(&["outbox", "list", "--state=failed", "--state=sent", "--format=json"]).await.expect(0).json();

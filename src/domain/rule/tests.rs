@@ -26,8 +26,11 @@ fn credits(whole: i64) -> Credits {
     Credits::from_whole(whole)
 }
 
+/// A name, what is changed about the scene, and the answer.
+type Case<'a> = (&'a str, &'a dyn Fn(&mut AccountAssessment, &mut DrawAssessment), Finding);
+
 /// Asks a rule about the scene as each case has changed it.
-fn ask<P: Rule>(policy: &P, cases: &[(&str, &dyn Fn(&mut AccountAssessment, &mut DrawAssessment), Finding)]) {
+fn ask<P: Rule>(policy: &P, cases: &[Case<'_>]) {
     for (name, change, expected) in cases {
         let (mut account, mut draw) = scene();
         change(&mut account, &mut draw);

@@ -68,13 +68,19 @@ impl Bed {
 
     /// Tries whatever is due until `until`, each at its time.
     async fn deliver_until(&self, until: Timestamp) {
-        while let Some(due) =
-            self.shared.store.next_message_due_at(EMAIL_CHANNEL).await.unwrap().filter(|due| *due <= until)
-        {
+        while let Some(due) = self.next_try_at().await.filter(|due| *due <= until) {
             self.clock.set(due.max(self.clock.now()));
             self.deliver().await;
         }
         self.clock.set(until);
+    }
+
+    /// When something waits and the relay is not left alone.
+    async fn next_try_at(&self) -> Option<Timestamp> {
+        let store = &self.shared.store;
+        let due = store.next_message_due_at(EMAIL_CHANNEL).await.unwrap()?;
+        let pause = store.channel_pause(EMAIL_CHANNEL).await.unwrap().and_then(|pause| pause.until);
+        Some(pause.map_or(due, |until| due.max(until)))
     }
 
     async fn mails(&self) -> Vec<OutboxRecord> {
