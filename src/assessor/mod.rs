@@ -239,10 +239,24 @@ impl Assessor {
     async fn publish(&self, assessment: Arc<AccountAssessment>) -> Result<(), StoreError> {
         let outbox = self.store.outbox_depth().await?;
         let silences = self.store.silences(assessment.at).await?;
-        let mut latest = self.latest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        latest.insert(assessment.account.clone(), assessment);
-        let accounts = self.order.iter().filter_map(|name| latest.get(name).cloned()).collect();
-        self.published.send_replace(Arc::new(Snapshot { accounts, outbox, silences }));
+        let mut waits = outbox.total().waiting > 0;
+        {
+            let mut latest = self.latest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            latest.insert(assessment.account.clone(), assessment);
+            let accounts = self.order.iter().filter_map(|name| latest.get(name).cloned()).collect();
+            self.published.send_replace(Arc::new(Snapshot { accounts, outbox, silences }));
+        }
+        // What was read as waiting may have been delivered, and shown as that, before it was shown as waiting.
+        while waits {
+            let outbox = self.store.outbox_depth().await?;
+            waits = self.published.send_if_modified(|shown| {
+                let is_old = shown.outbox != outbox;
+                if is_old {
+                    *shown = Arc::new(Snapshot { outbox, ..Snapshot::clone(shown) });
+                }
+                is_old
+            });
+        }
         Ok(())
     }
 }
