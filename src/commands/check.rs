@@ -83,6 +83,14 @@ fn describe_account(account: &AccountConfig, now: Timestamp) {
         None if account.plan.budget.is_some() => describe_budget(account, now),
         None => say!("  next reset of the plan: what the platform reports, if it does"),
     }
+    match &account.prices {
+        Some(sheet) if sheet.lines.is_empty() => say!("  prices: the sheet of `{}` lists none", sheet.platform),
+        Some(sheet) => {
+            let (platform, lines) = (&sheet.platform, sheet.lines.len());
+            say!("  prices: {lines} of `{platform}`, as of {}, from {}", sheet.as_of, sheet.source);
+        }
+        None => say!("  prices: no sheet; only what was charged before is known"),
+    }
 }
 
 fn describe_budget(account: &AccountConfig, now: Timestamp) {

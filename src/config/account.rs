@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::mistakes::{any_of, nearest, shown};
 use super::plan::{self, PlanFile};
+use super::prices;
 use super::section::{Text, section};
 use super::values::{self, Context};
 use super::{AccountConfig, ImportConfig, PlatformRef, SourceConfig};
@@ -44,6 +45,8 @@ section! {
         plan: PlanFile,
         /// Charge histories that people and scripts bring.
         import: ImportFile,
+        /// A price sheet. Default: the built-in one of the account's platform, if there is one.
+        prices: Text,
     }
 }
 
@@ -103,6 +106,7 @@ pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<Account
         Some(text) => check_charges_from(text, context).map(Some),
         None => Some(None),
     };
+    let prices = prices::of_account(file.prices.as_ref(), source.as_ref().and_then(Option::as_ref), context);
     Some(AccountConfig {
         name: name?,
         source: source?,
@@ -110,6 +114,7 @@ pub(super) fn check(file: &AccountFile, context: &mut Context) -> Option<Account
         plan: plan?,
         charges_from: charges_from?,
         import: import?,
+        prices: prices?,
         stale_after: stale_after?,
     })
 }

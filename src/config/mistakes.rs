@@ -82,9 +82,15 @@ impl Mistakes {
         self.found.iter().any(below)
     }
 
-    /// What was noted, in the order of the file.
+    /// Adds what was found wrong with a file that the configuration names.
+    pub(super) fn take_over(&mut self, errors: ConfigErrors) {
+        self.found.extend(errors.0);
+    }
+
+    /// What was noted, in the order of the file; what is wrong with files that it names comes after.
     pub(super) fn into_errors(mut self) -> ConfigErrors {
-        self.found.sort_by_key(|error| error.position);
+        let place = |error: &ConfigError| (error.path != self.path, error.path.clone(), error.position);
+        self.found.sort_by_cached_key(place);
         ConfigErrors(self.found)
     }
 

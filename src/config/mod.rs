@@ -2,13 +2,14 @@
 //!
 //! [`Config::load`] tells every mistake of a file at once, each with its line, the way to the key and a hint. `tree`
 //! turns YAML into a tree with positions, `section` reads declared sections from it, and each section stands in a file
-//! of its own, as written, with its checks beside it: `file` (the top level), `account`, `team`,
+//! of its own, as written, with its checks beside it: `file` (the top level), `account` (with `plan` and `prices`), `team`,
 //! `announcement`, `alerts` (with `rules` and `quiet`), `email`, `limits`, `reports` (what comes on a schedule),
 //! `alertmanager`, `webhook`, `web`.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -20,8 +21,8 @@ use self::mistakes::Mistakes;
 use self::section::Read as _;
 use self::values::Context;
 use crate::domain::{
-    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, DeliveryLimits, Draw, QuietHours, RuleName,
-    Rules, Stage, TeamName,
+    AccountName, Announcement, ChargeSource, CronSchedule, DeclaredPlan, DeliveryLimits, Draw, PriceSheet, QuietHours,
+    RuleName, Rules, Stage, TeamName,
 };
 
 mod account;
@@ -33,6 +34,7 @@ mod file;
 mod limits;
 mod mistakes;
 mod plan;
+mod prices;
 mod quiet;
 mod reports;
 mod rules;
@@ -48,6 +50,7 @@ mod webhook;
 
 pub use alertmanager::{AlertmanagerConfig, HttpAuth};
 pub use mistakes::{ConfigError, ConfigErrors, Position};
+pub use prices::{BUILT_IN_PRICES, parse_prices};
 pub use secret::SecretFile;
 pub use webhook::WebhookConfig;
 
@@ -89,6 +92,8 @@ pub struct AccountConfig {
     pub charges_from: Option<ChargeSource>,
     /// Charge histories that people and scripts bring.
     pub import: ImportConfig,
+    /// What the platform says that its tasks cost; `None` where no sheet says it.
+    pub prices: Option<Arc<PriceSheet>>,
     /// After how long without success what was read counts as stale.
     pub stale_after: Duration,
 }
@@ -311,7 +316,9 @@ impl Config {
         let tree = match tree::parse(text) {
             Ok(tree) => tree,
             Err((position, message)) => {
-                context.mistakes.add_to_file(position, message);
+                let is_empty = message == tree::EMPTY;
+                let hint = if is_empty { "\nhint: `config/minimal.yml` is the least that runs" } else { "" };
+                context.mistakes.add_to_file(position, format!("{message}{hint}"));
                 return Err(context.mistakes.into_errors());
             }
         };

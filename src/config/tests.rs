@@ -301,6 +301,12 @@ fn each_mistake_is_explained() {
         ("no_page_url", "8:17: web.external_url: expected a URL that begins with `https://`, found `ftp:`"),
         ("no_port", "9:34: email.relay.port: expected a port, 1 to 65535, found `70000`"),
         (
+            "no_price_sheet",
+            "2:28: accounts.studio.prices: there is no price sheet `absent.yml`\n\
+             hint: relative paths begin at the configuration's folder\n\
+             3:45: accounts.models.prices: expected prices of `tripo`, the account's platform; found those of `keter`",
+        ),
+        (
             "no_recipients",
             "4:5: teams.art: nobody would hear of a critical alert of `stale_data`: no address for `lead` or `billing`\n\
              hint: write `roles: {lead: [name@example.org]}`",
@@ -754,6 +760,9 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     assert_eq!(email.limits.per_recipient_per_hour, 20);
     assert_eq!(config.web.external_url.as_deref(), Some("https://fuelgauge.studio.example"));
     assert_eq!(config.accounts[0].import.folder, Some(folder.path().join("histories")));
+    let platform = |account: &AccountConfig| account.prices.as_ref().map(|sheet| sheet.platform.clone());
+    let platforms: Vec<_> = config.accounts.iter().map(platform).collect();
+    assert_eq!(platforms, [Some("keter".to_owned()), Some("meshy".to_owned()), None]);
     let token = &config.web.tokens[0];
     assert_eq!(
         (token.name.as_str(), &token.can[..]),
@@ -826,6 +835,8 @@ fn folder() -> tempfile::TempDir {
     }
     std::fs::create_dir(folder.path().join("histories")).unwrap();
     std::fs::write(folder.path().join("columns.yml"), "columns: {}\n").unwrap();
+    std::fs::create_dir(folder.path().join("prices")).unwrap();
+    std::fs::copy(Path::new(SHIPPED).join("prices/keter.yml"), folder.path().join("prices/keter.yml")).unwrap();
     folder
 }
 

@@ -41,6 +41,8 @@ const DEEPEST: usize = 16;
 /// Aliases save typing in a few places; what needs more is a bomb.
 const MOST_ALIASES: usize = 1_000;
 const MOST_ALIASED_NODES: usize = 20_000;
+/// What is wrong with a file of remarks alone.
+pub(super) const EMPTY: &str = "the file is empty";
 
 /// Reads one YAML document.
 ///
@@ -78,9 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Node, (Option<Position>, String)> {
     let raw: Spanned<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_mistake(&error))?;
     match node(raw, text) {
-        Node { value: Value::Nothing, .. } => {
-            Err((None, "the file is empty\nhint: `config/minimal.yml` is the least that runs".to_owned()))
-        }
+        Node { value: Value::Nothing, .. } => Err((None, EMPTY.to_owned())),
         tree => Ok(tree),
     }
 }

@@ -13,6 +13,7 @@ use reqwest::Url;
 use secrecy::ExposeSecret;
 
 use super::mistakes::{Mistakes, Place, any_of, nearest, shown};
+use super::prices::KnownSheets;
 use super::secret::{SecretError, SecretFile};
 use super::section::Text;
 use crate::domain::Credits;
@@ -25,12 +26,15 @@ pub(super) struct Context {
     pub(super) mistakes: Mistakes,
     /// By cron line and zone: thousands of accounts usually share a few schedules.
     pub(super) usual_intervals: HashMap<(String, String), Duration>,
+    /// The price sheets that were read.
+    pub(super) price_sheets: KnownSheets,
 }
 
 impl Context {
     pub(super) fn new(path: &Path) -> Context {
         let folder = path.parent().unwrap_or(Path::new("")).into();
-        Context { folder, mistakes: Mistakes::new(path), usual_intervals: HashMap::new() }
+        let mistakes = Mistakes::new(path);
+        Context { folder, mistakes, usual_intervals: HashMap::new(), price_sheets: HashMap::new() }
     }
 
     pub(super) fn wrong<T>(&mut self, place: &Place, message: impl Display) -> Option<T> {

@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod fuel;
 pub mod ledger;
 pub mod outbox;
+pub mod price;
 pub mod queued;
 pub mod quiet;
 pub mod reading;
@@ -56,6 +57,7 @@ pub use outbox::{
     ChannelDepth, ChannelPause, DeliveryLimits, EMAIL_CHANNEL, GivenUp, MergeReason, MessageKind, OutboxDepth,
     OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
 };
+pub use price::{ListedPrice, ListedType, PriceLine, PriceRange, PriceSheet, PriceUnit};
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{

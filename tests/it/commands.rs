@@ -16,6 +16,7 @@ use rand_pcg::Pcg64;
 use crate::support::get;
 use crate::support::program::Studio;
 use crate::support::servers::eventually;
+use crate::support::write_secret;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -84,6 +85,7 @@ async fn check_says_what_will_happen_or_what_is_wrong() {
     std::fs::write(&file, text).unwrap();
     let ended = studio.run(&["check", &format!("--config.file={}", file.display())]).await.expect(0);
     for line in [
+        "  prices: no sheet; only what was charged before is known",
         "`digest art` goes to ada@studio.example, ben@studio.example at `0 8 * * mon`; next runs:",
         "`heartbeat` goes to ops@studio.example at `0 7 * * *`; next runs:",
     ] {
@@ -92,6 +94,21 @@ async fn check_says_what_will_happen_or_what_is_wrong() {
     let runs = |time: &str| ended.out.lines().filter(|line| line.contains(time)).count();
     assert_eq!((runs(" 08:00 +0"), runs(" 07:00 +00:00 UTC")), (5, 5), "{}", ended.out);
     assert!(!studio.ledger().exists(), "a check makes no ledger");
+
+    write_secret(&folder.path().join("key"), "a key");
+    let keter = format!("{ROOT}/config/prices/keter.yml");
+    let text = format!(
+        "accounts: [{{name: models, platform: tripo, api_key_file: key}}, {{name: studio, prices: {keter}}}]\n\
+         teams: [{{name: props, account: models}}, {{name: art, account: studio}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let ended = studio.run(&["check", &format!("--config.file={}", file.display())]).await.expect(0);
+    for line in [
+        "  prices: 8 of `tripo`, as of 2026-10-08, from https://developers.tripo3d.ai/en/pricing\n",
+        "  prices: the sheet of `keter` lists none\n",
+    ] {
+        assert!(ended.out.contains(line), "{}", ended.out);
+    }
 }
 
 /// Two teams on a simulated platform: one that is fine, and one with `hot_credits` left.

@@ -14,6 +14,7 @@ mod map;
 mod outbox;
 mod platforms;
 mod power_cuts;
+mod prices;
 mod received;
 mod reports;
 mod round_trip;
