@@ -239,6 +239,12 @@ pub struct EstimateFlags {
     /// How many assets.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
+    /// How often each asset will be launched on average, where you know better than the history.
+    #[arg(long, value_parser = values::attempts)]
+    pub attempts: Option<f64>,
+    /// When it will be launched (RFC 3339); by default now.
+    #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
+    pub start: Option<Timestamp>,
     /// Exit 3 if the credits would not last until the reset.
     #[arg(long)]
     pub check: bool,

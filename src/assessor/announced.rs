@@ -11,7 +11,7 @@ use crate::domain::{
     Queued, StandingAnnouncement, TaskState, forecast, use_ahead,
 };
 use crate::poller::Account;
-use crate::store::{AccountFacts, StoreError};
+use crate::store::{AccountFacts, StoreError, Whose};
 
 /// A task that has waited for longer is forgotten: the platform no longer says what became of it.
 pub(super) const WAITS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -93,7 +93,8 @@ impl Assessor {
             return Ok(Queued::default());
         }
         let waiting = self.store.uncharged(&key.account, &key.team, now - WAITS_FOR).await?;
-        let past = self.store.past_tasks(&key.account, Some(&key.team), now - KNOWN_FROM, NEWEST_TASKS).await?;
+        let own = Whose::Own(&key.team);
+        let past = self.store.launches(&key.account, own, now - KNOWN_FROM, NEWEST_TASKS).await?;
         Ok(priced(&waiting, &past))
     }
 }

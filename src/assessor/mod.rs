@@ -11,8 +11,8 @@ use crate::config::{AlertsConfig, Config, EmailConfig, TeamConfig, WebhookConfig
 use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
-    AccountAssessment, AccountName, Collector, Credits, Draw, DrawAssessment, Effect, Estimate, Finding, Fuel,
-    FuelLimit, MOST_SUSPECTS, PlanPeriod, Queued, RuleName, Snapshot, Suspects, TeamName,
+    AccountAssessment, AccountName, Collector, Credits, Draw, DrawAssessment, Finding, Fuel, FuelLimit, MOST_SUSPECTS,
+    PlanPeriod, Queued, RuleName, Snapshot, Suspects,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -29,6 +29,7 @@ mod evidence;
 #[cfg(test)]
 mod letters_tests;
 mod mails;
+mod plan;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod usage;
 pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
+pub use plan::Planned;
 pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
@@ -159,29 +161,6 @@ impl Assessor {
         let assessment = Arc::new(assessment);
         self.publish(Arc::clone(&assessment)).await?;
         Ok(assessment)
-    }
-
-    /// What a job would do to the forecast of one draw as of `now`; with the draw as it stands. `None` if the account has no
-    /// such draw.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub async fn weigh(
-        &self,
-        account: &Account,
-        team: &TeamName,
-        job: &Estimate,
-        now: Timestamp,
-    ) -> Result<Option<(DrawAssessment, Effect)>, StoreError> {
-        let (mut assessment, facts) = self.look(account, now).await?;
-        let Some(place) = account.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
-        let assessed = assessment.draws.swap_remove(place);
-        let (draw, period) = (&account.draws[place], assessed.period.as_ref());
-        let (usages, of_all) = self.usages(account, &facts, period, now).await?;
-        let usage = &usages[place];
-        let known = KnownOfDraw { draw, facts: &facts, period, usage, usage_of_all: of_all.as_ref() };
-        let effect = Tanks::of(&known, &assessment, &known.limits(&assessment)).effect(job);
-        Ok(Some((assessed, effect)))
     }
 
     async fn look(&self, account: &Account, now: Timestamp) -> Result<(AccountAssessment, AccountFacts), StoreError> {

@@ -2,7 +2,7 @@
 
 use super::tests::{Watched, at, balance, whole};
 use super::*;
-use crate::domain::{BalanceRecord, EstimateRequest, FuelLimit, RunOut, TaskState, estimate};
+use crate::domain::{BalanceRecord, EstimateRequest, FuelLimit, PlannedLine, RunOut, TaskState};
 
 const TWO_TEAMS: &str = "[{name: heavy, account: studio, match: {project: [h]}}, \
                          {name: light, account: studio, match: {project: [l]}}]";
@@ -140,19 +140,18 @@ async fn a_job_is_taken_off_every_limit() {
                  {name: light, account: studio, match: {project: [l]}, allowance_credits: 400}]";
     let watched = twelve_days("{credits: 1200, reset: \"@monthly\"}", teams, &[("h", 20), ("l", 10)], Some(520)).await;
     let light = &watched.account.draws[1].key.team;
-    let name = &watched.account.config.name;
-    let history = watched.assessor.store.past_tasks(name, Some(light), Timestamp::UNIX_EPOCH, 100).await.unwrap();
-    let request = |count| EstimateRequest { task_type: "text-to-3d".into(), quality: None, variants: 1, count };
-    let weigh = async |count| {
-        let job = estimate(&history, &request(count)).unwrap();
-        watched.assessor.weigh(&watched.account, light, &job, at(NOW)).await.unwrap().unwrap()
+    let plan = async |count| {
+        let request =
+            EstimateRequest { task_type: "text-to-3d".into(), quality: None, variants: 1, count, attempts: None };
+        let lines = [PlannedLine { request, starts_at: None }];
+        watched.assessor.plan(&watched.account, light, &lines, at(NOW)).await.unwrap().unwrap()
     };
-    let (draw, effect) = weigh(3).await;
-    assert_eq!(effect.before, draw.outlook);
+    let planned = plan(3).await;
+    assert_eq!(planned.check.effect.unwrap().before, planned.draw.outlook);
     // With 300 credits the share is gone at once, while the account has 220 left.
-    let (_, effect) = weigh(30).await;
-    assert_eq!(effect.after_p50.forecast().unwrap().run_out.p90, Some(at(NOW)));
-    assert_eq!(effect.would_last(0.8), Some(false));
+    let check = plan(30).await.check;
+    assert_eq!(check.effect.unwrap().after_p90.forecast().unwrap().run_out.p90, Some(at(NOW)));
+    assert_eq!(check.would_last, Some(false));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::{KnownOfDraw, forecast_input};
 use crate::domain::forecast::{Announced, ForecastInput, Outlook, forecast, pace_per_hour};
 use crate::domain::fuel::Limits;
 use crate::domain::remedy::{Limit, part_of};
-use crate::domain::{AccountAssessment, Credits, Effect, Estimate, Fuel, FuelLimit, PlanPeriod, SharedTank, effect};
+use crate::domain::{AccountAssessment, Credits, Effect, Fuel, FuelLimit, JobAt, PlanPeriod, SharedTank, effect};
 
 /// A limit with what a forecast of it is made from.
 pub(super) struct Tank<'a> {
@@ -59,11 +59,16 @@ impl<'a> Tanks<'a> {
         }
     }
 
-    /// What a job would do: it is taken off every limit.
-    pub(super) fn effect(&self, job: &Estimate) -> Effect {
-        let first = effect(&self.first.input, job);
+    /// What jobs would do, if so many credits came to the limit with the least left: they are paid from every limit.
+    pub(super) fn effect(&self, jobs: &[JobAt], top_up: Credits) -> Effect {
+        let with = |tank: &Tank, more: Credits| {
+            let remaining = tank.input.remaining.map(|left| left + more);
+            effect(&ForecastInput { remaining, ..tank.input }, jobs)
+        };
+        let first = with(&self.first, top_up);
         match &self.second {
-            Some(second) => first.tighter_of(effect(&second.input, job)),
+            // Credits from outside fill the account; who has an allowance is given more of it too.
+            Some(second) => first.tighter_of(with(second, top_up)),
             None => first,
         }
     }

@@ -5,9 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 use reqwest::Url;
 
+use crate::domain::plan_check::MOST_ATTEMPTS;
+
 /// An instant.
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| "expected a date, a time and an offset, such as `2026-11-23T09:00:00Z`".to_owned())
+}
+
+/// How often an asset is launched: once or more.
+pub(super) fn attempts(text: &str) -> Result<f64, String> {
+    let attempts = text.parse().ok().filter(|attempts: &f64| (1.0..=MOST_ATTEMPTS).contains(attempts));
+    attempts.ok_or_else(|| format!("expected a number from 1 to {MOST_ATTEMPTS}, such as `1.4`"))
 }
 
 /// The time between samples, in seconds: five minutes at most, because Prometheus takes a value for gone five minutes after

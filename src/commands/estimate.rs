@@ -2,23 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use jiff::tz::TimeZone;
 
 use super::table::{credits, moment, percent, table};
 use super::{Answer, WrongUsage, expect_ledger};
 use crate::app::{Agent, Shared};
+use crate::assessor::Planned;
 use crate::cli::{EstimateFlags, OutputFormat};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::domain::{DrawAssessment, Effect, Estimate, EstimateRequest, Outlook, TeamName, estimate};
+use crate::domain::{EstimateRequest, LineEstimate, Outlook, PlannedLine, TeamName};
+use crate::http;
 use crate::poller::Account;
-
-/// How far back past tasks are looked at.
-const HISTORY: SignedDuration = SignedDuration::from_hours(180 * 24);
-
-/// How many past tasks are looked at, the newest first.
-const MOST_TASKS: u32 = 50_000;
 
 pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
@@ -27,40 +22,28 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let agent = Agent::build(&config, None, &shared).await?;
     let (account, team) = draw(&agent, &flags.team, flags.account.as_deref())?;
     let now = flags.at.unwrap_or_else(|| shared.clock.now());
-    let history = shared.store.past_tasks(&account.config.name, Some(&team), now - HISTORY, MOST_TASKS).await?;
-    let request = EstimateRequest {
-        task_type: flags.task.clone(),
-        quality: flags.quality.clone(),
-        variants: flags.variants,
-        count: flags.count,
-    };
-    let job = match estimate(&history, &request) {
-        Ok(job) => job,
-        Err(unknown) => {
-            let unknown = unknown.to_string();
-            match flags.format {
-                OutputFormat::Table => say!("cost: unknown\n{unknown}"),
-                OutputFormat::Json => {
-                    let (what, hint) = unknown.split_once("\nhint: ").unzip();
-                    say!("{}", json!({"cost_credits": null, "unknown": what.unwrap_or(&unknown), "hint": hint}));
-                }
-            }
-            // What nobody knows cannot be said to last.
-            return Ok(if flags.check { Answer::No } else { Answer::Fine });
-        }
-    };
-    let Some((draw, effect)) = agent.assessor.weigh(account, &team, &job, now).await? else {
+    let lines = [PlannedLine {
+        request: EstimateRequest {
+            task_type: flags.task.clone(),
+            quality: flags.quality.clone(),
+            variants: flags.variants,
+            count: flags.count,
+            attempts: flags.attempts,
+        },
+        starts_at: flags.start,
+    }];
+    let Some(planned) = agent.assessor.plan(account, &team, &lines, now).await? else {
         return Err(WrongUsage(format!("team `{team}` does not draw on `{}`", account.config.name)).into());
     };
-    let would_last = effect.would_last(config.alerts.rules.exhaustion.policy.raise_at);
     match flags.format {
-        OutputFormat::Table => print(account, &draw, &job, &effect, would_last),
+        OutputFormat::Table => print(&planned, &lines, &account.config.zone),
         OutputFormat::Json => {
-            say!("{}", serde_json::to_string_pretty(&as_json(&draw, &job, &effect, would_last))?);
+            say!("{}", serde_json::to_string_pretty(&http::plan::as_json(&planned.draw, &lines, &planned.check))?);
         }
     }
     shared.store.close().await;
-    Ok(if flags.check && would_last != Some(true) { Answer::No } else { Answer::Fine })
+    // What nobody knows cannot be said to last.
+    Ok(if flags.check && planned.check.would_last != Some(true) { Answer::No } else { Answer::Fine })
 }
 
 /// The account and team that were meant.
@@ -87,38 +70,27 @@ pub(super) fn draw<'a>(agent: &'a Agent, team: &str, account: Option<&str>) -> a
     }
 }
 
-fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effect, would_last: Option<bool>) {
-    let request = &job.request;
-    let quality = request.quality.as_ref().map(|quality| format!(" in `{quality}`")).unwrap_or_default();
-    let variants = match request.variants {
-        1 => String::new(),
-        variants => format!(", {variants} variants of each"),
+fn print(planned: &Planned, lines: &[PlannedLine], zone: &TimeZone) {
+    let check = &planned.check;
+    for line in &check.estimate.lines {
+        print_line(line);
+    }
+    let Some(total) = &check.estimate.total else {
+        say!("cost: unknown");
+        return;
     };
-    say!("{} × {}{quality}{variants}\n", request.count, request.task_type);
-    let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN", "KNOWN FROM"]);
-    let total = [credits(Some(job.total_p50)), credits(Some(job.total_p90))];
-    let [p50, p90] = total.map(|total| format!("{total} credits"));
-    rows.add_row(["the whole job", &p50, &p90, ""]);
-    for part in &job.parts {
-        let (p50, p90) = (credits(Some(part.per_launch_p50)), credits(Some(part.per_launch_p90)));
-        let launches = format!("{} launches", part.tasks);
-        rows.add_row([&format!("one {}", part.task_type), &p50, &p90, &launches]);
-        if let Some(attempts) = part.attempts_per_asset {
-            let (mean, most) = (format!("{:.1} (mean)", attempts.mean), attempts.p90.to_string());
-            rows.add_row(["  attempts for each asset", &mean, &most, &format!("{} assets", part.assets)]);
-        }
+    if lines.len() > 1 {
+        let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN"]);
+        let (p50, p90) = (credits(Some(total.credits.p50)), credits(Some(total.credits.p90)));
+        rows.add_row(["everything", &format!("{p50} credits"), &format!("{p90} credits")]);
+        say!("{rows}\n");
     }
-    say!("{rows}");
-    if job.parts.iter().any(|part| part.attempts_per_asset.is_none() && !part.is_step) {
-        say!("Repeated attempts come on top: the history does not say which launches are for the same asset.");
-    }
-    say!();
-    let zone = &account.config.zone;
-    let mut rows = table(&["", "WITHOUT IT", "WITH IT (MEDIAN)", "WITH IT (9 OF 10)"]);
-    let outlooks = [&effect.before, &effect.after_p50, &effect.after_p90];
+    let Some(effect) = &check.effect else { return };
+    let mut rows = table(&["", "WITHOUT IT", "WITH IT", "WITH IT (9 OF 10)"]);
+    let outlooks = [&effect.before, &effect.after, &effect.after_p90];
     let row = |name: &str, show: &dyn Fn(&Outlook) -> String| {
-        let [before, p50, p90] = outlooks.map(show);
-        [name.to_owned(), before, p50, p90]
+        let [before, after, p90] = outlooks.map(show);
+        [name.to_owned(), before, after, p90]
     };
     rows.add_row(row("runs out first?", &probability));
     rows.add_row(row("runs out", &|outlook| match outlook.forecast() {
@@ -127,16 +99,78 @@ fn print(account: &Account, draw: &DrawAssessment, job: &Estimate, effect: &Effe
         None => "-".to_owned(),
     }));
     say!("{rows}");
+    let draw = &planned.draw;
     say!("\nleft now: {}", credits(draw.fuel.as_ref().map(|fuel| fuel.left)));
-    say!("reset:    {}", moment(draw.period.as_ref().map(|period| period.end), zone));
+    if let Some(period) = &draw.period {
+        say!("{:<9} {}", if period.is_budget() { "ends:" } else { "reset:" }, moment(Some(period.end), zone));
+    }
+    if draw.queued.tasks > 0 {
+        say!(
+            "queued:   {} tasks for about {} credits are counted",
+            draw.queued.tasks,
+            credits(Some(draw.queued.credits))
+        );
+    }
+    if let Some(chance) = check.chance_above_left.filter(|chance| *chance > 0.0) {
+        say!("alone it costs more than is left: {}", percent(chance));
+    }
+    if let Some(wait) = &check.wait {
+        say!("{}", wait.in_words());
+    }
     say!(
         "{}",
-        match would_last {
+        match check.would_last {
             Some(true) => "The credits would last.",
             Some(false) => "The credits would not last.",
             None => "Whether the credits would last is not known.",
         }
     );
+    if !check.alternatives.is_empty() {
+        let mut rows = table(&["WHAT COULD BE DIFFERENT", "MEDIAN", "RUNS OUT FIRST?", "LASTS?"]);
+        for alternative in &check.alternatives {
+            let chance = alternative.probability.map_or_else(|| "-".to_owned(), percent);
+            let lasts = if alternative.would_last { "yes" } else { "no" };
+            let words = alternative.change.in_words(zone);
+            rows.add_row([&words, &credits(Some(alternative.credits.p50)), &chance, lasts]);
+        }
+        say!("\n{rows}");
+    }
+}
+
+fn print_line(line: &LineEstimate) {
+    let request = &line.request;
+    say!("{}\n", request.in_words());
+    let known = match &line.known {
+        Ok(known) => known,
+        Err(unknown) => {
+            say!("cost: unknown\n{unknown}\n");
+            return;
+        }
+    };
+    let mut rows = table(&["", "MEDIAN", "9 OF 10 WITHIN", "KNOWN FROM"]);
+    let [p50, p90] = [known.total.credits.p50, known.total.credits.p90].map(|total| credits(Some(total)));
+    rows.add_row(["the whole job", &format!("{p50} credits"), &format!("{p90} credits"), ""]);
+    if let Some(launches) = known.total.launches {
+        rows.add_row(["  launches", &launches.p50.to_string(), &launches.p90.to_string(), ""]);
+    }
+    for part in &known.parts {
+        let (p50, p90) = (credits(Some(part.per_launch_p50)), credits(Some(part.per_launch_p90)));
+        let from = match (part.tasks, part.tasks_of_others) {
+            (0, 0) => "the price sheet".to_owned(),
+            (0, others) => format!("{others} launches of other teams"),
+            (own, _) => format!("{own} launches"),
+        };
+        rows.add_row([&format!("one {}", part.task_type), &p50, &p90, &from]);
+        if let Some(attempts) = part.attempts_per_asset {
+            let (mean, most) = (format!("{:.1} (mean)", attempts.mean), attempts.p90.to_string());
+            rows.add_row(["  attempts for each asset", &mean, &most, &format!("{} assets", part.assets)]);
+        }
+    }
+    say!("{rows}");
+    if known.parts.iter().any(|part| part.attempts_per_asset.is_none() && !part.is_step) && request.attempts.is_none() {
+        say!("Repeated attempts come on top: the history does not say which launches are for the same asset.");
+    }
+    say!();
 }
 
 fn probability(outlook: &Outlook) -> String {
@@ -145,39 +179,4 @@ fn probability(outlook: &Outlook) -> String {
         Outlook::TooLittleHistory { .. } => "too little history".to_owned(),
         Outlook::UnknownBalance => "not known".to_owned(),
     }
-}
-
-fn as_json(draw: &DrawAssessment, job: &Estimate, effect: &Effect, would_last: Option<bool>) -> Value {
-    let outlook = |outlook: &Outlook| {
-        outlook.forecast().map(|forecast| {
-            let run_out: Option<Timestamp> = forecast.run_out.p50;
-            json!({"probability": forecast.probability, "run_out_p50": run_out.map(|at| at.to_string())})
-        })
-    };
-    let parts: Vec<Value> = job
-        .parts
-        .iter()
-        .map(|part| {
-            json!({
-                "task_type": part.task_type,
-                "per_launch_credits": {"p50": part.per_launch_p50.to_string(), "p90": part.per_launch_p90.to_string()},
-                "attempts_per_asset": part.attempts_per_asset.map(|a| json!({"mean": a.mean, "p90": a.p90})),
-                "past_tasks": part.tasks,
-                "past_assets": part.assets,
-            })
-        })
-        .collect();
-    json!({
-        "team": draw.key.team.as_str(),
-        "account": draw.key.account.as_str(),
-        "cost_credits": {"p50": job.total_p50.to_string(), "p90": job.total_p90.to_string()},
-        "parts": parts,
-        "basis": job.basis(),
-        "balance_credits": draw.fuel.as_ref().map(|fuel| fuel.left.to_string()),
-        "reset": draw.period.as_ref().map(|period| period.end.to_string()),
-        "before": outlook(&effect.before),
-        "after_p50": outlook(&effect.after_p50),
-        "after_p90": outlook(&effect.after_p90),
-        "would_last": would_last,
-    })
 }

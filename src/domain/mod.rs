@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod fuel;
 pub mod ledger;
 pub mod outbox;
+pub mod plan_check;
 pub mod price;
 pub mod queued;
 pub mod quiet;
@@ -46,7 +47,8 @@ pub use calendar::{AnchorDay, CronSchedule, ResetRule};
 pub use credits::Credits;
 pub use drivers::{AssetUse, Drivers, Price, Spender, SpentTask, Tally, Who};
 pub use estimate::{
-    Attempts, Effect, Estimate, EstimatePart, EstimateRequest, PastTask, UnknownCost, effect, estimate,
+    Attempts, Effect, Estimate, EstimatePart, EstimateRequest, JobAt, KnownLine, LineEstimate, Past, PastTask,
+    Quantiles, Total, UnknownCost, effect, estimate,
 };
 pub use forecast::{
     Announced, Confidence, Explanation, Forecast, ForecastInput, Guess, LateUse, Outlook, PaceChange, PlannedBatch,
@@ -57,6 +59,7 @@ pub use outbox::{
     ChannelDepth, ChannelPause, DeliveryLimits, EMAIL_CHANNEL, GivenUp, MergeReason, MessageKind, OutboxDepth,
     OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
 };
+pub use plan_check::{Alternative, Change, PlanCheck, PlannedLine, QueueNow, Wait};
 pub use price::{ListedPrice, ListedType, PriceLine, PriceRange, PriceSheet, PriceUnit};
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;

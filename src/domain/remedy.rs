@@ -420,7 +420,7 @@ pub fn share(part: Credits, whole: Credits) -> Option<f64> {
 }
 
 /// Rounds up to two leading digits: nobody buys 1,387 credits. `None` for nothing.
-fn round_up(value: f64) -> Option<f64> {
+pub(super) fn round_up(value: f64) -> Option<f64> {
     (value.is_finite() && value > 0.0).then_some(())?;
     let unit = 10_f64.powi((value.log10().floor() as i32 - 1).max(0));
     Some((value / unit).ceil() * unit)

@@ -40,6 +40,7 @@ mod form;
 mod gauge;
 mod outbox;
 mod pages;
+pub mod plan;
 mod readings;
 pub mod reload;
 mod rules;

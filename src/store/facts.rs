@@ -13,8 +13,7 @@ use super::write::team_column;
 use super::{Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
     AccountName, Alert, Announcement, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw,
-    Entry, EntryKind, Fingerprint, HourlyUse, PastTask, PlanRecord, QueueRecord, Reruns, RetryKind, RetryRow, RuleName,
-    TaskState, TeamName, TotalsRow,
+    Entry, EntryKind, HourlyUse, PlanRecord, QueueRecord, Reruns, RetryKind, RetryRow, RuleName, TeamName, TotalsRow,
 };
 
 /// Everything that an assessment of one account starts from, as of one moment.
@@ -145,43 +144,6 @@ impl Store {
             .map_err(|error| self.explain(error))?;
         let use_ = |(hour, net, charges)| HourlyUse { hour, net: credits(net), charges };
         Ok(found.into_iter().map(use_).collect())
-    }
-
-    /// A team's launches from `since` on, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// The account was not opened, or the ledger cannot be read.
-    pub async fn past_tasks(
-        &self,
-        account: &AccountName,
-        team: Option<&TeamName>,
-        since: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<PastTask>, StoreError> {
-        type Columns = (String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
-        let id = self.account_id(account)?;
-        let select = "SELECT state, task_type, quality, variants, charged - refunded, fingerprint, is_step FROM tasks \
-                      WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND is_sum = 0 ORDER BY created_at DESC LIMIT $4";
-        let found: Vec<Columns> = sqlx::query_as(select)
-            .bind(id)
-            .bind(team_column(team))
-            .bind(millis(since))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.explain(error))?;
-        let task = |(state, task_type, quality, variants, net, fingerprint, is_step): Columns| PastTask {
-            state: TaskState::parse(&state),
-            task_type,
-            quality,
-            variants,
-            credits_net: credits(net),
-            fingerprint: fingerprint
-                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
-                .map(|bytes| Fingerprint(u128::from_be_bytes(bytes))),
-            is_step,
-        };
-        Ok(found.into_iter().map(task).collect())
     }
 
     /// Entries in the order in which they were recorded, after row `after` (0 for the first page), at most `limit`, each

@@ -45,6 +45,7 @@ mod imports;
 mod lots;
 mod open;
 mod outbox;
+mod past;
 mod reassign;
 mod records;
 mod reports;
@@ -66,6 +67,7 @@ pub use outbox::{
     DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
     SettledAs,
 };
+pub use past::{Durations, Whose};
 pub use reports::ReportKey;
 pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;
