@@ -1,5 +1,7 @@
 //! A team's past against the rules of today: reads a charge history and its plan periods, and replays each team.
 
+mod estimates;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -17,6 +19,8 @@ use crate::domain::{
 };
 use crate::provider::history::{ChargeFile, ColumnMap, FileError};
 use crate::provider::periods::{PeriodsError, read_periods};
+
+pub use self::estimates::{Asked, replay_estimates};
 
 /// One team's past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

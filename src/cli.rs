@@ -221,15 +221,18 @@ pub struct EstimateFlags {
     /// Where the configuration lies.
     #[command(flatten)]
     pub config: ConfigFlags,
-    /// The team that launches.
-    #[arg(long)]
-    pub team: String,
+    /// The team that launches; not needed if every line of a shot list names one.
+    #[arg(long, required_unless_present = "shots")]
+    pub team: Option<String>,
     /// The account it draws on; needed where the team draws on several.
     #[arg(long)]
     pub account: Option<String>,
     /// The platform's word for the kind of task; a prefix such as `text-to-3d` covers all its steps.
-    #[arg(long)]
-    pub task: String,
+    #[arg(long, required_unless_present = "shots")]
+    pub task: Option<String>,
+    /// Plan a shot list instead: YAML or CSV with task, quality, variants, count, attempts, start, team and account.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "quality", "variants", "count", "attempts", "start"])]
+    pub shots: Option<PathBuf>,
     /// The platform's word for the quality or model.
     #[arg(long)]
     pub quality: Option<String>,
@@ -263,8 +266,11 @@ pub struct BacktestFlags {
     #[arg(long, value_name = "FILE")]
     pub charges: PathBuf,
     /// The plan periods: a CSV file with the columns team, period_start, period_end, grant.
-    #[arg(long, value_name = "FILE")]
-    pub periods: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "estimates")]
+    pub periods: Option<PathBuf>,
+    /// Estimate batches of past launches from what was known before each, and print how many cost what was said.
+    #[arg(long, conflicts_with_all = ["periods", "summary", "sensitivity", "rule"])]
+    pub estimates: bool,
     /// Print a table of the alerts that would have come, for each sensitivity, instead of JSON lines.
     #[arg(long)]
     pub summary: bool,

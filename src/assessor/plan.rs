@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::tanks::Tanks;
 use super::{Assessor, KnownOfDraw};
 use crate::domain::plan_check::Question;
-use crate::domain::{DrawAssessment, Past, PlanCheck, PlannedLine, QueueNow, TeamName};
+use crate::domain::{DrawAssessment, JobAt, Past, PlanCheck, PlannedLine, QueueNow, TeamName};
 use crate::poller::Account;
 use crate::store::{StoreError, Whose};
 
@@ -41,6 +41,21 @@ impl Assessor {
         lines: &[PlannedLine],
         now: Timestamp,
     ) -> Result<Option<Planned>, StoreError> {
+        self.plan_beside(account, team, lines, &[], now).await
+    }
+
+    /// The same, where other teams launch these jobs on the same account.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn plan_beside(
+        &self,
+        account: &Account,
+        team: &TeamName,
+        lines: &[PlannedLine],
+        of_others: &[JobAt],
+        now: Timestamp,
+    ) -> Result<Option<Planned>, StoreError> {
         let (mut assessment, facts) = self.look(account, now).await?;
         let Some(place) = account.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
         let name = &account.config.name;
@@ -70,7 +85,7 @@ impl Assessor {
             now,
             reset: period.map(|period| period.end),
             left: draw.fuel.as_ref().filter(|fuel| fuel.fresh).map(|fuel| fuel.left),
-            weigh: &|jobs, top_up| tanks.effect(jobs, top_up),
+            weigh: &|jobs, top_up| tanks.effect(jobs, of_others, top_up),
             threshold: self.alerts.rules.exhaustion.policy.raise_at,
             queue,
         };

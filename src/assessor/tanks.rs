@@ -59,11 +59,13 @@ impl<'a> Tanks<'a> {
         }
     }
 
-    /// What jobs would do, if so many credits came to the limit with the least left: they are paid from every limit.
-    pub(super) fn effect(&self, jobs: &[JobAt], top_up: Credits) -> Effect {
+    /// What jobs would do, if so many credits came in: they are paid from every limit. Those of other teams are paid from
+    /// what is shared with them.
+    pub(super) fn effect(&self, jobs: &[JobAt], of_others: &[JobAt], top_up: Credits) -> Effect {
         let with = |tank: &Tank, more: Credits| {
             let remaining = tank.input.remaining.map(|left| left + more);
-            effect(&ForecastInput { remaining, ..tank.input }, jobs)
+            let of_others = if tank.shared_use.is_some() { of_others } else { &[] };
+            effect(&ForecastInput { remaining, ..tank.input }, &[jobs, of_others].concat())
         };
         let first = with(&self.first, top_up);
         match &self.second {

@@ -1,8 +1,10 @@
 //! `estimate`: what a job will cost, and whether the credits still last.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
 use super::table::{credits, moment, percent, table};
 use super::{Answer, WrongUsage, expect_ledger};
@@ -10,40 +12,117 @@ use crate::app::{Agent, Shared};
 use crate::assessor::Planned;
 use crate::cli::{EstimateFlags, OutputFormat};
 use crate::clock::SystemClock;
-use crate::config::Config;
-use crate::domain::{EstimateRequest, LineEstimate, Outlook, PlannedLine, TeamName};
+use crate::config::{Config, Shot, parse_shots};
+use crate::domain::{EstimateRequest, JobAt, LineEstimate, Outlook, PlannedLine, TeamName};
 use crate::http;
 use crate::poller::Account;
 
 pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let config = Config::load(&flags.config.config_file)?;
     expect_ledger(&config.storage)?;
+    let shots = flags.shots.as_deref().map(shot_list).transpose()?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
     let agent = Agent::build(&config, None, &shared).await?;
-    let (account, team) = draw(&agent, &flags.team, flags.account.as_deref())?;
     let now = flags.at.unwrap_or_else(|| shared.clock.now());
-    let lines = [PlannedLine {
-        request: EstimateRequest {
-            task_type: flags.task.clone(),
-            quality: flags.quality.clone(),
-            variants: flags.variants,
-            count: flags.count,
-            attempts: flags.attempts,
-        },
-        starts_at: flags.start,
-    }];
-    let Some(planned) = agent.assessor.plan(account, &team, &lines, now).await? else {
-        return Err(WrongUsage(format!("team `{team}` does not draw on `{}`", account.config.name)).into());
+    let mut jobs = match shots {
+        Some(shots) => by_team(&agent, &shots, &flags)?,
+        None => vec![only_job(&agent, &flags)?],
     };
-    match flags.format {
-        OutputFormat::Table => print(&planned, &lines, &account.config.zone),
-        OutputFormat::Json => {
-            say!("{}", serde_json::to_string_pretty(&http::plan::as_json(&planned.draw, &lines, &planned.check))?);
+    // What each costs has to be known before it is seen what all of them do to what they share.
+    let plan = async |job: &Job<'_>, beside: &[JobAt]| -> anyhow::Result<Planned> {
+        let planned = agent.assessor.plan_beside(job.account, &job.team, &job.lines, beside, now).await?;
+        let (team, account) = (&job.team, &job.account.config.name);
+        planned.ok_or_else(|| WrongUsage(format!("team `{team}` does not draw on `{account}`")).into())
+    };
+    let mut planned = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        planned.push(plan(job, &[]).await?);
+    }
+    if jobs.len() > 1 {
+        for place in 0..jobs.len() {
+            let account = &jobs[place].account.config.name;
+            let is_beside = |other: &usize| *other != place && jobs[*other].account.config.name == *account;
+            let beside: Vec<JobAt> =
+                (0..jobs.len()).filter(is_beside).flat_map(|other| planned[other].check.jobs.clone()).collect();
+            if !beside.is_empty() {
+                planned[place] = plan(&jobs[place], &beside).await?;
+            }
         }
+    }
+    let answers: Vec<(Job, Planned)> = jobs.drain(..).zip(planned).collect();
+    match flags.format {
+        OutputFormat::Table => print_all(&answers),
+        OutputFormat::Json => say!("{}", serde_json::to_string_pretty(&json_of(&answers))?),
     }
     shared.store.close().await;
     // What nobody knows cannot be said to last.
-    Ok(if flags.check && planned.check.would_last != Some(true) { Answer::No } else { Answer::Fine })
+    let all_last = answers.iter().all(|(_, planned)| planned.check.would_last == Some(true));
+    Ok(if flags.check && !all_last { Answer::No } else { Answer::Fine })
+}
+
+/// What one team launches on one account.
+struct Job<'a> {
+    account: &'a Account,
+    team: TeamName,
+    lines: Vec<PlannedLine>,
+}
+
+fn shot_list(path: &Path) -> anyhow::Result<Vec<Shot>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| WrongUsage(format!("{}: failed to read the shot list: {error}", path.display())))?;
+    Ok(parse_shots(&text, path)?)
+}
+
+fn only_job<'a>(agent: &'a Agent, flags: &EstimateFlags) -> anyhow::Result<Job<'a>> {
+    let (account, team) = draw(agent, flags.team.as_deref().unwrap_or_default(), flags.account.as_deref())?;
+    let request = EstimateRequest {
+        task_type: flags.task.clone().unwrap_or_default(),
+        quality: flags.quality.clone(),
+        variants: flags.variants,
+        count: flags.count,
+        attempts: flags.attempts,
+    };
+    Ok(Job { account, team, lines: vec![PlannedLine { request, starts_at: flags.start }] })
+}
+
+/// The lines of a shot list by who launches them, in the order in which they come first.
+fn by_team<'a>(agent: &'a Agent, shots: &[Shot], flags: &EstimateFlags) -> anyhow::Result<Vec<Job<'a>>> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for (place, shot) in shots.iter().enumerate() {
+        let team = shot.team.as_deref().or(flags.team.as_deref()).ok_or_else(|| {
+            WrongUsage(format!("shots[{place}] names no team\nhint: write `team` there, or choose one with --team"))
+        })?;
+        let (account, team) = draw(agent, team, shot.account.as_deref().or(flags.account.as_deref()))?;
+        let line = shot.line(&account.config.zone);
+        let is_it = |job: &&mut Job| job.team == team && job.account.config.name == account.config.name;
+        match jobs.iter_mut().find(is_it) {
+            Some(job) => job.lines.push(line),
+            None => jobs.push(Job { account, team, lines: vec![line] }),
+        }
+    }
+    Ok(jobs)
+}
+
+/// One team's answer as it is; those of several as a list, with what follows for all.
+fn json_of(answers: &[(Job, Planned)]) -> Value {
+    let one = |(job, planned): &(Job, Planned)| http::plan::as_json(&planned.draw, &job.lines, &planned.check);
+    if let [only] = answers {
+        return one(only);
+    }
+    let lasts: Option<Vec<bool>> = answers.iter().map(|(_, planned)| planned.check.would_last).collect();
+    let any_ends = answers.iter().any(|(_, planned)| planned.check.would_last == Some(false));
+    let would_last = if any_ends { Some(false) } else { lasts.map(|_| true) };
+    json!({ "would_last": would_last, "teams": answers.iter().map(one).collect::<Vec<_>>() })
+}
+
+fn print_all(answers: &[(Job, Planned)]) {
+    for (place, (job, planned)) in answers.iter().enumerate() {
+        if answers.len() > 1 {
+            let gap = if place == 0 { "" } else { "\n" };
+            say!("{gap}== {} on {} ==\n", job.team, job.account.config.name);
+        }
+        print(planned, &job.lines, &job.account.config.zone);
+    }
 }
 
 /// The account and team that were meant.
@@ -113,6 +192,9 @@ fn print(planned: &Planned, lines: &[PlannedLine], zone: &TimeZone) {
     }
     if let Some(chance) = check.chance_above_left.filter(|chance| *chance > 0.0) {
         say!("alone it costs more than is left: {}", percent(chance));
+    }
+    if check.jobs.iter().any(|(at, _)| draw.period.as_ref().is_some_and(|period| *at >= period.end)) {
+        say!("What starts after the period is paid from the next one's credits, of which nothing is forecast.");
     }
     if let Some(wait) = &check.wait {
         say!("{}", wait.in_words());

@@ -40,6 +40,7 @@ mod reports;
 mod rules;
 pub mod secret;
 mod section;
+mod shots;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use alertmanager::{AlertmanagerConfig, HttpAuth};
 pub use mistakes::{ConfigError, ConfigErrors, Position};
 pub use prices::{BUILT_IN_PRICES, parse_prices};
 pub use secret::SecretFile;
+pub use shots::{Shot, parse_shots};
 pub use webhook::WebhookConfig;
 
 /// Everything the agent needs to know, checked.

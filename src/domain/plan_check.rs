@@ -34,6 +34,8 @@ pub struct PlanCheck {
     pub alternatives: Vec<Alternative>,
     /// How long it would wait and take; `None` where that is not known.
     pub wait: Option<Wait>,
+    /// When its parts start and what they cost; empty while its cost is unknown.
+    pub jobs: Vec<JobAt>,
 }
 
 /// A job that is a little different, with its figures.
@@ -165,6 +167,7 @@ impl Question<'_> {
             chance_above_left: total.zip(self.left).map(|(total, left)| total.chance_above(left)),
             alternatives: if would_last == Some(false) { self.alternatives(&estimate) } else { Vec::new() },
             wait: total.and_then(|total| self.wait(total.launches.map(|launches| launches.p50))),
+            jobs: jobs.unwrap_or_default(),
             estimate,
             effect,
         }

@@ -63,7 +63,7 @@ impl Effect {
     /// unknown.
     pub fn would_last(&self, threshold: f64) -> Option<bool> {
         let after = self.after_p90.forecast()?;
-        let is_gone = after.run_out.p90.is_some_and(|run_out| run_out <= self.launched_by);
-        Some(!is_gone && after.probability.is_none_or(|probability| probability < threshold))
+        let is_gone = || after.run_out.p90.is_some_and(|run_out| run_out <= self.launched_by);
+        Some(after.probability.map_or_else(|| !is_gone(), |probability| probability < threshold))
     }
 }

@@ -25,8 +25,8 @@ pub struct Coverage {
     pub below_p50: u64,
     /// Batches of which nothing could be said.
     pub unknown: u64,
-    /// Sum over batches of p90 over p50: how wide the range is.
-    pub width_sum: f64,
+    /// Sum over batches of the logarithm of p90 over p50: how wide the range is.
+    pub log_width_sum: f64,
 }
 
 impl Coverage {
@@ -39,7 +39,7 @@ impl Coverage {
             below_p10: self.below_p10 + other.below_p10,
             below_p50: self.below_p50 + other.below_p50,
             unknown: self.unknown + other.unknown,
-            width_sum: self.width_sum + other.width_sum,
+            log_width_sum: self.log_width_sum + other.log_width_sum,
         }
     }
 
@@ -53,7 +53,7 @@ impl Coverage {
         self.within_p90 += u64::from(actual <= credits.p90);
         self.below_p10 += u64::from(actual < credits.p10);
         self.below_p50 += u64::from(actual < credits.p50);
-        self.width_sum += credits.p90.as_f64() / credits.p50.as_f64().max(f64::MIN_POSITIVE);
+        self.log_width_sum += (credits.p90.as_f64() / credits.p50.as_f64().max(f64::MIN_POSITIVE)).ln();
     }
 }
 

@@ -18,8 +18,12 @@ const UNITS_BEFORE: usize = 3;
 const UNSEEN_WEIGHT: f64 = 2.0;
 /// And is so many times as far from the usual as what is seen.
 const UNSEEN_WIDER: f64 = 1.6;
-/// Units of the prior: what others paid, or the price sheet says, counts as so many of the team's own.
+/// What others paid, or the price sheet says, counts as so many of the team's own units where those vary much, and the less
+/// the less they vary: who has always paid the same will pay it again. (Bühlmann, "Experience rating and credibility", 1967:
+/// a prior counts as the variance within over the variance between.)
 const PRIOR_UNITS: f64 = 3.0;
+/// Costs vary much from this squared coefficient of variation (no unit) on.
+const VARY_MUCH: f64 = 0.25;
 /// Stretches of others count as at most so many of the team's own.
 const MOST_OTHERS: f64 = 4.0;
 /// The middles of ten equal parts of a normal distribution.
@@ -76,19 +80,30 @@ impl Spread {
 /// What a unit usually costs now: the team's own, drawn to what others pay, drawn to what is listed.
 fn level(known: Known) -> Option<f64> {
     let listed = mean(known.listed);
-    let others = drawn(known.others, listed);
-    drawn(known.own, others)
+    let others = drawn(known.others, known.listed, listed);
+    let elsewhere = if known.others.is_empty() { known.listed } else { known.others };
+    drawn(known.own, elsewhere, others)
 }
 
-/// The mean of units, the newer ones counting more, with a prior that counts as a few of them.
-fn drawn(units: &[f64], prior: Option<f64>) -> Option<f64> {
+/// The mean of units, the newer ones counting more, drawn to what is usual elsewhere.
+fn drawn(units: &[f64], elsewhere: &[f64], prior: Option<f64>) -> Option<f64> {
     let weight = |place: usize| 0.5_f64.powf((units.len() - 1 - place) as f64 / HALF_LIFE_UNITS);
     let weights: f64 = (0..units.len()).map(weight).sum();
     let sum: f64 = units.iter().enumerate().map(|(place, unit)| unit * weight(place)).sum();
-    match prior {
-        Some(prior) => Some((sum + prior * PRIOR_UNITS) / (weights + PRIOR_UNITS)),
-        None => (weights > 0.0).then(|| sum / weights),
+    let Some(prior) = prior else { return (weights > 0.0).then(|| sum / weights) };
+    if units.is_empty() {
+        return Some(prior);
     }
+    let varying = variation(units).or_else(|| variation(elsewhere)).map_or(1.0, |square| (square / VARY_MUCH).min(1.0));
+    let prior_units = PRIOR_UNITS * varying;
+    Some((sum + prior * prior_units) / (weights + prior_units))
+}
+
+/// The squared coefficient of variation; `None` for fewer than two units, or where all cost nothing.
+fn variation(units: &[f64]) -> Option<f64> {
+    let mean = mean(units).filter(|mean| units.len() > 1 && *mean > 0.0)?;
+    let squares: f64 = units.iter().map(|unit| (unit - mean) * (unit - mean)).sum();
+    Some(squares / (units.len() - 1) as f64 / (mean * mean))
 }
 
 fn mean(units: &[f64]) -> Option<f64> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::forecast::{Announced, ForecastInput, Outlook, UsageState};
 use crate::domain::ledger::HourlyUse;
+use crate::domain::price::{ListedPrice, PriceLine, PriceUnit};
 
 /// A finished preview of high quality with one variant.
 fn preview(fingerprint: u128, credits: i64) -> PastTask {
@@ -164,6 +165,163 @@ fn the_basis_is_said_in_words() {
     );
 }
 
+/// A sheet with one price for a kind of task, of each variant or of a launch, and free attempts.
+fn sheet(task_type: &str, low: i64, high: i64, per: PriceUnit, free_retries: Option<u32>) -> PriceSheet {
+    let credits = PriceRange { low: Credits::from_whole(low), high: Credits::from_whole(high) };
+    PriceSheet {
+        platform: "example".into(),
+        as_of: jiff::civil::date(2026, 9, 8),
+        source: "a page".into(),
+        lines: vec![PriceLine {
+            task_type: task_type.into(),
+            quality: None,
+            price: ListedPrice { credits, per },
+            is_step: false,
+        }],
+        free_retries,
+    }
+}
+
+#[test]
+fn who_has_no_past_pays_what_others_paid_or_what_is_listed() {
+    let own: Vec<PastTask> = (0..40).map(|asset| preview(asset, 30)).collect();
+    let others: Vec<PastTask> = (0..40).map(|asset| preview(asset, 20)).collect();
+    let twice: Vec<PastTask> =
+        (0..20).flat_map(|asset| [preview(asset, 20), preview(asset, 20)]).map(|task| other_kind(&task)).collect();
+    let varying: Vec<PastTask> = (0..4).map(|asset| preview(asset, if asset % 2 == 0 { 10 } else { 40 })).collect();
+    let per_variant = sheet("text-to-3d-preview", 10, 10, PriceUnit::Variant, None);
+    let per_launch = sheet("text-to-3d-preview", 10, 10, PriceUnit::Launch, None);
+    let range = sheet("text-to-3d-preview", 10, 16, PriceUnit::Launch, None);
+    let free = sheet("text-to-3d-preview", 10, 10, PriceUnit::Launch, Some(4));
+    let nothing: &[PastTask] = &[];
+    let (nobody, sheet_alone) = ((nothing, nothing), "the price sheet alone");
+    for (name, (own, others), sheet, variants, expected, basis) in [
+        (
+            "who always paid the same pays it again",
+            (&own[..], &others[..]),
+            None,
+            1,
+            (300, 300, 300),
+            "40 of other teams",
+        ),
+        ("also after once", (&own[..1], &others[..]), None, 1, (300, 300, 300), "1 past launch of 1 asset"),
+        (
+            "what varies is drawn to others",
+            (&varying[..], &others[..]),
+            None,
+            1,
+            (189, 229, 457),
+            "4 past launches of 4",
+        ),
+        ("none: what others paid", (nothing, &others[..]), None, 1, (200, 200, 200), "from 40 past launches of other"),
+        ("nobody: what is listed", nobody, Some(&per_variant), 2, (200, 200, 200), sheet_alone),
+        ("of a launch, whatever it makes", nobody, Some(&per_launch), 2, (100, 100, 100), sheet_alone),
+        ("a range is one", nobody, Some(&range), 1, (100, 130, 160), sheet_alone),
+        (
+            "attempts are those of other kinds",
+            (&twice[..], nothing),
+            Some(&per_launch),
+            1,
+            (200, 200, 200),
+            sheet_alone,
+        ),
+        ("but for the free ones", (&twice[..], nothing), Some(&free), 1, (100, 100, 100), sheet_alone),
+    ] {
+        let line = from(&Past { own, others, sheet }, &ask("text-to-3d-preview", variants, 10)).unwrap();
+        let Quantiles { p10: least, p50: middle, p90: most } = line.total.credits;
+        let whole = |credits: Credits| (credits.as_f64()).round() as i64;
+        assert!(line.basis().contains(basis), "{name}: {}", line.basis());
+        assert_eq!((whole(least), whole(middle), whole(most)), expected, "{name}");
+    }
+}
+
+fn other_kind(task: &PastTask) -> PastTask {
+    PastTask { task_type: "image-to-3d".into(), ..task.clone() }
+}
+
+#[test]
+fn what_more_variants_cost_is_learned_or_in_proportion() {
+    let launch = |variants, credits| PastTask { variants: Some(variants), ..preview(variants.into(), credits) };
+    let per_launch = sheet("text-to-3d-preview", 20, 20, PriceUnit::Launch, None);
+    for (name, history, sheet, variants, expected) in [
+        ("as known", vec![launch(1, 20), launch(4, 50)], None, 4, 50),
+        ("between", vec![launch(1, 20), launch(4, 50)], None, 2, 30),
+        ("above, each its part", vec![launch(1, 20), launch(4, 40)], None, 8, 80),
+        ("below, its part", vec![launch(4, 40)], None, 1, 10),
+        ("sold by the launch", vec![launch(4, 20)], Some(&per_launch), 8, 20),
+    ] {
+        // As often as it takes for the own past to count alone.
+        let history: Vec<PastTask> =
+            (0..20).flat_map(|_| history.clone()).map(|task| PastTask { fingerprint: None, ..task }).collect();
+        let past = Past { own: &history, others: &[], sheet };
+        let credits = from(&past, &ask("text-to-3d-preview", variants, 1)).unwrap().total.credits;
+        assert_eq!(credits.p50.as_f64().round() as i64, expected, "{name}");
+    }
+}
+
+#[test]
+fn who_knows_how_often_it_will_be_attempted_is_believed() {
+    let twice: Vec<PastTask> = (0..20).flat_map(|asset| [preview(asset, 20), preview(asset, 20)]).collect();
+    for (attempts, credits, launches) in [(None, 400, 20), (Some(1.0), 200, 10), (Some(3.5), 700, 35)] {
+        let request = EstimateRequest { attempts, ..ask("text-to-3d-preview", 1, 10) };
+        let total = from_own(&twice, &request).unwrap().total;
+        assert_eq!(total.credits.p50, Credits::from_whole(credits), "{attempts:?}");
+        assert_eq!(total.launches.unwrap().p50, launches, "{attempts:?}");
+    }
+    for attempts in [0.9, -1.0, f64::NAN, f64::INFINITY] {
+        let request = EstimateRequest { attempts: Some(attempts), ..ask("text-to-3d-preview", 1, 10) };
+        assert!(matches!(from_own(&twice, &request), Err(UnknownCost::NothingAsked { .. })), "{attempts}");
+    }
+}
+
+#[test]
+fn a_job_of_several_lines_is_their_sum_or_unknown() {
+    let history: Vec<PastTask> =
+        (0..20).map(|asset| preview(asset, 20)).chain((0..20).map(|asset| other_kind(&preview(asset, 5)))).collect();
+    let past = Past { own: &history, others: &[], sheet: None };
+    let (one, other, unknown) = (ask("text-to-3d", 1, 10), ask("image-to-3d", 2, 4), ask("rig", 1, 1));
+    let known = estimate(&past, &[one.clone(), other]);
+    let total = known.total.as_ref().unwrap();
+    assert_eq!(total.credits.p50, Credits::from_whole(240));
+    for (budget, chance) in [(239, 1.0), (240, 0.0), (1_000, 0.0)] {
+        assert!((total.chance_above(Credits::from_whole(budget)) - chance).abs() < 1e-9, "{budget}");
+    }
+    let partly = estimate(&past, &[one, unknown]);
+    assert_eq!(partly.total, None);
+    assert!(partly.lines[0].known.is_ok() && partly.unknown().is_some());
+    assert_eq!(estimate(&past, &[]).total, None, "nothing asked is not free");
+}
+
+#[test]
+fn independent_lines_are_surer_together() {
+    // Ten or thirty, in no order.
+    let wavering = |kind: &str| -> Vec<PastTask> {
+        let cost = |asset: u128| if (asset * 7919) % 11 < 5 { 10 } else { 30 };
+        let task = |asset| PastTask { task_type: kind.into(), ..preview(asset, cost(asset)) };
+        (0..200).map(task).collect()
+    };
+    let history: Vec<PastTask> = wavering("one").into_iter().chain(wavering("other")).collect();
+    let past = Past { own: &history, others: &[], sheet: None };
+    let width = |requests: &[EstimateRequest]| {
+        let credits = estimate(&past, requests).total.unwrap().credits;
+        (credits.p90.as_f64() - credits.p10.as_f64()) / credits.p50.as_f64()
+    };
+    let alone = width(&[ask("one", 1, 8)]);
+    let together = width(&[ask("one", 1, 8), ask("other", 1, 8)]);
+    assert!(together < alone, "{together} of {alone}");
+}
+
+#[test]
+fn absurd_amounts_stay_amounts() {
+    let huge = PastTask { credits_net: Credits::MAX_PARSED, ..preview(1, 1) };
+    let tiny = PastTask { credits_net: Credits::from_micros(1), ..preview(2, 1) };
+    for history in [vec![huge.clone()], vec![tiny.clone()], vec![huge, tiny]] {
+        let line = from_own(&history, &ask("text-to-3d", u32::MAX, u32::MAX)).unwrap();
+        let Quantiles { p10, p50, p90 } = line.total.credits;
+        assert!(p10.is_positive() && p10 <= p50 && p50 <= p90, "{:?}", line.total.credits);
+    }
+}
+
 #[test]
 fn a_job_brings_the_run_out_date_nearer() {
     let first: Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
@@ -226,6 +384,7 @@ proptest! {
             return Ok(());
         };
         prop_assert!(less.credits.p50.is_positive());
+        prop_assert!(less.credits.p10 <= less.credits.p50);
         prop_assert!(less.credits.p50 <= less.credits.p90);
         for more in [total(variants + 1, count).unwrap(), total(variants, count + 1).unwrap()] {
             prop_assert!(less.credits.p50 <= more.credits.p50);
