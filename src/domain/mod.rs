@@ -57,7 +57,10 @@ pub use outbox::{
     ChannelDepth, ChannelPause, DeliveryLimits, EMAIL_CHANNEL, GivenUp, MergeReason, MessageKind, OutboxDepth,
     OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
 };
-pub use price::{ListedPrice, ListedType, PriceLine, PriceRange, PriceSheet, PriceUnit};
+pub use price::{
+    ChargedPrice, ChargedTask, ComparedPrices, ListedPrice, ListedType, PriceDrift, PriceLine, PriceRange, PriceSheet,
+    PriceUnit, compare_prices,
+};
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{
