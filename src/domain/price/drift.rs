@@ -50,7 +50,8 @@ pub struct PriceDrift {
     /// The first launch of those that cost more than listed, or less, if the median does: of the newest in a row, or of all
     /// that were looked at where the newest does not.
     pub since: Option<Timestamp>,
-    /// Launches of each team within [`LOOK_BACK`] with a price, of no team among them. Known where the price is not the listed one.
+    /// How often each team launched it within [`LOOK_BACK`] and was charged for it, and nobody's launches; read where the price
+    /// is not the listed one, and empty elsewhere.
     pub launches: BTreeMap<Option<TeamName>, u32>,
 }
 
@@ -132,7 +133,7 @@ impl PriceDrift {
         self.charged.observed - self.nearest()
     }
 
-    /// Launches of a team within [`LOOK_BACK`].
+    /// How often a team launched it within [`LOOK_BACK`].
     pub fn launches_of(&self, team: &TeamName) -> u32 {
         self.launches.get(&Some(team.clone())).copied().unwrap_or(0)
     }
