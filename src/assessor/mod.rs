@@ -30,6 +30,9 @@ mod evidence;
 mod letters_tests;
 mod mails;
 mod plan;
+mod prices;
+#[cfg(test)]
+mod prices_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub use announced::AnnounceError;
 pub use buckets::LotsCache;
 pub use mails::Sender;
 pub use plan::Planned;
+pub use prices::PricesCache;
 pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
@@ -83,6 +87,7 @@ pub struct Assessor {
     external_url: Option<String>,
     cache: Mutex<UsageCache>,
     lots: Mutex<LotsCache>,
+    prices: Mutex<PricesCache>,
     latest: Mutex<BTreeMap<AccountName, Arc<AccountAssessment>>>,
     order: Vec<AccountName>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -110,6 +115,7 @@ impl Assessor {
             external_url,
             cache: Mutex::default(),
             lots: Mutex::default(),
+            prices: Mutex::default(),
             latest: Mutex::default(),
             order: config.accounts.iter().map(|account| account.name.clone()).collect(),
             published,
@@ -192,6 +198,7 @@ impl Assessor {
             grants: self.store.grants_between(&config.name, start.unwrap_or(Timestamp::MIN), now).await?,
             spent: facts.teams.values().map(|team| team.spent).sum(),
             unassigned: self.unassigned(&config.name, &facts, now).await?,
+            prices: self.prices(account, now).await?,
             rules: Arc::clone(&self.rules),
             draws: Vec::with_capacity(account.draws.len()),
         };

@@ -33,6 +33,8 @@ section! {
         double_charge: rules::DoubleChargeFile,
         /// A balance that fell by more than the charges say.
         unexplained_spend: rules::UnexplainedSpendFile,
+        /// Prices that are not the listed ones.
+        price_drift: rules::PriceDriftFile,
         /// Plan credits that will lapse unused.
         credits_will_lapse: rules::CreditsWillLapseFile,
         /// A plan that was reset.
@@ -86,6 +88,7 @@ pub(super) fn check(file: Option<&AlertsFile>, has_email: bool, context: &mut Co
         missing_refund: file.and_then(|file| file.missing_refund.as_ref()),
         double_charge: file.and_then(|file| file.double_charge.as_ref()),
         unexplained_spend: file.and_then(|file| file.unexplained_spend.as_ref()),
+        price_drift: file.and_then(|file| file.price_drift.as_ref()),
         credits_will_lapse: file.and_then(|file| file.credits_will_lapse.as_ref()),
         plan_reset: file.and_then(|file| file.plan_reset.as_ref()),
     };

@@ -176,10 +176,12 @@ fn read(path: &Path) -> Result<PriceSheet, ConfigErrors> {
 
 fn check_sheet(file: &SheetFile, context: &mut Context) -> Option<PriceSheet> {
     let platform = required(&file.head, file.platform.as_ref(), "platform", "write whose prices these are", context);
+    let platform = platform.and_then(|text| words(text, context));
     let hint = "write the day on which the prices were seen, such as `2026-11-22`";
-    let as_of = required(&file.head, file.as_of.as_ref(), "as_of", hint, context);
+    let as_of = required(&file.head, file.as_of.as_ref(), "as_of", hint, context).and_then(|text| date(text, context));
     let hint = "write where the prices were seen: a URL or the name of a document";
-    let source = required(&file.head, file.source.as_ref(), "source", hint, context);
+    let source =
+        required(&file.head, file.source.as_ref(), "source", hint, context).and_then(|text| words(text, context));
     if file.prices.is_none() {
         let hint = "write `prices: []` if nothing is known; what is not listed is not known";
         file.head.missing("prices", hint, &mut context.mistakes);
@@ -192,9 +194,9 @@ fn check_sheet(file: &SheetFile, context: &mut Context) -> Option<PriceSheet> {
         None => Some(None),
     };
     Some(PriceSheet {
-        platform: words(platform?, context)?,
-        as_of: date(as_of?, context)?,
-        source: words(source?, context)?,
+        platform: platform?,
+        as_of: as_of?,
+        source: source?,
         lines: lines.into_iter().map(|(_, line)| line).collect(),
         free_retries: free_retries?,
     })
@@ -203,6 +205,7 @@ fn check_sheet(file: &SheetFile, context: &mut Context) -> Option<PriceSheet> {
 fn check_line(file: &LineFile, context: &mut Context) -> Option<PriceLine> {
     let hint = "write the kind of task as the platform calls it";
     let task_type = required(&file.head, file.task_type.as_ref(), "task_type", hint, context);
+    let task_type = task_type.and_then(|text| words(text, context));
     let quality = match &file.quality {
         Some(text) => words(text, context).map(Some),
         None => Some(None),
@@ -224,7 +227,7 @@ fn check_line(file: &LineFile, context: &mut Context) -> Option<PriceLine> {
         None => is_step.map(|is_step| if is_step { PriceUnit::Launch } else { PriceUnit::Variant }),
     };
     Some(PriceLine {
-        task_type: words(task_type?, context)?,
+        task_type: task_type?,
         quality: quality?,
         price: ListedPrice { credits: credits?, per: per? },
         is_step: is_step?,

@@ -8,8 +8,8 @@ use super::section::{Head, Text, section};
 use super::values::{self, Context};
 use crate::domain::rule::{
     CreditsWillLapsePolicy, DoubleChargePolicy, ExhaustionPolicy, LowBalancePolicy, MissingRefundPolicy,
-    PlanResetPolicy, Rule, Setting, StaleDataPolicy, StuckQueuePolicy, Threshold, UnexplainedSpendPolicy,
-    UnusualSpendPolicy, WastefulRetriesPolicy,
+    PlanResetPolicy, PriceDriftPolicy, Rule, Setting, StaleDataPolicy, StuckQueuePolicy, Threshold,
+    UnexplainedSpendPolicy, UnusualSpendPolicy, WastefulRetriesPolicy,
 };
 use crate::domain::{Credits, RuleName, Rules, Sensitivity};
 
@@ -132,6 +132,14 @@ rule_section! {
 }
 
 rule_section! {
+    /// Prices that are not the listed ones.
+    struct PriceDriftFile (to: Vec<Text>) {
+        /// Off by more than this share of what is listed. Default: `1%`.
+        tolerance: Text,
+    }
+}
+
+rule_section! {
     /// Plan credits that will lapse unused.
     struct CreditsWillLapseFile (to: Vec<Text>) {
         /// A share of what the period began with, or credits. Default: `20%`.
@@ -173,6 +181,7 @@ pub(super) struct RuleFiles<'a> {
     pub(super) missing_refund: Option<&'a MissingRefundFile>,
     pub(super) double_charge: Option<&'a DoubleChargeFile>,
     pub(super) unexplained_spend: Option<&'a UnexplainedSpendFile>,
+    pub(super) price_drift: Option<&'a PriceDriftFile>,
     pub(super) credits_will_lapse: Option<&'a CreditsWillLapseFile>,
     pub(super) plan_reset: Option<&'a PlanResetFile>,
 }
@@ -222,6 +231,9 @@ pub(super) fn check(files: &RuleFiles<'_>, context: &mut Context) -> Rules {
                 set(&mut policy.minimum, file.minimum.as_ref().and_then(|text| threshold(text, context)));
             },
         ),
+        price_drift: setting(files.price_drift, context, |file, policy: &mut PriceDriftPolicy, context| {
+            set(&mut policy.tolerance, share(file.tolerance.as_ref(), context));
+        }),
         credits_will_lapse: setting(
             files.credits_will_lapse,
             context,
@@ -252,6 +264,7 @@ pub(super) fn routes_of_rules(files: &RuleFiles<'_>, context: &mut Context) -> V
         (RuleName::MissingRefund, files.missing_refund.and_then(|file| file.to.as_deref())),
         (RuleName::DoubleCharge, files.double_charge.and_then(|file| file.to.as_deref())),
         (RuleName::UnexplainedSpend, files.unexplained_spend.and_then(|file| file.to.as_deref())),
+        (RuleName::PriceDrift, files.price_drift.and_then(|file| file.to.as_deref())),
         (RuleName::CreditsWillLapse, files.credits_will_lapse.and_then(|file| file.to.as_deref())),
         (RuleName::PlanReset, files.plan_reset.and_then(|file| file.to.as_deref())),
     ] {

@@ -576,7 +576,7 @@ fn each_mistake_is_explained() {
              hint: expected `info`, `warning` or `critical`\n\
              13:43: webhooks.matching.matchers[2]: there is no rule `FuelgaugeExhaustion`\n\
              hint: expected `stale_data`, `exhaustion`, `low_balance`, `unusual_spend`, `wasteful_retries`, \
-             `stuck_queue`, `missing_refund`, `double_charge`, `unexplained_spend`, `credits_will_lapse` or `plan_reset`\n\
+             `stuck_queue`, `missing_refund`, `double_charge`, `unexplained_spend`, `price_drift`, `credits_will_lapse` or `plan_reset`\n\
              13:74: webhooks.matching.matchers[3]: no alert has a label `env`; expected `alert`, `account`, `team` or \
              `severity`\n\
              13:84: webhooks.matching.matchers[4]: `(` is no regular expression: found open group without closing ')'\n\

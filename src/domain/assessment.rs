@@ -13,6 +13,7 @@ use super::bucket::Buckets;
 use super::credits::Credits;
 use super::forecast::{Explanation, Outlook, RunOut};
 use super::outbox::OutboxDepth;
+use super::price::ComparedPrices;
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::recent::{RecentUse, Reruns};
@@ -84,6 +85,8 @@ pub struct AccountAssessment {
     pub spent: Credits,
     /// Charges that match no team.
     pub unassigned: Unassigned,
+    /// What was charged lately beside the account's price sheet; `None` without a sheet.
+    pub prices: Option<Arc<ComparedPrices>>,
     /// The rules that are asked, in the order of [`RuleName::ALL`].
     pub rules: Arc<[RuleName]>,
     /// One per draw, in the order of the configuration.

@@ -60,7 +60,10 @@ pub use outbox::{
     OutboxMessage, RecipientQueue, RenderedMail, UntoldNotice, WaitingMessage,
 };
 pub use plan_check::{Alternative, Change, PlanCheck, PlannedLine, QueueNow, Wait};
-pub use price::{ListedPrice, ListedType, PriceLine, PriceRange, PriceSheet, PriceUnit};
+pub use price::{
+    ChargedPrice, ChargedTask, ComparedPrices, ListedPrice, ListedType, PriceDrift, PriceLine, PriceRange, PriceSheet,
+    PriceUnit, compare_prices,
+};
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;
 pub use reading::{

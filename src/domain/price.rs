@@ -9,6 +9,13 @@ use jiff::civil::Date;
 
 use super::credits::Credits;
 
+mod drift;
+
+pub use drift::{
+    ChargedPrice, ChargedTask, ComparedPrices, LEAST_TASKS, LOOK_BACK, MOST_TASKS, PriceDrift, READ_TASKS,
+    compare_prices,
+};
+
 /// The prices of a platform, as they were published on a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceSheet {

@@ -15,6 +15,7 @@ mod lapse;
 mod low_balance;
 mod name;
 mod plan_reset;
+mod price_drift;
 mod stale_data;
 mod stuck_queue;
 mod unusual_spend;
@@ -26,6 +27,7 @@ pub use lapse::CreditsWillLapsePolicy;
 pub use low_balance::LowBalancePolicy;
 pub use name::{Lifetime, RuleName};
 pub use plan_reset::PlanResetPolicy;
+pub use price_drift::{PriceDriftPolicy, TeamDrift};
 pub use stale_data::{StaleDataPolicy, stalest};
 pub use stuck_queue::{StuckQueuePolicy, is_full};
 pub use unusual_spend::UnusualSpendPolicy;
@@ -133,6 +135,8 @@ pub struct Rules {
     pub double_charge: Setting<DoubleChargePolicy>,
     /// The balance fell by more than the charges say.
     pub unexplained_spend: Setting<UnexplainedSpendPolicy>,
+    /// Tasks cost other than the price sheet lists.
+    pub price_drift: Setting<PriceDriftPolicy>,
     /// Plan credits will lapse unused.
     pub credits_will_lapse: Setting<CreditsWillLapsePolicy>,
     /// The plan was reset.
@@ -160,7 +164,7 @@ macro_rules! with_setting {
         with_setting!(@ $rules, $rule, $setting, $what, StaleData stale_data, Exhaustion exhaustion, LowBalance low_balance,
             UnusualSpend unusual_spend, WastefulRetries wasteful_retries, StuckQueue stuck_queue,
             MissingRefund missing_refund, DoubleCharge double_charge, UnexplainedSpend unexplained_spend,
-            CreditsWillLapse credits_will_lapse, PlanReset plan_reset)
+            PriceDrift price_drift, CreditsWillLapse credits_will_lapse, PlanReset plan_reset)
     };
     (@ $rules:expr, $rule:expr, $setting:ident, $what:expr, $($name:ident $field:ident),*) => {
         match $rule {

@@ -115,6 +115,13 @@ families! {
     SuspectCredits = Gauge "fuelgauge_suspect_credits" ["account", "team", "reason"]
         "The credits in question for fuelgauge_suspect_charges. Absent while stale.";
 
+    PriceSheet = Gauge "fuelgauge_price_sheet_info" ["account", "platform", "as_of"]
+        "The price sheet that the account has: whose prices, and of which day. Always 1. Absent without a sheet.";
+    PriceDrift = Gauge "fuelgauge_price_drift_ratio" ["account", "task_type", "quality"]
+        "What a launch is charged (median of the newest, at least 5 in 30 days) divided by what the price sheet lists, 1 within \
+         a listed range; of several numbers of variants, the one farthest from 1. Looked at once an hour. Absent while stale, \
+         for kinds that are not listed or listed as free, and with fewer launches. Labels as in fuelgauge_charged_credits_total.";
+
     TasksFinished = Counter "fuelgauge_tasks_finished_total" ["account", "team", "task_type"]
         "Tasks that became final, failed ones among them, from the ledger as of the last poll.";
     TasksFailed = Counter "fuelgauge_tasks_failed_total" ["account", "team", "task_type"]

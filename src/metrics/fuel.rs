@@ -69,6 +69,7 @@ fn account_series(sheet: &mut Sheet, account: &AccountAssessment) {
     sheet.add_credits(Fuel::Granted, &[name, PURCHASED], Some(account.granted));
     sheet.add_credits(Fuel::Expired, &[name, PURCHASED], Some(account.expired));
     ledger(sheet, account);
+    prices(sheet, account);
     for draw in draws(account) {
         draw_series(sheet, account, draw);
     }
@@ -202,6 +203,29 @@ fn ledger(sheet: &mut Sheet, account: &AccountAssessment) {
         let labels = [name, draw.key.team.as_str()];
         totals(sheet, account, &fold, &labels, &draw.totals);
         retries(sheet, account, &fold, &labels, &draw.totals, &draw.retries);
+    }
+}
+
+/// What the price sheet lists, and how far what is charged is off it.
+fn prices(sheet: &mut Sheet, account: &AccountAssessment) {
+    let Some(prices) = &account.prices else { return };
+    let (name, as_of) = (account.account.as_str(), prices.sheet.as_of.to_string());
+    sheet.add(Fuel::PriceSheet, &[name, &prices.sheet.platform, &as_of], 1.0);
+    if is_stale(account, Collector::Charges) {
+        return;
+    }
+    let fold = Fold::of(account);
+    let mut farthest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for drift in &prices.listed {
+        let Some(ratio) = drift.ratio() else { continue };
+        let kind = (fold.task_type(&drift.charged.task_type), fold.quality(&drift.charged.quality));
+        let known = farthest.entry(kind).or_insert(ratio);
+        if (ratio - 1.0).abs() > (*known - 1.0).abs() {
+            *known = ratio;
+        }
+    }
+    for ((task_type, quality), ratio) in farthest {
+        sheet.add(Fuel::PriceDrift, &[name, task_type, quality], ratio);
     }
 }
 

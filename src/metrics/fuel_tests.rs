@@ -70,6 +70,7 @@ fn every_family_of_the_table_can_be_seen_and_no_other() {
     account.unexplained = Some(Credits::ZERO);
     let expiring = Buckets { next_expiry: Some((sample::now(), Credits::from_whole(5))), ..Buckets::default() };
     account.buckets = Some(expiring);
+    account.prices.clone_from(&sample::snapshot().accounts[0].prices);
     let run_out = account.draws[0].outlook.forecast().map(|forecast| forecast.run_out);
     account.draws[0].plan_run_out = run_out;
     let outbox = sample::snapshot().outbox;
@@ -116,7 +117,7 @@ fn names_follow_the_rules_of_the_house() {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{family:?}");
         assert!(help.ends_with('.') && help.len() > 20, "{family:?}");
         let allowed = "account platform plan team bucket task_type quality collector state kind window bound alert \
-                       severity channel reason outcome job_name operation version revision";
+                       severity channel reason outcome job_name operation version revision as_of";
         assert!(labels.iter().all(|label| allowed.split_whitespace().any(|a| a == *label)), "{family:?}");
     }
     let names: Vec<&str> = crate::metrics::families().iter().map(|family| family.0).collect();

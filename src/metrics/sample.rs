@@ -72,6 +72,7 @@ pub fn account(name: &str, platform: &str) -> AccountAssessment {
         buckets: None,
         carry_over: CarryOver::Nothing,
         unassigned: Unassigned::default(),
+        prices: None,
         rules: [RuleName::Exhaustion, RuleName::LowBalance, RuleName::PlanReset].into(),
         draws: Vec::new(),
     }
@@ -149,6 +150,34 @@ pub fn suspect(task_id: &str, task_type: &str, suspicion: Suspicion, amount: i64
 /// Retries of one task type and kind.
 pub fn retries(task_type: &str, kind: RetryKind, tasks: u64, spent: i64) -> RetryRow {
     RetryRow { task_type: task_type.into(), kind, tasks, credits: credits(spent) }
+}
+
+/// A price that is listed and one that is charged: task type, quality, variants, the listed range, the charged price, and
+/// the team's launches of the last month.
+pub type Compared<'a> = (&'a str, &'a str, u32, [i64; 2], i64, u32);
+
+/// What a team is charged beside what is listed.
+pub fn prices(team: &str, kinds: &[Compared<'_>]) -> Arc<ComparedPrices> {
+    let sheet = PriceSheet {
+        platform: "meshy".into(),
+        as_of: jiff::civil::date(2026, 9, 8),
+        source: "https://prices.example".into(),
+        lines: Vec::new(),
+        free_retries: None,
+    };
+    let drift = |(task_type, quality, variants, [low, high], observed, launches): &Compared<'_>| PriceDrift {
+        charged: ChargedPrice {
+            task_type: (*task_type).into(),
+            quality: (*quality).into(),
+            variants: *variants,
+            observed: credits(*observed),
+            tasks: (*launches).clamp(5, 20),
+        },
+        listed: PriceRange { low: credits(*low), high: credits(*high) },
+        since: (*observed < *low || *observed > *high).then(|| at("2026-11-18T09:30:00Z")),
+        launches: [(Some(TeamName::parse(team).unwrap()), *launches)].into(),
+    };
+    Arc::new(ComparedPrices { sheet: Arc::new(sheet), listed: kinds.iter().map(drift).collect(), unlisted: Vec::new() })
 }
 
 /// Daily use that ends at `now`.
@@ -282,6 +311,16 @@ fn shared() -> AccountAssessment {
             ..Unassigned::default()
         },
         draws: vec![fine, wasteful],
+        prices: Some(prices(
+            "props",
+            &[
+                ("rig", "", 1, [5, 5], 5, 42),
+                ("text-to-3d", "high", 1, [40, 40], 40, 60),
+                ("text-to-3d", "high", 2, [80, 80], 72, 5),
+                ("text-to-3d", "draft", 1, [4, 5], 6, 90),
+                ("text-to-3d", "free", 1, [0, 0], 6, 9),
+            ],
+        )),
         ..account("studio", "meshy")
     }
 }

@@ -19,6 +19,7 @@
 //! - `imports`: which files of watched folders were imported
 //! - `history`: the past from one end to the other, for exports
 //! - `lots`: which credits are left
+//! - `prices`: what launches cost lately
 //! - `watermarks`: how far the ledger has come
 //! - `reports`: what comes on a schedule, and the sums in it
 //! - `alerts`, `outbox`: who was told, and how far delivery has come
@@ -46,6 +47,7 @@ mod lots;
 mod open;
 mod outbox;
 mod past;
+mod prices;
 mod reassign;
 mod records;
 mod reports;
@@ -208,6 +210,8 @@ mod drivers_tests;
 mod episodes_tests;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod prices_tests;
 #[cfg(test)]
 mod recomputed_tests;
 #[cfg(test)]

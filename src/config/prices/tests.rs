@@ -55,10 +55,12 @@ fn each_mistake_in_a_sheet_is_explained() {
              1:1: the key `source` is missing\nhint: write where the prices were seen: a URL or the name of a document",
         ),
         (
-            "platform: x\nas_of: September 2026\nsource: a page",
-            "1:1: the key `prices` is missing\n\
+            "as_of: September 2026\nsource: ''",
+            "1:1: the key `platform` is missing\nhint: write whose prices these are\n\
+             1:1: the key `prices` is missing\n\
              hint: write `prices: []` if nothing is known; what is not listed is not known\n\
-             2:8: as_of: expected a day such as `2026-11-22`, found `September 2026`",
+             1:8: as_of: expected a day such as `2026-11-22`, found `September 2026`\n\
+             2:9: source: expected a word, found nothing\nhint: remove the key, or write a value behind it",
         ),
         (
             &format!("free_retries: some\nplattform: x\n{}", sheet(" []")),

@@ -25,6 +25,8 @@ pub enum RuleName {
     DoubleCharge,
     /// Did the balance fall by more than the charges say?
     UnexplainedSpend,
+    /// Do tasks cost other than the price sheet lists?
+    PriceDrift,
     /// Will plan credits lapse unused at the reset?
     CreditsWillLapse,
     /// Has the plan been reset?
@@ -44,7 +46,7 @@ pub enum Lifetime {
 
 impl RuleName {
     /// Every rule. A rule comes after those that can mute it.
-    pub const ALL: [RuleName; 11] = [
+    pub const ALL: [RuleName; 12] = [
         RuleName::StaleData,
         RuleName::Exhaustion,
         RuleName::LowBalance,
@@ -54,6 +56,7 @@ impl RuleName {
         RuleName::MissingRefund,
         RuleName::DoubleCharge,
         RuleName::UnexplainedSpend,
+        RuleName::PriceDrift,
         RuleName::CreditsWillLapse,
         RuleName::PlanReset,
     ];
@@ -70,6 +73,7 @@ impl RuleName {
             RuleName::MissingRefund => "missing_refund",
             RuleName::DoubleCharge => "double_charge",
             RuleName::UnexplainedSpend => "unexplained_spend",
+            RuleName::PriceDrift => "price_drift",
             RuleName::CreditsWillLapse => "credits_will_lapse",
             RuleName::PlanReset => "plan_reset",
         }
@@ -87,6 +91,7 @@ impl RuleName {
             RuleName::MissingRefund => "Failed, and not given back",
             RuleName::DoubleCharge => "Charged twice",
             RuleName::UnexplainedSpend => "Spend that no charge explains",
+            RuleName::PriceDrift => "Other prices than listed",
             RuleName::CreditsWillLapse => "Credits will lapse unused",
             RuleName::PlanReset => "Plan was reset",
         }
@@ -104,6 +109,7 @@ impl RuleName {
             RuleName::MissingRefund => include_str!("missing_refund.md"),
             RuleName::DoubleCharge => include_str!("double_charge.md"),
             RuleName::UnexplainedSpend => include_str!("unexplained_spend.md"),
+            RuleName::PriceDrift => include_str!("price_drift.md"),
             RuleName::CreditsWillLapse => include_str!("credits_will_lapse.md"),
             RuleName::PlanReset => include_str!("plan_reset.md"),
         }
@@ -119,6 +125,7 @@ impl RuleName {
         match self {
             RuleName::StaleData | RuleName::Exhaustion | RuleName::LowBalance => &[Stage::Warning, Stage::Critical],
             RuleName::CreditsWillLapse | RuleName::PlanReset => &[Stage::Info],
+            RuleName::PriceDrift => &[Stage::Info, Stage::Warning],
             _ => &[Stage::Warning],
         }
     }
@@ -132,9 +139,11 @@ impl RuleName {
             | RuleName::DoubleCharge
             | RuleName::CreditsWillLapse
             | RuleName::PlanReset => Lifetime::Period,
-            RuleName::StaleData | RuleName::UnusualSpend | RuleName::StuckQueue | RuleName::UnexplainedSpend => {
-                Lifetime::Ongoing
-            }
+            RuleName::StaleData
+            | RuleName::UnusualSpend
+            | RuleName::StuckQueue
+            | RuleName::UnexplainedSpend
+            | RuleName::PriceDrift => Lifetime::Ongoing,
         }
     }
 

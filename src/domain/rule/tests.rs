@@ -401,3 +401,61 @@ fn plan_reset_answers_as_the_table_says() {
     let long = PlanResetPolicy { minimum_period: SignedDuration::from_hours(40 * 24) };
     ask(&long, &[("a short period", &at("2026-11-01T00:00:00Z"), CLEAR)]);
 }
+
+#[test]
+fn price_drift_answers_as_the_table_says() {
+    let prices = |team: &'static str, kinds: &'static [sample::Compared<'static>]| {
+        move |account: &mut AccountAssessment, _: &mut DrawAssessment| {
+            account.prices = Some(sample::prices(team, kinds))
+        }
+    };
+    let dearer = prices("art", &[("a", "", 1, [20, 20], 25, 12)]);
+    ask(
+        &PriceDriftPolicy::default(),
+        &[
+            ("no sheet", &|_, _| (), CLEAR),
+            ("as listed", &prices("art", &[("a", "", 1, [20, 20], 20, 12), ("b", "", 1, [5, 10], 10, 9)]), CLEAR),
+            ("dearer", &dearer, holds(Stage::Warning)),
+            ("cheaper", &prices("art", &[("a", "", 1, [20, 20], 15, 12)]), holds(Stage::Info)),
+            (
+                "one dearer, one cheaper",
+                &prices("art", &[("a", "", 1, [20, 20], 2, 900), ("b", "", 1, [5, 10], 11, 1)]),
+                holds(Stage::Warning),
+            ),
+            ("listed as free", &prices("art", &[("a", "", 1, [0, 0], 1, 12)]), holds(Stage::Warning)),
+            ("another team's", &prices("props", &[("a", "", 1, [20, 20], 25, 12)]), CLEAR),
+            (
+                "old charges",
+                &|account, draw| {
+                    dearer(account, draw);
+                    grow_stale(account, Collector::Charges, 5);
+                },
+                UNKNOWN,
+            ),
+        ],
+    );
+    ask(&PriceDriftPolicy { tolerance: 0.25 }, &[("a quarter is let pass", &dearer, CLEAR)]);
+}
+
+#[test]
+fn what_a_price_makes_in_a_period_follows_from_the_launches_of_a_month() {
+    // November has 30 days; the launches are of as many, or of as long as the team is known.
+    for (days, period_days, expected) in
+        [(40, Some(30), 60), (15, Some(30), 120), (2, Some(30), 257), (40, None, 60), (40, Some(7), 14)]
+    {
+        let (mut account, mut draw) = scene();
+        account.prices = Some(sample::prices("art", &[("a", "", 1, [20, 20], 25, 12)]));
+        let day = account.at - SignedDuration::from_hours(24 * days);
+        draw.daily = vec![crate::domain::DailyUse { day, net: credits(3) }];
+        match (&mut draw.period, period_days) {
+            (Some(period), Some(length)) => period.end = period.start + SignedDuration::from_hours(24 * length),
+            (period, _) => *period = None,
+        }
+        let drifts = PriceDriftPolicy::default().drifts(&account, &draw);
+        assert_eq!(
+            (drifts[0].extra.as_f64().round(), drifts[0].launches),
+            (f64::from(expected), 12),
+            "{days} {period_days:?}"
+        );
+    }
+}

@@ -12,6 +12,7 @@ use crate::domain::{AlertState, RuleName};
 mod credits_will_lapse;
 mod low_balance;
 mod plan_reset;
+mod price_drift;
 mod stale_data;
 mod stuck_queue;
 mod suspects;
@@ -30,6 +31,7 @@ pub(super) fn letter(view: &View) -> Result<Letter, MessageError> {
         RuleName::StaleData => stale_data::say(view),
         RuleName::MissingRefund | RuleName::DoubleCharge => suspects::say(view),
         RuleName::UnexplainedSpend => unexplained_spend::say(view),
+        RuleName::PriceDrift => price_drift::say(view),
         RuleName::CreditsWillLapse => credits_will_lapse::say(view),
         RuleName::PlanReset => plan_reset::say(view),
         // It has a layout of its own.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::words::{self, ReaderClock};
 use crate::domain::remedy::share;
-use crate::domain::rule::stalest;
+use crate::domain::rule::{PriceDriftPolicy, stalest};
 use crate::domain::{AccountAssessment, Collector, Credits, DrawAssessment, PlanPeriod, RuleName, Suspicion};
 
 /// What an alert of a rule means, whoever it is about: the same each time, so that what gathers alerts can go by it.
@@ -19,6 +19,7 @@ pub const fn summary(rule: RuleName) -> &'static str {
         RuleName::MissingRefund => "Credits of failed tasks were not given back.",
         RuleName::DoubleCharge => "A task was charged for twice.",
         RuleName::UnexplainedSpend => "A balance fell by more than the charges say.",
+        RuleName::PriceDrift => "Tasks cost other than the price sheet lists.",
         RuleName::CreditsWillLapse => "Credits of a plan will lapse unused.",
         RuleName::PlanReset => "A plan has been reset.",
     }
@@ -61,6 +62,7 @@ impl Telling<'_> {
             RuleName::MissingRefund => self.suspects(Suspicion::MissingRefund, "failed and not given back"),
             RuleName::DoubleCharge => self.suspects(Suspicion::DoubleCharge, "charged again"),
             RuleName::UnexplainedSpend => self.unexplained_spend(),
+            RuleName::PriceDrift => self.price_drift(),
             RuleName::CreditsWillLapse => self.credits_will_lapse(),
             RuleName::PlanReset => self.plan_reset(),
         }
@@ -142,6 +144,23 @@ impl Telling<'_> {
         let is_fresh = self.account.is_fresh(Collector::Balance) && self.charges_are_known();
         let missing = self.account.unexplained.filter(|_| is_fresh).map(|unexplained| -unexplained)?;
         Some(format!("{} missing that no charge explains", words::credits(missing.max(Credits::ZERO))))
+    }
+
+    fn price_drift(&self) -> Option<String> {
+        // Limits are the rule's; a sentence says how far it is off whatever they are.
+        let drifts = PriceDriftPolicy { tolerance: 0.0 }.drifts(self.account, self.draw);
+        let first = drifts.first().filter(|_| self.charges_are_known())?.drift;
+        let kind = words::kind_of_task(&first.charged.task_type, &first.charged.quality);
+        let variants = match first.charged.variants {
+            1 => String::new(),
+            variants => format!(" with {variants} variants"),
+        };
+        let more = match drifts.len() {
+            1 => String::new(),
+            count => format!("; and {} more", words::counted(&(count - 1).to_string(), "kind")),
+        };
+        let (observed, listed) = (words::credits(first.charged.observed), first.listed);
+        Some(format!("a launch of {kind}{variants} costs {observed}, listed: {listed}{more}"))
     }
 
     fn credits_will_lapse(&self) -> Option<String> {

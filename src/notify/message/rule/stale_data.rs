@@ -173,7 +173,9 @@ const fn is_or_are(collector: Collector) -> &'static str {
 /// What a rule must have read recently to say anything.
 const fn goes_by(rule: RuleName) -> &'static [Collector] {
     match rule {
-        RuleName::WastefulRetries | RuleName::MissingRefund | RuleName::DoubleCharge => &[Collector::Charges],
+        RuleName::WastefulRetries | RuleName::MissingRefund | RuleName::DoubleCharge | RuleName::PriceDrift => {
+            &[Collector::Charges]
+        }
         RuleName::UnexplainedSpend => &[Collector::Balance, Collector::Charges],
         RuleName::StuckQueue => &[Collector::Queue],
         // Muted by this rule in any case, or speaking all the same.

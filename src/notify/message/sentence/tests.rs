@@ -36,6 +36,7 @@ fn scene() -> (AccountAssessment, DrawAssessment) {
     let account = AccountAssessment {
         queue: Some((queue, sample::now())),
         unexplained: Some(sample::credits(-45)),
+        prices: Some(sample::prices("props", &[("rig", "high", 2, [20, 20], 25, 30), ("remesh", "", 1, [5, 8], 9, 4)])),
         balance: Some(sample::balance(120)),
         collectors: vec![
             sample::collector(Collector::Charges, 3),
@@ -65,6 +66,7 @@ fn each_rule_says_what_it_saw() {
         (RuleName::MissingRefund, "1 task, 90 credits failed and not given back"),
         (RuleName::DoubleCharge, "1 task, 60 credits charged again"),
         (RuleName::UnexplainedSpend, "45 credits missing that no charge explains"),
+        (RuleName::PriceDrift, "a launch of rig (high) with 2 variants costs 25 credits, listed: 20; and 1 kind more"),
         (RuleName::CreditsWillLapse, "about 700 credits will lapse unused on Tuesday 1 December, 00:00 (UTC+01:00)"),
         (
             RuleName::PlanReset,

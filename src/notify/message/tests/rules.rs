@@ -9,7 +9,7 @@ use crate::domain::*;
 use crate::notify::message::EndedPeriod;
 
 /// The reasons for which each rule can be told where nobody set it otherwise.
-const TOLD: [(RuleName, &[Why]); 10] = [
+const TOLD: [(RuleName, &[Why]); 11] = [
     (RuleName::StaleData, &[Why::Opened, Why::Worsened, Why::Repeated, Why::Resolved]),
     (RuleName::LowBalance, &[Why::Opened, Why::Worsened, Why::Resolved, Why::PlanReset]),
     (RuleName::UnusualSpend, &[Why::Opened, Why::Repeated]),
@@ -18,6 +18,7 @@ const TOLD: [(RuleName, &[Why]); 10] = [
     (RuleName::MissingRefund, &[Why::Opened, Why::Repeated, Why::Resolved]),
     (RuleName::DoubleCharge, &[Why::Opened, Why::Repeated, Why::Resolved]),
     (RuleName::UnexplainedSpend, &[Why::Opened, Why::Repeated, Why::Resolved]),
+    (RuleName::PriceDrift, &[Why::Opened, Why::Repeated, Why::Resolved]),
     (RuleName::CreditsWillLapse, &[Why::Opened]),
     (RuleName::PlanReset, &[Why::Opened]),
 ];
@@ -54,6 +55,7 @@ pub(super) fn of_rule(rule: RuleName, why: Why) -> Scene {
         RuleName::StuckQueue => stuck(&mut scene, why),
         RuleName::MissingRefund | RuleName::DoubleCharge => suspect(&mut scene, why),
         RuleName::UnexplainedSpend => unexplained(&mut scene, why),
+        RuleName::PriceDrift => drifted(&mut scene, why),
         RuleName::CreditsWillLapse => lapsing(&mut scene),
         RuleName::PlanReset => reset(&mut scene),
         RuleName::Exhaustion => {}
@@ -201,6 +203,25 @@ fn suspect(scene: &mut Scene, why: Why) {
     };
     scene.draw.suspects = (0..count).map(charge).collect();
     scene.draw.unrefunded = whole(30 * count as i64 + 25);
+}
+
+fn drifted(scene: &mut Scene, why: Why) {
+    let preview = ("text-to-3d-preview", "meshy-6", 1, [20, 20], if why == Why::Resolved { 20 } else { 25 }, 64);
+    let others = [("image-to-3d", "high", 1, [20, 30], 33, 40), ("remesh", "", 1, [5, 5], 4, 12)];
+    let kinds = match why {
+        Why::Repeated => [&[preview][..], &others].concat(),
+        _ => vec![preview],
+    };
+    let prices = crate::metrics::sample::prices("Art", &kinds);
+    let unlisted = |task_type: &str, observed| ChargedPrice {
+        task_type: task_type.into(),
+        quality: String::new(),
+        variants: 1,
+        observed: whole(observed),
+        tasks: 9,
+    };
+    let unlisted = if why == Why::Repeated { vec![unlisted("video", 40), unlisted("voice", 1)] } else { Vec::new() };
+    scene.assessment.prices = Some(std::sync::Arc::new(ComparedPrices { unlisted, ..(*prices).clone() }));
 }
 
 fn unexplained(scene: &mut Scene, why: Why) {
@@ -633,6 +654,15 @@ fn spoil(scene: &mut Scene, word: &str) {
             (asset.task_type, asset.quality, asset.project) = (text(), text(), Some(text()));
         }
         drivers.prices.iter_mut().for_each(|price| (price.task_type, price.quality) = (text(), text()));
+    }
+    if let Some(prices) = &mut scene.assessment.prices {
+        let prices = std::sync::Arc::make_mut(prices);
+        let sheet = std::sync::Arc::make_mut(&mut prices.sheet);
+        (sheet.platform, sheet.source) = (text(), text());
+        for drift in &mut prices.listed {
+            (drift.charged.task_type, drift.charged.quality) = (text(), text());
+        }
+        prices.unlisted.iter_mut().for_each(|price| (price.task_type, price.quality) = (text(), text()));
     }
     for suspect in &mut scene.draw.suspects.newest {
         (suspect.task_id, suspect.task_type) = (text(), text());

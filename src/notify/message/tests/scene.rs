@@ -155,6 +155,7 @@ impl Scene {
             buckets: None,
             carry_over: CarryOver::Nothing,
             unassigned: Unassigned::default(),
+            prices: None,
             draws: vec![draw.clone()],
         };
         let context = MessageContext {

@@ -74,6 +74,12 @@ CREATE INDEX tasks_unrefunded ON tasks (account_id, team, created_at, state, fin
 CREATE INDEX tasks_suspect ON tasks (account_id, team, created_at, charged, charged_again, said_refunded)
     WHERE charged_again > 0 OR said_refunded > charged;
 
+-- Tasks that were charged for once and of which nothing came back, by kind: what a launch costs. All that is asked for is in
+-- it, what all of them have in common too; without, SQLite looks each of them up.
+CREATE INDEX tasks_priced
+    ON tasks (account_id, task_type, quality, created_at, variants, charged, team, state, is_sum, refunded, charged_again)
+    WHERE state = 'succeeded' AND is_sum = 0 AND charged > 0 AND refunded = 0 AND charged_again = 0;
+
 -- The ledger proper: rows are only ever added. The team of a charge is its task's.
 CREATE TABLE entries (
     id         INTEGER PRIMARY KEY,
