@@ -61,6 +61,18 @@ fn header<'a>(headers: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_share_of_what_was_spent_may_be_all_of_it() {
+    let mut scene = Scene::new(Why::Opened, Stage::Warning);
+    let drivers = scene.context.drivers.as_mut().unwrap();
+    drivers.totals = vec![scene::row("rigging", "", 3180, 0)];
+    drivers.retries.clear();
+    let text = scene.told();
+    assert!(text.contains("100% of this period's credits went to rigging."), "{text}");
+    scene.forecast().probability = Some(1.0);
+    assert!(scene.told().contains("over 99% that the credits run out"), "a chance never is");
+}
+
+#[test]
 fn a_budget_is_called_by_its_name() {
     let mut budget = Scene::new(Why::Opened, Stage::Warning);
     budget.draw.fuel.as_mut().unwrap().limit = FuelLimit::Budget;
