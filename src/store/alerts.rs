@@ -7,7 +7,7 @@ use super::append::team_name;
 use super::facts::AlertFacts;
 use super::{Store, StoreError, instant, millis};
 use crate::domain::outbox::is_urgent;
-use crate::domain::{Alert, AlertState, DrawKey, Level, Notice, RenderedMail, RuleName, Stage, Told, Why};
+use crate::domain::{Alert, AlertState, DrawKey, Level, MessageKind, Notice, RenderedMail, RuleName, Stage, Told, Why};
 
 /// An alert as an assessment left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +144,9 @@ async fn keep_notice(
         .await?;
     let Some(id) = id else { return Ok(false) };
     let is_urgent = is_urgent(notice.stage, notice.why);
+    let kind = if notice.rule == RuleName::PlanReset { MessageKind::Report } else { MessageKind::Notice };
     for mail in mails {
-        super::outbox::keep_mail(connection, Some(id), is_urgent, mail, notice.at).await?;
+        super::outbox::keep_mail(connection, Some(id), is_urgent, mail, notice.at, kind).await?;
     }
     Ok(true)
 }
