@@ -85,6 +85,7 @@ pub fn render_digest(
         headline,
         as_of: String::new(),
         link: team_page(post.external_url.as_deref(), digest.team.as_str()),
+        about: None,
         data_age: data_age(&views),
         reasons: reasons(digest, occasion, &post.zone),
         silence: None,
