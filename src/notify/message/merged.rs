@@ -138,6 +138,9 @@ struct Section {
 #[derive(Clone, Serialize)]
 struct Entry {
     summary: String,
+    /// The same, taken apart: what it says, and when that was decided.
+    what: String,
+    when: String,
     earlier: Vec<String>,
     team: String,
     link: Option<String>,
@@ -159,7 +162,9 @@ fn collected(parts: &MergeParts, message_id: String, context: &MergedContext) ->
         let link = base.filter(|_| !team.is_empty());
         let link = link.map(|base| format!("{base}/teams/{}", words::path_segment(&team)));
         let earlier = earlier.iter().map(|notice| notice.summary.clone()).collect();
-        let entry = Entry { summary: newest.summary.clone(), earlier, team: words::clean(&team, 64), link };
+        let (what, when) = taken_apart(&newest.summary);
+        let summary = newest.summary.clone();
+        let entry = Entry { summary, what, when, earlier, team: words::clean(&team, 64), link };
         Some((newest.is_urgent, entry))
     };
     let (urgent, others): (Vec<_>, Vec<_>) = in_order.iter().filter_map(entry).partition(|(is_urgent, _)| *is_urgent);
@@ -222,6 +227,14 @@ fn collected(parts: &MergeParts, message_id: String, context: &MergedContext) ->
         html,
         message,
     })
+}
+
+/// A summary begins with its time, which ends with the offset in brackets: what it says, and the time; empty if it has none.
+fn taken_apart(summary: &str) -> (String, String) {
+    match summary.split_once("): ") {
+        Some((when, what)) => (what.to_owned(), format!("{when})")),
+        None => (summary.to_owned(), String::new()),
+    }
 }
 
 /// The teams of some conversations, the first three by name.

@@ -108,9 +108,9 @@ const HEADERS: [&str; 14] = [
     "Content-Type",
 ];
 
-/// How many tags there are, without those that keep the words of a command whole: a name of several words has several.
+/// How many tags there are, without those that say where a command and an address break: a name may have several of them.
 pub(super) fn tags(html: &str) -> usize {
-    html.matches('<').count() - 2 * html.matches("<span style=\"white-space:nowrap\">").count()
+    html.replace("@<wbr>", "@").matches('<').count() - 2 * html.matches("<span style=\"white-space:nowrap\">").count()
 }
 
 #[test]
