@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assessor::{Alerts, Assessor};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PlatformRef, TeamConfig, TokenConfig};
-use crate::domain::{CronSchedule, Snapshot};
+use crate::domain::{CronSchedule, DrawKey, Snapshot};
 use crate::forwarder::{self, Forwarder};
 use crate::http::door::Door;
 use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
@@ -29,7 +29,7 @@ use crate::provider::http::HttpProvider;
 use crate::provider::mapping::Mapping;
 use crate::reports::{self, Report, Reporter};
 use crate::schedule::{fixed_jitter, next_tick};
-use crate::store::Store;
+use crate::store::{ClosedAlert, Store};
 
 /// The longest fixed delay of an account behind its schedule, so that accounts with one schedule do not march in step.
 const LARGEST_JITTER: Duration = Duration::from_secs(15);
@@ -154,6 +154,7 @@ impl Agent {
             self.assessor.assess_once(account, self.shared.clock.now(), Alerts::Leave).await?;
         }
         self.give_up_lost_channels().await?;
+        self.close_lost_alerts().await?;
         self.shared.ready.send_replace(true);
         Ok(())
     }
@@ -164,6 +165,25 @@ impl Agent {
         let messages = self.shared.store.give_up_other_channels(&channels, self.shared.clock.now()).await?;
         if messages > 0 {
             tracing::warn!(messages, "messages given up: the configuration has no such channel any more");
+        }
+        Ok(())
+    }
+
+    /// Alerts of teams and accounts that are not configured any more would fire for ever. Nobody hears of their end: somebody
+    /// wanted it so.
+    async fn close_lost_alerts(&self) -> anyhow::Result<()> {
+        let draws: Vec<DrawKey> =
+            self.accounts.iter().flat_map(|account| &account.draws).map(|draw| draw.key.clone()).collect();
+        for alert in self.shared.store.close_alerts_of_others(&draws, self.shared.clock.now()).await? {
+            let ClosedAlert { account, team, rule, was_firing } = alert;
+            tracing::info!(
+                account,
+                team,
+                rule,
+                was_firing,
+                "alert `{rule}` of team `{team}` ended without a word: the configuration has no such team on account \
+                 `{account}` any more"
+            );
         }
         Ok(())
     }

@@ -69,6 +69,7 @@ impl Forwarder {
                 // One that is down would cost its time limit with each further request.
                 break;
             }
+            self.metrics.note_accepted(ALERTMANAGER_CHANNEL, self.clock.now());
         }
         self.tell(&result);
         result

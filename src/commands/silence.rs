@@ -183,6 +183,7 @@ fn unknown(matchers: &[Matcher], agent: &Agent) -> Vec<String> {
     let draws = || agent.accounts.iter().flat_map(|account| &account.draws);
     let is_known = |label: Label, value: &str| match label {
         Label::Alert => RuleName::parse(value).is_some(),
+        Label::AlertName => RuleName::of_alert_name(value).is_some(),
         Label::Account => agent.accounts.iter().any(|account| account.config.name.as_str() == value),
         Label::Team => draws().any(|draw| draw.key.team.as_str() == value),
         Label::Severity => Stage::parse(value).is_some(),

@@ -7,7 +7,7 @@ use super::values::{self, Context};
 use crate::domain::DeliveryLimits;
 
 section! {
-    /// How many mails are sent at most. What is above becomes one digest, or waits.
+    /// How many mails are sent at most. What is above is collected in one, or waits.
     struct LimitsFile {
         /// To one recipient within an hour; critical alerts are sent all the same. Default: 10.
         per_recipient_per_hour: Text,

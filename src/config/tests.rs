@@ -574,13 +574,13 @@ fn each_mistake_is_explained() {
              hint: did you mean `art`?\n\
              13:27: webhooks.matching.matchers[1]: there is no severity `fatal`\n\
              hint: expected `info`, `warning` or `critical`\n\
-             13:43: webhooks.matching.matchers[2]: there is no rule `FuelgaugeExhaustion`\n\
-             hint: expected `stale_data`, `exhaustion`, `low_balance`, `unusual_spend`, `wasteful_retries`, \
-             `stuck_queue`, `missing_refund`, `double_charge`, `unexplained_spend`, `price_drift`, `credits_will_lapse` or `plan_reset`\n\
-             13:74: webhooks.matching.matchers[3]: no alert has a label `env`; expected `alert`, `account`, `team` or \
-             `severity`\n\
-             13:84: webhooks.matching.matchers[4]: `(` is no regular expression: found open group without closing ')'\n\
-             13:97: webhooks.matching.matchers[5]: there is no account `nowhere`\n\
+             13:43: webhooks.matching.matchers[2]: expected a name as Alertmanager has it, such as `FuelgaugeExhaustion`, \
+             found `exhaustion`\n\
+             hint: write `alert=exhaustion`\n\
+             13:65: webhooks.matching.matchers[3]: no alert has a label `env`; expected `alert`, `alertname`, `account`, \
+             `team` or `severity`\n\
+             13:75: webhooks.matching.matchers[4]: `(` is no regular expression: found open group without closing ')'\n\
+             13:88: webhooks.matching.matchers[5]: there is no account `nowhere`\n\
              hint: expected `studio`\n\
              14:20: webhooks.matching.send_resolved: expected `true` or `false`, found `never`\n\
              15:30: webhooks.matching.allow_private_addresses: expected `true` or `false`, found `1`\n\

@@ -157,6 +157,7 @@ fn check_matcher(text: &Text, known: &Known, context: &mut Context) -> Option<Ma
     let value = matcher.value();
     let (what, words): (_, Vec<&str>) = match matcher.label() {
         Label::Alert => ("rule", RuleName::ALL.into_iter().map(RuleName::as_str).collect()),
+        Label::AlertName => ("alert", RuleName::ALL.into_iter().map(RuleName::alert_name).collect()),
         Label::Account => ("account", known.accounts.clone()),
         Label::Team => ("team", known.teams.clone()),
         Label::Severity => ("severity", Stage::ALL.into_iter().map(Stage::as_str).collect()),

@@ -11,7 +11,7 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 
-pub use plan::{Hold, MERGE_AFTER, MOST_IN_A_DIGEST, Merge, Plan, RecipientQueue, WaitingMessage, plan};
+pub use plan::{Hold, MERGE_AFTER, MOST_COLLECTED, Merge, Plan, RecipientQueue, WaitingMessage, plan};
 
 /// The name of the channel that is mail, in the outbox and in metrics.
 pub const EMAIL_CHANNEL: &str = "email";
@@ -68,19 +68,23 @@ pub enum MessageKind {
     /// It tells several notices of one conversation: what is true now, and what came before.
     Superseding,
     /// It tells notices of several conversations, a line for each.
-    Digest,
+    Collected,
+    /// It sums up a week, a plan period or the agent itself, in tables: always a message of its own.
+    Report,
 }
 
 impl MessageKind {
     /// Every kind.
-    pub const ALL: [MessageKind; 3] = [MessageKind::Notice, MessageKind::Superseding, MessageKind::Digest];
+    pub const ALL: [MessageKind; 4] =
+        [MessageKind::Notice, MessageKind::Superseding, MessageKind::Collected, MessageKind::Report];
 
     /// The word used in the store and for scripts.
     pub const fn as_str(self) -> &'static str {
         match self {
             MessageKind::Notice => "notice",
             MessageKind::Superseding => "superseding",
-            MessageKind::Digest => "digest",
+            MessageKind::Collected => "collected",
+            MessageKind::Report => "report",
         }
     }
 
@@ -96,18 +100,18 @@ pub enum MergeReason {
     /// A newer one of the same conversation says what is true now.
     Superseded,
     /// There was more to tell at once than a recipient wants to get.
-    Digest,
+    Collected,
 }
 
 impl MergeReason {
     /// Every reason, so that each series exists before its first merge.
-    pub const ALL: [MergeReason; 2] = [MergeReason::Superseded, MergeReason::Digest];
+    pub const ALL: [MergeReason; 2] = [MergeReason::Superseded, MergeReason::Collected];
 
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
         match self {
             MergeReason::Superseded => "superseded",
-            MergeReason::Digest => "digest",
+            MergeReason::Collected => "collected",
         }
     }
 
@@ -115,7 +119,7 @@ impl MergeReason {
     pub const fn kind(self) -> MessageKind {
         match self {
             MergeReason::Superseded => MessageKind::Superseding,
-            MergeReason::Digest => MessageKind::Digest,
+            MergeReason::Collected => MessageKind::Collected,
         }
     }
 }

@@ -115,10 +115,19 @@ impl Silence {
     }
 
     /// Whether it is among those that somebody looks for: its own matchers, each taken as a label with its value, fit all of
-    /// these, as in Alertmanager.
+    /// these, as in Alertmanager. The two names of a rule are one.
     pub fn is_found_by(&self, filter: &[Matcher]) -> bool {
-        let value =
-            |label| self.asked.matchers.iter().rev().find(|own| own.label() == label).map_or("", Matcher::value);
+        let own = |label| self.asked.matchers.iter().rev().find(|own| own.label() == label).map(Matcher::value);
+        let value = |label| match own(label) {
+            Some(value) => value,
+            None if label == Label::Alert => {
+                own(Label::AlertName).and_then(RuleName::of_alert_name).map_or("", RuleName::as_str)
+            }
+            None if label == Label::AlertName => {
+                own(Label::Alert).and_then(RuleName::parse).map_or("", RuleName::alert_name)
+            }
+            None => "",
+        };
         filter.iter().all(|wanted| wanted.fits(value(wanted.label())))
     }
 }

@@ -19,7 +19,7 @@ use super::form::{Typed, check_names, fields, refuse_whole, with_forms};
 use super::silences::number;
 use super::{Shared, SharedState, blocking};
 use crate::domain::silence::{Operator, lasting};
-use crate::domain::{Matcher, SilenceEnd, SilenceForm, Snapshot};
+use crate::domain::{Matcher, RuleName, SilenceEnd, SilenceForm, Snapshot};
 
 /// The fields of the form, without the token.
 const FIELDS: [&str; 8] = ["alert", "team", "account", "severity", "matchers", "duration", "comment", "by"];
@@ -79,9 +79,14 @@ async fn expire(State(shared): SharedState, Path(id): Path<String>, request: Req
 fn prefilled(query: &str) -> Typed {
     let mut typed = Typed::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let name = if name == "alertname" { "alert" } else { name.as_ref() };
-        if FIELDS.contains(&name) && !value.trim().is_empty() {
-            typed.insert(name.to_owned(), value.trim().to_owned());
+        let (name, value) = (name.as_ref(), value.trim());
+        // The form has one field for the two.
+        let (name, value) = match RuleName::of_alert_name(value).filter(|_| name == "alertname") {
+            Some(rule) => ("alert", rule.as_str()),
+            None => (if name == "alertname" { "alert" } else { name }, value),
+        };
+        if FIELDS.contains(&name) && !value.is_empty() {
+            typed.insert(name.to_owned(), value.to_owned());
         }
     }
     typed
@@ -210,6 +215,7 @@ mod tests {
                 "alert=exhaustion&team=Characters+%26+%22Creatures%22",
                 &[("alert", "exhaustion"), ("team", "Characters & \"Creatures\"")],
             ),
+            ("alertname=FuelgaugeLowBalance", &[("alert", "low_balance")]),
             ("alertname=x&token=secret&utm_source=mail&comment=+", &[("alert", "x")]),
             ("matchers=team%3D~%22env-.*%22&duration=3d", &[("duration", "3d"), ("matchers", "team=~\"env-.*\"")]),
         ] {

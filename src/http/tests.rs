@@ -471,7 +471,7 @@ async fn the_status_is_the_page_in_numbers() {
     assert_eq!(account(3)["balance"]["fresh"], false);
 }
 
-/// A mail that the relay refused yesterday, and a digest that was given up long ago.
+/// A mail that the relay refused yesterday, and a collected one that was given up long ago.
 fn given_up() -> Vec<GivenUp> {
     let notice = |team: &str, stage, why| UntoldNotice {
         key: sample::key("cinematics", team),
@@ -491,8 +491,8 @@ fn given_up() -> Vec<GivenUp> {
         said: without_addresses("the relay answered RCPT with 550 5.1.1 <lead@studio.example>: no such user"),
     };
     let notices = vec![notice("props", warning, Why::Opened), notice("art", warning, Why::Resolved)];
-    let digest = GivenUp { id: 3, notices, at: sample::now() - day * 20, attempts: 60, ..refused.clone() };
-    vec![refused, digest]
+    let collected = GivenUp { id: 3, notices, at: sample::now() - day * 20, attempts: 60, ..refused.clone() };
+    vec![refused, collected]
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! Series about fuelgauge itself, counted as things happen.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::families::Agent;
@@ -40,6 +44,8 @@ pub struct AgentMetrics {
     pub config_last_reload_success_timestamp: IntGauge,
     /// `fuelgauge_web_failures_total`: pages and scrapes that could not be made.
     pub web_failures: IntCounter,
+    /// Of channels that keep nothing in the outbox: when one last took something.
+    accepted: Arc<Mutex<BTreeMap<&'static str, Timestamp>>>,
 }
 
 impl AgentMetrics {
@@ -83,7 +89,19 @@ impl AgentMetrics {
             config_last_reload_successful: gauge(Agent::ConfigLastReloadSuccessful)?,
             config_last_reload_success_timestamp: gauge(Agent::ConfigLastReloadSuccessTime)?,
             web_failures,
+            accepted: Arc::default(),
         })
+    }
+
+    /// Notes that a channel took something at `at`, for `fuelgauge_notification_last_success_timestamp_seconds{channel}`.
+    /// Those of the outbox have it from the ledger.
+    pub fn note_accepted(&self, channel: &'static str, at: Timestamp) {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(channel, at);
+    }
+
+    /// When channels that keep nothing in the outbox last took something.
+    pub(super) fn accepted(&self) -> BTreeMap<&'static str, Timestamp> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Exports the series of a way in as 0 before something comes that way. `accounts` have it; `reasons` are the values of

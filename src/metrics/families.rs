@@ -189,7 +189,8 @@ families! {
         "Until when a channel is left alone, because what failed concerns all its messages: a limit of the relay, or the \
          configuration. Absent while it is not.";
     NotificationLastSuccess = Gauge "fuelgauge_notification_last_success_timestamp_seconds" ["channel"]
-        "When a notification was last accepted. Absent before the first.";
+        "When a notification was last accepted. Absent before the first; of Alertmanagers, which are asked in every round, before \
+         the first since the start.";
 }
 
 families! {
@@ -210,7 +211,7 @@ families! {
     NotificationFailures = Counter "fuelgauge_notification_failures_total" ["channel", "reason"]
         "Attempts to deliver a notification that failed, by reason.";
     NotificationsMerged = Counter "fuelgauge_notifications_merged_total" ["channel", "reason"]
-        "Messages whose place another one took: superseded (a newer one of the same alert tells both) or digest (more to tell \
+        "Messages whose place another one took: superseded (a newer one of the same alert tells both) or collected (more to tell \
          one recipient at once than the caps have room for).";
     SchedulerRuns = Counter "fuelgauge_scheduler_runs_total" ["job_name"]
         "Runs of a scheduled job.";

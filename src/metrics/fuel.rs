@@ -14,10 +14,17 @@ use crate::domain::{
     RetryRow, RunOut, SilenceState, Snapshot, SpendRates, Suspicion, TotalsRow,
 };
 
-/// Every account family of a snapshot that has samples: name, and text.
-pub(super) fn families(snapshot: &Snapshot) -> impl Iterator<Item = (&'static str, String)> {
+/// Every account family of a snapshot that has samples: name, and text. `accepted` is when channels that keep nothing in the
+/// outbox last took something.
+pub(super) fn families(
+    snapshot: &Snapshot,
+    accepted: &BTreeMap<&'static str, Timestamp>,
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
     let mut sheet = Sheet::of(FUEL);
     fill(&mut sheet, snapshot);
+    for (channel, at) in accepted {
+        sheet.add_time(Fuel::NotificationLastSuccess, &[channel], Some(*at));
+    }
     sheet.into_families()
 }
 

@@ -69,7 +69,7 @@ impl Metrics {
             let text = families.entry(family.name().to_owned()).or_default();
             TextEncoder::new().encode_utf8(&[family], text)?;
         }
-        let ours = fuel::families(&snapshot).chain(process::families());
+        let ours = fuel::families(&snapshot, &self.agent.accepted()).chain(process::families());
         families.extend(ours.map(|(name, text)| (name.to_owned(), text)));
         let mut scrape = String::with_capacity(families.values().map(String::len).sum());
         scrape.extend(families.into_values());

@@ -55,7 +55,7 @@ impl LabelledAlert {
     ) -> LabelledAlert {
         let Lasting { rule, stage, since, ended_at } = lasting;
         let labels = [
-            ("alertname", alert_name(rule)),
+            ("alertname", rule.alert_name().to_owned()),
             ("alert", rule.as_str().to_owned()),
             ("account", draw.key.account.to_string()),
             ("team", draw.key.team.to_string()),
@@ -90,17 +90,6 @@ impl LabelledAlert {
         }
         format!("{hash:016x}")
     }
-}
-
-/// `FuelgaugeLowBalance`: the rule's word as names are written in Prometheus's world.
-pub fn alert_name(rule: RuleName) -> String {
-    let mut name = String::from("Fuelgauge");
-    for part in rule.as_str().split('_') {
-        let mut letters = part.chars();
-        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(letters.as_str());
-    }
-    name
 }
 
 /// A moment as the ledger keeps it, in milliseconds: the same after a restart.

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use super::labelled::{LabelledAlert, Labels, Lasting, alert_name};
+use super::labelled::{LabelledAlert, Labels, Lasting};
 use super::message::{delivery_id, episode_id};
 use super::post::{authorities, post};
 use super::{NotifyError, NotifyFailure};
@@ -71,7 +71,7 @@ pub fn write(
         message_id: delivery_id(notice, &webhook.name),
         // Messages of one conversation keep their order.
         thread: episode_id(notice, &webhook.name),
-        subject: alert_name(notice.rule),
+        subject: notice.rule.alert_name().into(),
         summary: alerts.first()?.annotations.get("description").cloned().unwrap_or_default(),
         text: String::new(),
         html: String::new(),

@@ -126,7 +126,7 @@ async fn a_newer_mail_does_not_overtake_an_older_one_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn more_than_the_caps_have_room_for_becomes_a_digest() {
+async fn more_than_the_caps_have_room_for_is_collected_in_one() {
     let stage = Stage::new(NARROW).await;
     stage.warn("art", "boss").await;
     for number in 0..5 {
@@ -136,12 +136,16 @@ async fn more_than_the_caps_have_room_for_becomes_a_digest() {
     assert_eq!(stage.deliver().await, Delivered { sent: 3, merged: 5, ..Delivered::default() });
     let mails = stage.relay.take();
     assert_eq!(mails[0].tells(), ["cars-1-opened"], "what is urgent goes by itself, and first");
-    let digest = mails.iter().find(|mail| mail.recipient == "lead" && mail.tells().len() == 5).unwrap();
-    assert_eq!(digest.shown.subject, "Summary of credit alerts");
-    assert!(digest.raw.contains("\r\nX-Fuelgauge-State: digest\r\n") && !digest.raw.contains("References"));
-    assert!(digest.shown.text.starts_with("Summary: 5 alerts, none of them critical.\n"), "{}", digest.shown.text);
-    assert!(digest.shown.text.contains("\n  https://fuelgauge.studio.example/teams/team-3\n"));
-    assert_eq!(stage.counted("fuelgauge_notifications_merged_total", "digest"), 5.0);
+    let collected = mails.iter().find(|mail| mail.recipient == "lead" && mail.tells().len() == 5).unwrap();
+    assert_eq!(collected.shown.subject, "Summary of credit alerts");
+    assert!(collected.raw.contains("\r\nX-Fuelgauge-State: collected\r\n") && !collected.raw.contains("References"));
+    assert!(
+        collected.shown.text.starts_with("Summary: 5 alerts, none of them critical.\n"),
+        "{}",
+        collected.shown.text
+    );
+    assert!(collected.shown.text.contains("\n  https://fuelgauge.studio.example/teams/team-3\n"));
+    assert_eq!(stage.counted("fuelgauge_notifications_merged_total", "collected"), 5.0);
 
     // One more leaves; then the hour is full, and the rest waits for it to pass.
     stage.clock.advance(minutes(10));

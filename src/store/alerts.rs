@@ -1,5 +1,7 @@
 //! Alert states and notices. What was decided and the mails that tell of it are one commit.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -7,7 +9,7 @@ use super::append::team_name;
 use super::facts::AlertFacts;
 use super::{Store, StoreError, instant, millis};
 use crate::domain::outbox::is_urgent;
-use crate::domain::{Alert, AlertState, DrawKey, Level, Notice, RenderedMail, RuleName, Stage, Told, Why};
+use crate::domain::{Alert, AlertState, DrawKey, Level, MessageKind, Notice, RenderedMail, RuleName, Stage, Told, Why};
 
 /// An alert as an assessment left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,70 @@ impl Store {
         }
         self.commit(transaction).await?;
         Ok(are_new)
+    }
+}
+
+/// What is open, of whichever account.
+pub(super) const OPEN: &str = "\
+    SELECT a.account_id, l.name, a.team, a.rule, a.period_start, a.state FROM alerts AS a \
+        JOIN ledger_accounts AS l ON l.id = a.account_id \
+    WHERE a.state IN ('firing', 'pending') OR a.untold IS NOT NULL ORDER BY l.name, a.team, a.rule, a.period_start";
+
+/// An alert that was open, and is not any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedAlert {
+    /// The account's name.
+    pub account: String,
+    /// The team's name.
+    pub team: String,
+    /// The rule's word.
+    pub rule: String,
+    /// Whether it fired.
+    pub was_firing: bool,
+}
+
+impl Store {
+    /// Closes as of `now` what is open of draws that are not among these: nobody would ever look at it again. It is left as
+    /// alerts of a rule that was switched off are, and nobody is told. Answers what that was.
+    ///
+    /// # Errors
+    /// The ledger cannot be written. It is then as before.
+    pub async fn close_alerts_of_others(
+        &self,
+        draws: &[DrawKey],
+        now: Timestamp,
+    ) -> Result<Vec<ClosedAlert>, StoreError> {
+        let of_these: HashSet<(&str, &str)> =
+            draws.iter().map(|key| (key.account.as_str(), key.team.as_str())).collect();
+        let mut transaction = self.begin().await?;
+        type Columns = (i64, String, String, String, i64, String);
+        let open: Vec<Columns> =
+            sqlx::query_as(OPEN).fetch_all(&mut *transaction).await.map_err(|error| self.explain(error))?;
+        let mut closed = Vec::new();
+        for (id, account, team, rule, period_start, state) in open {
+            if of_these.contains(&(account.as_str(), team.as_str())) {
+                continue;
+            }
+            let close = "UPDATE alerts SET state = CASE state WHEN 'pending' THEN 'inactive' ELSE 'resolved' END, \
+                         stage = CASE state WHEN 'pending' THEN NULL ELSE stage END, \
+                         step = CASE state WHEN 'pending' THEN NULL ELSE step END, \
+                         since = CASE state WHEN 'pending' THEN NULL ELSE since END, \
+                         ended_at = CASE state WHEN 'firing' THEN $5 ELSE ended_at END, clear_since = NULL, \
+                         told_at = NULL, told_stage = NULL, told_step = NULL, told_figure = NULL, untold = NULL \
+                         WHERE account_id = $1 AND team = $2 AND rule = $3 AND period_start = $4";
+            sqlx::query(close)
+                .bind(id)
+                .bind(&team)
+                .bind(&rule)
+                .bind(period_start)
+                .bind(millis(now))
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.explain(error))?;
+            closed.push(ClosedAlert { account, team, rule, was_firing: state == "firing" });
+        }
+        self.commit(transaction).await?;
+        Ok(closed)
     }
 }
 
@@ -144,8 +210,9 @@ async fn keep_notice(
         .await?;
     let Some(id) = id else { return Ok(false) };
     let is_urgent = is_urgent(notice.stage, notice.why);
+    let kind = if notice.rule == RuleName::PlanReset { MessageKind::Report } else { MessageKind::Notice };
     for mail in mails {
-        super::outbox::keep_mail(connection, Some(id), is_urgent, mail, notice.at).await?;
+        super::outbox::keep_mail(connection, Some(id), is_urgent, mail, notice.at, kind).await?;
     }
     Ok(true)
 }

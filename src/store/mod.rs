@@ -57,7 +57,7 @@ mod suspects;
 mod watermarks;
 mod write;
 
-pub use alerts::AlertChange;
+pub use alerts::{AlertChange, ClosedAlert};
 pub use append::{Appended, CollectorOutcome, Incoming};
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};

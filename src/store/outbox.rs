@@ -15,8 +15,8 @@ use sqlx::SqliteConnection;
 use super::{Store, StoreError, instant, millis};
 use crate::domain::outbox::without_addresses;
 use crate::domain::{
-    AccountName, ChannelDepth, ChannelPause, DrawKey, EMAIL_CHANNEL, GivenUp, OutboxDepth, RenderedMail, RuleName,
-    Stage, TeamName, UntoldNotice, Why,
+    AccountName, ChannelDepth, ChannelPause, DrawKey, EMAIL_CHANNEL, GivenUp, MessageKind, OutboxDepth, RenderedMail,
+    RuleName, Stage, TeamName, UntoldNotice, Why,
 };
 
 mod queue;
@@ -42,7 +42,7 @@ macro_rules! still_true {
         "EXISTS (SELECT 1 FROM outbox AS told JOIN notices AS n ON n.id = told.notice_id \
          JOIN alerts AS a ON a.account_id = n.account_id AND a.team = n.team AND a.rule = n.rule \
          AND a.period_start = n.period_start AND a.episode = n.episode AND a.state = 'firing' \
-         WHERE told.id = outbox.id OR (outbox.kind = 'digest' AND told.merged_into = outbox.id))"
+         WHERE told.id = outbox.id OR (outbox.kind = 'collected' AND told.merged_into = outbox.id))"
     };
 }
 use still_true;
@@ -99,7 +99,7 @@ impl Store {
             given_up.push(GivenUp {
                 id,
                 channel,
-                notices: self.notices_of(id, kind == "digest").await?,
+                notices: self.notices_of(id, kind == "collected").await?,
                 decided_at: instant(decided_at),
                 at: instant(at),
                 attempts,
@@ -110,8 +110,8 @@ impl Store {
     }
 
     /// What a message was to tell: of one conversation the newest.
-    async fn notices_of(&self, id: i64, is_digest: bool) -> Result<Vec<UntoldNotice>, StoreError> {
-        let select = match is_digest {
+    async fn notices_of(&self, id: i64, is_collected: bool) -> Result<Vec<UntoldNotice>, StoreError> {
+        let select = match is_collected {
             true => {
                 "SELECT l.name, n.team, n.rule, n.stage, n.why FROM outbox AS o JOIN notices AS n ON n.id = o.notice_id \
                      JOIN ledger_accounts AS l ON l.id = n.account_id WHERE o.merged_into = $1 AND o.kind = 'notice' \
@@ -158,10 +158,11 @@ pub(super) async fn keep_mail(
     is_urgent: bool,
     mail: &RenderedMail,
     now: Timestamp,
+    kind: MessageKind,
 ) -> sqlx::Result<()> {
     let insert = "INSERT INTO outbox (notice_id, channel, kind, sender, recipient, message_id, thread, subject, summary, \
                   is_urgent, state, attempts, created_at, oldest_at, tried_from, next_attempt_at, body_text, body_html, \
-                  message) VALUES ($1, $2, 'notice', $3, $4, $5, $6, $7, $8, $9, 'waiting', 0, $10, $10, $10, $10, $11, $12, \
+                  message) VALUES ($1, $2, $14, $3, $4, $5, $6, $7, $8, $9, 'waiting', 0, $10, $10, $10, $10, $11, $12, \
                   $13) ON CONFLICT (message_id) DO NOTHING";
     sqlx::query(insert)
         .bind(notice)
@@ -177,6 +178,7 @@ pub(super) async fn keep_mail(
         .bind(&mail.text)
         .bind(&mail.html)
         .bind(&mail.message[..])
+        .bind(kind.as_str())
         .execute(connection)
         .await?;
     Ok(())

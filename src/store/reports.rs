@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::outbox::keep_mail;
 use super::write::team_column;
 use super::{Store, StoreError, credits, instant, millis};
-use crate::domain::{AccountName, Credits, RenderedMail, TeamName};
+use crate::domain::{AccountName, Credits, MessageKind, RenderedMail, TeamName};
 
 /// What a report is: a kind, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,9 @@ impl Store {
             .map_err(|error| self.explain(error))?;
         let is_new = inserted.rows_affected() > 0;
         for mail in mails.iter().filter(|_| is_new) {
-            keep_mail(&mut transaction, None, false, mail, now).await.map_err(|error| self.explain(error))?;
+            keep_mail(&mut transaction, None, false, mail, now, MessageKind::Report)
+                .await
+                .map_err(|error| self.explain(error))?;
         }
         let upsert = "INSERT INTO schedules (job, scheduled_at) VALUES ($1, $2) \
                       ON CONFLICT (job) DO UPDATE SET scheduled_at = excluded.scheduled_at";

@@ -2,7 +2,7 @@
 
 use super::tests::{Fixture, account, at, task, tasks, team};
 use super::*;
-use crate::domain::{EMAIL_CHANNEL, RenderedMail, TaskState};
+use crate::domain::{EMAIL_CHANNEL, MessageKind, RenderedMail, TaskState};
 
 const WEEK: i64 = 7 * 86_400;
 
@@ -35,6 +35,8 @@ async fn a_report_of_a_scheduled_time_is_kept_once_with_its_mails() {
 
     let made = store.keep_report("digest env", &key("env", WEEK), &[mail("a"), mail("b")], at(WEEK)).await.unwrap();
     assert_eq!((made, waiting().await), (true, 2));
+    let queue = store.outbox_queue(EMAIL_CHANNEL, mail("a").recipient, at(WEEK)).await.unwrap();
+    assert!(queue.waiting.iter().all(|message| message.kind == MessageKind::Report), "never merged: {queue:?}");
     assert_eq!(store.last_scheduled("digest env").await.unwrap(), Some(at(WEEK)));
     // The same once more, by whoever: the mails were sent, or wait, under other names.
     let made = store.keep_report("digest env", &key("env", WEEK), &[mail("c")], at(WEEK + 9)).await.unwrap();

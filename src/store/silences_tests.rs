@@ -6,7 +6,7 @@ use super::tests::{Fixture, account, at, team};
 use super::*;
 use crate::domain::silence::MOST_SILENCES;
 use crate::domain::{
-    Alert, AlertState, DrawKey, FiringAlert, Matcher, NewSilence, RuleName, Silence, SilenceState, Stage,
+    Alert, AlertState, DrawKey, FiringAlert, Matcher, NewSilence, RuleName, Silence, SilenceState, Stage, Told, Why,
 };
 
 const HOUR: i64 = 3600;
@@ -163,4 +163,48 @@ async fn what_fires_is_told_with_its_labels() {
     let found = ledger.store.firing().await.unwrap();
     assert_eq!(found, [alert("env", "warning"), alert("props", "critical")]);
     assert_eq!(SHOWN_FOR, SignedDuration::from_hours(120));
+}
+
+#[tokio::test]
+async fn what_is_open_of_a_draw_that_is_gone_is_closed() {
+    let ledger = Fixture::new().await;
+    let store = &ledger.store;
+    let key = |name: &str| DrawKey { account: account(), team: team(name) };
+    let told = Told { level: Stage::Warning.into(), at: at(1), figure: Some(3) };
+    let level = Stage::Warning.into();
+    let firing = || AlertState::Firing { level, since: at(0), clear_since: Some(at(2)), told: Some(told) };
+    let over = |second, untold| AlertState::Resolved { level, since: at(0), at: at(second), untold };
+    let change = |name: &str, rule, state| {
+        let alert = Alert { episode: 1, state };
+        AlertChange { key: key(name), rule, period_start: at(0), alert }
+    };
+    let changes = [
+        change("env", RuleName::Exhaustion, firing()),
+        change("gone", RuleName::Exhaustion, firing()),
+        change("gone", RuleName::LowBalance, AlertState::Pending { level, since: at(1) }),
+        change("gone", RuleName::StuckQueue, over(3, Some(Why::Resolved))),
+        change("gone", RuleName::PlanReset, over(3, None)),
+    ];
+    store.commit_alerts(&changes, &[]).await.unwrap();
+    let closed = |rule: &str, was_firing| ClosedAlert {
+        account: "studio".into(),
+        team: "gone".into(),
+        rule: rule.into(),
+        was_firing,
+    };
+    let found = store.close_alerts_of_others(&[key("env")], at(9)).await.unwrap();
+    assert_eq!(found, [closed("exhaustion", true), closed("low_balance", false), closed("stuck_queue", false)]);
+    assert_eq!(store.close_alerts_of_others(&[key("env")], at(10)).await.unwrap(), [], "once");
+    let kept = ledger.facts(Some(0), 9).await.alerts;
+    let state = |name: &str, rule| {
+        let of = |known: &&crate::store::AlertFacts| known.team == team(name) && known.rule == rule;
+        kept.iter().find(of).map(|known| known.alert.clone())
+    };
+    let one = |state| Some(Alert { episode: 1, state });
+    assert_eq!(state("env", RuleName::Exhaustion), one(firing()));
+    assert_eq!(state("gone", RuleName::Exhaustion), one(over(9, None)));
+    assert_eq!(state("gone", RuleName::LowBalance), one(AlertState::Inactive));
+    assert_eq!(state("gone", RuleName::StuckQueue), one(over(3, None)));
+    assert_eq!(store.firing().await.unwrap().len(), 1);
+    assert_eq!(store.close_alerts_of_others(&[], at(11)).await.unwrap().len(), 1, "nobody is left");
 }

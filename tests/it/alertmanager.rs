@@ -110,6 +110,8 @@ async fn what_fires_is_there_with_its_labels_and_goes_when_it_is_over() {
         Some(6.0),
         "three rounds since the restart, to two"
     );
+    let accepted_at = scrape.value("fuelgauge_notification_last_success_timestamp_seconds", &labels);
+    assert_eq!(accepted_at, Some(scene.clock.now().as_millisecond() as f64 / 1000.0));
     let failures = "fuelgauge_notification_failures_total";
     assert_eq!(scrape.value(failures, &[labels[0], ("reason", "transient")]), Some(3.0));
     assert_eq!(scrape.value(failures, &[labels[0], ("reason", "permanent")]), Some(0.0));

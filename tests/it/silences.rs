@@ -134,13 +134,14 @@ async fn the_api_speaks_as_alertmanagers_does() {
     let ends = now + SignedDuration::from_hours(8);
     let matcher = |name: &str, value: &str, is_regex: bool, is_equal: bool| json!({"name": name, "value": value, "isRegex": is_regex, "isEqual": is_equal});
     let body = json!({
-        "matchers": [matcher("alertname", "exhaustion", false, true), matcher("severity", "crit.*", true, false)],
+        "matchers": [matcher("alertname", "FuelgaugeExhaustion", false, true), matcher("severity", "crit.*", true, false)],
         "startsAt": "2020-01-01T00:00:00Z", "endsAt": ends.to_string(), "createdBy": "Ada", "comment": "a push",
     });
     let (status, told) = desk.ask(Method::POST, PATH, LEAD, Some(body)).await;
     assert_eq!((status, &told["silenceID"], &told["silence"]["id"]), (201, &json!("1"), &json!("1")), "{told}");
     let silence = &told["silence"];
-    let expected = json!([matcher("alert", "exhaustion", false, true), matcher("severity", "crit.*", true, false)]);
+    let expected =
+        json!([matcher("alertname", "FuelgaugeExhaustion", false, true), matcher("severity", "crit.*", true, false)]);
     assert_eq!(silence["matchers"], expected);
     assert_eq!((&silence["createdBy"], &silence["token"]), (&json!("Ada"), &json!("lead")));
     assert_eq!(silence["startsAt"].as_str().unwrap()[..19], now.to_string()[..19], "the past cannot be silenced");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fuelgauge::app;
 use fuelgauge::demo::platform::{Endpoint, Fault, HOT, NewTask, World};
-use fuelgauge::domain::{AlertState, Credits, RuleName};
+use fuelgauge::domain::{AlertState, Credits, RuleName, TeamName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -296,4 +296,47 @@ async fn the_agent_runs_by_itself() {
     let told: Vec<String> =
         stage.mails().iter().map(|mail| format!("{} {}", mail.header("X-Fuelgauge-Alert"), mail.news())).collect();
     assert_eq!(told, ["exhaustion opened warning"]);
+}
+
+#[tokio::test]
+async fn a_team_that_leaves_the_configuration_leaves_no_alert_behind() {
+    let now = at("2026-11-20T12:00:00Z");
+    let mut stage = TestAgent::start(Setup::watching(STUDIO, thirsty_studio(now), now)).await;
+    let fires = async |stage: &TestAgent| {
+        let firing = stage.shared.store.firing().await.unwrap();
+        firing.iter().any(|alert| alert.alert == "exhaustion" && alert.team == STUDIO)
+    };
+    let told_of_it = |stage: &TestAgent| {
+        let mails = stage.mails_of(RuleName::Exhaustion);
+        mails.iter().filter(|mail| mail.header("X-Fuelgauge-Team") == STUDIO).count()
+    };
+    for minutes in [0, 60, 60] {
+        stage.poll_after_minutes(minutes).await;
+    }
+    assert!(fires(&stage).await);
+    let told = told_of_it(&stage);
+    assert!(told > 0);
+
+    // Its draw bears another name now; of the old one nobody hears again.
+    let name_team = |stage: &mut TestAgent, name: &str| {
+        let team = &mut stage.config.teams[0];
+        team.name = TeamName::parse(name).unwrap();
+        team.draws[0].key.team = team.name.clone();
+    };
+    name_team(&mut stage, "renamed");
+    stage.clock.advance(hours(1));
+    let mut stage = stage.restart().await;
+    assert_eq!(stage.shared.store.firing().await.unwrap(), [], "the old one's has ended, the new one's has not begun");
+    stage.poll_after_minutes(60).await;
+    assert_eq!(told_of_it(&stage), told);
+
+    // Back again, it is a new episode, which is told.
+    name_team(&mut stage, STUDIO);
+    stage.clock.advance(hours(1));
+    let stage = stage.restart().await;
+    for minutes in [60, 60] {
+        stage.poll_after_minutes(minutes).await;
+    }
+    assert!(fires(&stage).await);
+    assert!(told_of_it(&stage) > told);
 }

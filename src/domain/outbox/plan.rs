@@ -3,9 +3,12 @@
 //! Messages of one conversation become one when they have got stuck: one of them failed, is held back, or has waited for
 //! [`MERGE_AFTER`]. What is true now is then told first, and once. A quick sequence stays as it was decided.
 //!
-//! More messages than the caps have room for become a digest, as long as there is room for one; else they are held until
+//! More messages than the caps have room for are collected in one, as long as there is room for one; else they are held until
 //! there is. What is urgent has the whole of the daily cap for itself and is gathered only when more of it waits at once
-//! than the hourly cap names. A digest that waits takes in what is new of the conversations that it tells.
+//! than the hourly cap names. A collected message that waits takes in what is new of the conversations that it tells.
+//!
+//! A report is neither collected nor superseded: a line would say nothing of what is in its tables. It waits for room, behind
+//! the alerts at first, and by its age once it has waited for an hour.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +19,8 @@ use super::{DAY, DeliveryLimits, HOUR, MergeReason, MessageKind};
 /// After waiting so long a message that was never tried counts as stuck too: the agent was down, or the channel paused.
 pub const MERGE_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Most notices in one digest: what a person still reads, and well below the size at which mails are cut off.
-pub const MOST_IN_A_DIGEST: usize = 60;
+/// Most notices in one collected message: what a person still reads, and well below the size at which mails are cut off.
+pub const MOST_COLLECTED: usize = 60;
 
 /// What waits for one recipient, and what the recipient was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub struct WaitingMessage {
     pub id: i64,
     /// What it is.
     pub kind: MessageKind,
-    /// The conversations that it tells: one, or those of a digest.
+    /// The conversations that it tells: one, or all that were collected.
     pub threads: Vec<String>,
     /// How many notices it tells.
     pub notices: usize,
@@ -88,24 +91,24 @@ pub struct Hold {
 /// several notices.
 pub fn plan(queue: &RecipientQueue, limits: &DeliveryLimits, can_merge: bool, now: Timestamp) -> Plan {
     let (busy, free): (Vec<&WaitingMessage>, Vec<_>) = queue.waiting.iter().partition(|message| message.is_under_way);
-    let room = Room::of(queue, busy.len(), limits, now);
+    let mut room = Room::of(queue, busy.len(), limits, now);
     let units = units(&free, can_merge, now);
-    let (pool, apart) = divide(units, &room);
+    let (pool, apart) = divide(units, &mut room);
     let mut plan = Plan::default();
     let mut leaving: Vec<Unit> = apart;
     gather(pool, &room, can_merge, &mut plan, &mut leaving);
 
-    // One of a conversation at a time and the oldest first, so that none overtakes another. A digest keeps nobody waiting
-    // and waits for nobody: it tells what was, each line with its time.
+    // One of a conversation at a time and the oldest first, so that none overtakes another. A collected one, and a report,
+    // keeps nobody waiting and waits for nobody: it tells what was, each line with its time.
     let mut spoken_for: BTreeSet<&str> =
-        busy.iter().filter(|message| !message.is_digest()).map(|message| message.thread()).collect();
+        busy.iter().filter(|message| !message.stands_alone()).map(|message| message.thread()).collect();
     let mut may_leave = BTreeSet::new();
     leaving.sort_by_key(|unit| (unit.created_at(), unit.messages[0].id));
     for unit in &leaving {
         let [message] = unit.messages[..] else { continue };
         let is_due = message.next_attempt_at <= now;
         // One that waits for its next try keeps its place.
-        let is_first = message.is_digest() || spoken_for.insert(message.thread());
+        let is_first = message.stands_alone() || spoken_for.insert(message.thread());
         if is_due && is_first {
             may_leave.insert(message.id);
         }
@@ -129,11 +132,20 @@ struct Unit<'a> {
 }
 
 impl WaitingMessage {
-    fn is_digest(&self) -> bool {
-        self.kind == MessageKind::Digest
+    fn is_collected(&self) -> bool {
+        self.kind == MessageKind::Collected
     }
 
-    /// The conversation of a message that is no digest.
+    fn is_report(&self) -> bool {
+        self.kind == MessageKind::Report
+    }
+
+    /// Whether it is in no conversation with others.
+    fn stands_alone(&self) -> bool {
+        self.is_collected() || self.is_report()
+    }
+
+    /// The conversation of a message that is not collected.
     fn thread(&self) -> &str {
         self.threads.first().map_or("", String::as_str)
     }
@@ -145,8 +157,12 @@ impl WaitingMessage {
 }
 
 impl Unit<'_> {
-    fn is_digest(&self) -> bool {
-        self.messages.iter().any(|message| message.is_digest())
+    fn is_collected(&self) -> bool {
+        self.messages.iter().any(|message| message.is_collected())
+    }
+
+    fn is_report(&self) -> bool {
+        self.messages[0].is_report()
     }
 
     fn created_at(&self) -> Timestamp {
@@ -163,13 +179,13 @@ impl Unit<'_> {
 }
 
 fn units<'a>(free: &[&'a WaitingMessage], can_merge: bool, now: Timestamp) -> Vec<Unit<'a>> {
-    let single = || free.iter().filter(|message| can_merge && !message.is_digest());
+    let single = || free.iter().filter(|message| can_merge && !message.stands_alone());
     let stuck: BTreeSet<&str> =
         single().filter(|message| message.is_stuck(now)).map(|message| message.thread()).collect();
     let mut units: Vec<Unit> = Vec::with_capacity(free.len());
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for message in free {
-        let joins = !message.is_digest() && stuck.contains(message.thread());
+        let joins = !message.stands_alone() && stuck.contains(message.thread());
         match places.get(message.thread()).filter(|_| joins) {
             Some(place) => {
                 let unit = &mut units[*place];
@@ -188,46 +204,60 @@ fn units<'a>(free: &[&'a WaitingMessage], can_merge: bool, now: Timestamp) -> Ve
     units
 }
 
-/// What is to be gathered in digests or held back, and what goes its own way.
-fn divide<'a>(units: Vec<Unit<'a>>, room: &Room) -> (Vec<Unit<'a>>, Vec<Unit<'a>>) {
+/// What is to be collected or held back, and what goes its own way.
+fn divide<'a>(units: Vec<Unit<'a>>, room: &mut Room) -> (Vec<Unit<'a>>, Vec<Unit<'a>>) {
     let told: BTreeSet<&str> = units
         .iter()
-        .filter(|unit| unit.is_digest())
+        .filter(|unit| unit.is_collected())
         .flat_map(|unit| &unit.messages[0].threads)
         .map(String::as_str)
         .collect();
     let is_told = |unit: &Unit| told.contains(unit.messages[0].thread());
     let urgent = units.iter().filter(|unit| unit.is_urgent).count();
-    let calm = |unit: &&Unit| !unit.is_urgent && (unit.is_digest() || !is_told(unit));
+    let calm = |unit: &&Unit| !unit.is_urgent && (unit.is_collected() || !is_told(unit));
     let calm = units.iter().filter(calm).count();
     if urgent > room.urgent().min(room.per_hour()) {
-        (units, Vec::new())
-    } else if calm > room.calm() {
+        return (units, Vec::new());
+    }
+    room.taken = urgent;
+    if calm > room.calm() {
         units.into_iter().partition(|unit| !unit.is_urgent)
     } else {
-        units.into_iter().partition(|unit| unit.is_digest() || (!unit.is_urgent && is_told(unit)))
+        units.into_iter().partition(|unit| unit.is_collected() || (!unit.is_urgent && is_told(unit)))
     }
 }
 
-/// Makes digests of a pool, as many as there is room for, and holds the rest.
+/// Collects what is in a pool in messages, as many as there is room for, and holds the rest.
 fn gather<'a>(mut pool: Vec<Unit<'a>>, room: &Room, can_merge: bool, plan: &mut Plan, leaving: &mut Vec<Unit<'a>>) {
     let is_urgent = pool.iter().any(|unit| unit.is_urgent);
     let most = if is_urgent { room.urgent() } else { room.calm() };
-    pool.sort_by_key(|unit| (!unit.is_urgent, unit.created_at(), unit.messages[0].id));
+    let may_go_first = |message: &WaitingMessage| {
+        message.next_attempt_at <= room.now && room.now.duration_since(message.created_at) >= HOUR
+    };
+    let comes_last = |unit: &Unit| unit.is_report() && !may_go_first(unit.messages[0]);
+    pool.sort_by_key(|unit| (!unit.is_urgent, comes_last(unit), unit.created_at(), unit.messages[0].id));
     let mut bundles: Vec<Vec<Unit>> = Vec::new();
     for unit in pool {
         let has_place = |bundle: &&mut Vec<Unit>| {
-            can_merge && bundle.iter().map(Unit::notices).sum::<usize>() + unit.notices() <= MOST_IN_A_DIGEST
+            can_merge && bundle.iter().map(Unit::notices).sum::<usize>() + unit.notices() <= MOST_COLLECTED
         };
-        match bundles.last_mut().filter(has_place) {
+        let last = bundles.iter_mut().rfind(|bundle| !bundle[0].is_report());
+        match last.filter(|_| !unit.is_report()).filter(has_place) {
             Some(bundle) => bundle.push(unit),
             None => bundles.push(vec![unit]),
         }
     }
-    let held: Vec<Unit> = bundles.split_off(bundles.len().min(most)).into_iter().flatten().collect();
-    if !held.is_empty() {
-        let messages = held.iter().flat_map(|unit| &unit.messages).map(|message| message.id).collect();
-        plan.holds.push(Hold { messages, until: room.next(is_urgent, bundles.len()) });
+    let held = bundles.split_off(bundles.len().min(most));
+    // What is kept for what is urgent is not for reports.
+    let late = bundles.split_off(bundles.len().min(room.calm()));
+    let (reports, kept): (Vec<_>, Vec<_>) = late.into_iter().partition(|bundle| bundle[0].is_report());
+    bundles.extend(kept);
+    for (held, is_urgent) in [(held, is_urgent), (reports, false)] {
+        let messages: Vec<i64> =
+            held.iter().flatten().flat_map(|unit| &unit.messages).map(|message| message.id).collect();
+        if !messages.is_empty() {
+            plan.holds.push(Hold { messages, until: room.next(is_urgent, bundles.len()) });
+        }
     }
     for mut bundle in bundles {
         if bundle.len() == 1 {
@@ -236,7 +266,7 @@ fn gather<'a>(mut pool: Vec<Unit<'a>>, room: &Room, can_merge: bool, plan: &mut 
         }
         let is_urgent = bundle.iter().any(|unit| unit.is_urgent);
         let messages = bundle.into_iter().flat_map(|unit| unit.messages).collect();
-        plan.merges.push(Unit { messages, is_urgent }.merge(MergeReason::Digest));
+        plan.merges.push(Unit { messages, is_urgent }.merge(MergeReason::Collected));
     }
 }
 
@@ -246,6 +276,8 @@ struct Room<'a> {
     sent: Vec<Timestamp>,
     limits: &'a DeliveryLimits,
     now: Timestamp,
+    /// So many that are urgent leave now, before anything that is not.
+    taken: usize,
 }
 
 impl Room<'_> {
@@ -253,7 +285,7 @@ impl Room<'_> {
         // What a clock that was ahead has left behind is no reason to wait for it.
         let mut sent: Vec<Timestamp> = queue.sent.iter().copied().filter(|at| *at <= now).collect();
         sent.extend(std::iter::repeat_n(now, under_way));
-        Room { sent, limits, now }
+        Room { sent, limits, now, taken: 0 }
     }
 
     fn per_hour(&self) -> usize {
@@ -275,7 +307,8 @@ impl Room<'_> {
     /// For what is not urgent.
     fn calm(&self) -> usize {
         let hourly = self.per_hour().saturating_sub(self.within(HOUR));
-        hourly.min(self.per_day_for_calm().saturating_sub(self.within(DAY)))
+        let daily = self.per_day_for_calm().saturating_sub(self.within(DAY));
+        hourly.min(daily).min(self.urgent().saturating_sub(self.taken))
     }
 
     /// For what is urgent.

@@ -45,9 +45,9 @@ fn under_way(message: WaitingMessage) -> WaitingMessage {
     WaitingMessage { is_under_way: true, next_attempt_at: at(NOW + 30), attempts: 1, ..message }
 }
 
-fn digest(id: i64, threads: &[&str]) -> WaitingMessage {
+fn collected(id: i64, threads: &[&str]) -> WaitingMessage {
     let threads: Vec<String> = threads.iter().map(|thread| (*thread).into()).collect();
-    WaitingMessage { kind: MessageKind::Digest, notices: threads.len(), threads, ..failed(id, "", 0) }
+    WaitingMessage { kind: MessageKind::Collected, notices: threads.len(), threads, ..failed(id, "", 0) }
 }
 
 fn planned(waiting: Vec<WaitingMessage>, sent_minutes_ago: &[i64]) -> Plan {
@@ -55,7 +55,12 @@ fn planned(waiting: Vec<WaitingMessage>, sent_minutes_ago: &[i64]) -> Plan {
     plan(&RecipientQueue { recipient: "lead@studio.example".into(), waiting, sent }, &LIMITS, true, at(NOW))
 }
 
-/// A plan in words: `send 1 2; superseded 3 4; digest! 5 6; hold 7 until +60`, an exclamation mark for what is urgent.
+/// A week's or a period's, which tells of no alert.
+fn report(id: i64) -> WaitingMessage {
+    WaitingMessage { kind: MessageKind::Report, ..fresh(id, &format!("report {id}")) }
+}
+
+/// A plan in words: `send 1 2; superseded 3 4; collected! 5 6; hold 7 until +60`, an exclamation mark for what is urgent.
 fn in_words(plan: &Plan) -> String {
     let list = |ids: &[i64]| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
     let mut parts = Vec::new();
@@ -77,6 +82,7 @@ fn in_words(plan: &Plan) -> String {
 fn what_becomes_of_waiting_messages() {
     let old = |id, thread: &str| WaitingMessage { created_at: at(NOW - 10), ..fresh(id, thread) };
     let held = |id, thread: &str| WaitingMessage { next_attempt_at: at(NOW + 20), ..fresh(id, thread) };
+    let hours_old = |message| WaitingMessage { created_at: at(NOW - 120), ..message };
     let later = |message: WaitingMessage| WaitingMessage { created_at: at(NOW + 1), ..message };
     let cases: Vec<(&str, Vec<WaitingMessage>, &[i64], &str)> = vec![
         ("nothing waits", vec![], &[], ""),
@@ -104,18 +110,18 @@ fn what_becomes_of_waiting_messages() {
             "more than an hour has room for",
             (1..6).map(|id| fresh(id, &id.to_string())).collect(),
             &[],
-            "digest 1 2 3 4 5",
+            "collected 1 2 3 4 5",
         ),
         ("room for two of them", vec![fresh(1, "a"), fresh(2, "b")], &[30], "send 1 2"),
-        ("room for one of them", vec![fresh(1, "a"), fresh(2, "b")], &[30, 20], "digest 1 2"),
+        ("room for one of them", vec![fresh(1, "a"), fresh(2, "b")], &[30, 20], "collected 1 2"),
         ("no room", vec![fresh(1, "a"), fresh(2, "b")], &[50, 40, 30], "hold 1 2 until +10"),
         ("a clock that was ahead is forgotten", vec![fresh(1, "a"), fresh(2, "b")], &[40, -10, -20], "send 1 2"),
-        ("an hour later there is", vec![fresh(1, "a"), fresh(2, "b")], &[60, 40, 30], "digest 1 2"),
+        ("an hour later there is", vec![fresh(1, "a"), fresh(2, "b")], &[60, 40, 30], "collected 1 2"),
         (
             "those under way take room",
             vec![under_way(fresh(1, "a")), fresh(2, "b"), fresh(3, "c")],
             &[40],
-            "digest 2 3",
+            "collected 2 3",
         ),
         (
             "the last fifth of a day is kept",
@@ -130,6 +136,12 @@ fn what_becomes_of_waiting_messages() {
             "send 2; hold 1 until +540",
         ),
         (
+            "which takes the last room of a day",
+            vec![urgent(1, "a"), urgent(2, "b"), urgent(3, "c"), fresh(4, "d")],
+            &[1000, 900, 800, 700, 600, 500, 400],
+            "send 1 2 3; hold 4 until +0",
+        ),
+        (
             "up to the daily one",
             vec![urgent(1, "a")],
             &[900, 800, 700, 600, 500, 400, 300, 50, 40, 30],
@@ -139,13 +151,13 @@ fn what_becomes_of_waiting_messages() {
             "more urgent ones at once than an hour has room for",
             vec![fresh(1, "a"), urgent(2, "b"), urgent(3, "c"), urgent(4, "d"), urgent(5, "e")],
             &[],
-            "digest! 2 3 4 5 1",
+            "collected! 2 3 4 5 1",
         ),
         (
             "what failed is gathered before its time",
             vec![failed(1, "a", 9), failed(2, "b", 9), failed(3, "c", 0), failed(4, "d", 9)],
             &[],
-            "digest 1 2 3 4",
+            "collected 1 2 3 4",
         ),
         (
             "a stuck conversation counts once",
@@ -154,20 +166,62 @@ fn what_becomes_of_waiting_messages() {
             "send 3 4; superseded 1 2",
         ),
         ("what is held is superseded", vec![held(1, "a"), urgent(2, "a")], &[50, 40, 30], "superseded! 1 2"),
-        ("a digest leaves like any other", vec![digest(1, &["a", "b"]), fresh(2, "c")], &[], "send 1 2"),
+        ("a collected one leaves like any other", vec![collected(1, &["a", "b"]), fresh(2, "c")], &[], "send 1 2"),
         (
             "it takes in what is new of what it tells",
-            vec![digest(1, &["a", "b"]), fresh(2, "b"), fresh(3, "c")],
+            vec![collected(1, &["a", "b"]), fresh(2, "b"), fresh(3, "c")],
             &[],
-            "send 3; digest 1 2",
+            "send 3; collected 1 2",
         ),
-        ("but not what is urgent", vec![digest(1, &["a", "b"]), urgent(2, "b")], &[], "send 2 1"),
-        ("two digests become one", vec![digest(1, &["a", "b"]), digest(2, &["c", "d"])], &[], "digest 1 2"),
+        ("but not what is urgent", vec![collected(1, &["a", "b"]), urgent(2, "b")], &[], "send 2 1"),
         (
-            "a digest has so much room",
-            vec![WaitingMessage { notices: 59, ..digest(1, &["a", "b"]) }, fresh(2, "a"), fresh(3, "b")],
+            "two collected ones become one",
+            vec![collected(1, &["a", "b"]), collected(2, &["c", "d"])],
             &[],
-            "send 3; digest 1 2",
+            "collected 1 2",
+        ),
+        (
+            "a collected one has so much room",
+            vec![WaitingMessage { notices: 59, ..collected(1, &["a", "b"]) }, fresh(2, "a"), fresh(3, "b")],
+            &[],
+            "send 3; collected 1 2",
+        ),
+        ("a report leaves like any other", vec![report(1), fresh(2, "b")], &[], "send 1 2"),
+        (
+            "in a flood it is a message of its own",
+            vec![report(1), fresh(2, "a"), fresh(3, "b"), fresh(4, "c"), report(5)],
+            &[],
+            "send 1 5; collected 2 3 4",
+        ),
+        (
+            "and waits for room",
+            vec![report(1), fresh(2, "a"), fresh(3, "b")],
+            &[30, 20],
+            "collected 2 3; hold 1 until +30",
+        ),
+        (
+            "not for ever",
+            vec![hours_old(report(1)), fresh(2, "a"), fresh(3, "b")],
+            &[30, 20],
+            "send 1; hold 2 3 until +30",
+        ),
+        (
+            "unless it is not its turn",
+            vec![WaitingMessage { next_attempt_at: at(NOW + 9), ..hours_old(report(1)) }, fresh(2, "a"), fresh(3, "b")],
+            &[30, 20],
+            "collected 2 3; hold 1 until +30",
+        ),
+        (
+            "what is kept for the urgent is not for it",
+            vec![urgent(1, "a"), urgent(2, "b"), urgent(3, "c"), urgent(4, "d"), report(5)],
+            &[50, 40, 30],
+            "collected! 1 2 3 4; hold 5 until +20",
+        ),
+        (
+            "none takes the place of another",
+            vec![hours_old(report(1)), WaitingMessage { threads: report(1).threads, ..hours_old(report(2)) }],
+            &[],
+            "send 1 2",
         ),
     ];
     for (case, waiting, sent, expected) in cases {
@@ -176,7 +230,7 @@ fn what_becomes_of_waiting_messages() {
 }
 
 #[test]
-fn a_flood_becomes_as_many_digests_as_there_is_room_for() {
+fn a_flood_becomes_as_many_messages_as_there_is_room_for() {
     let flood: Vec<WaitingMessage> = (0..250).map(|id| fresh(id, &id.to_string())).collect();
     let plan = planned(flood, &[]);
     assert!(plan.sends.is_empty());
@@ -204,14 +258,15 @@ fn any_message() -> impl Strategy<Value = WaitingMessage> {
         |(age, due, threads, is_urgent, is_under_way, kind, attempts)| {
             let threads: Vec<String> = threads.iter().map(u8::to_string).collect();
             let kind = match kind {
-                0 => MessageKind::Digest,
+                0 => MessageKind::Collected,
                 1 => MessageKind::Superseding,
+                2 => MessageKind::Report,
                 _ => MessageKind::Notice,
             };
             WaitingMessage {
                 kind,
-                threads: if kind == MessageKind::Digest { threads } else { threads[..1].to_vec() },
-                is_urgent,
+                threads: if kind == MessageKind::Collected { threads } else { threads[..1].to_vec() },
+                is_urgent: is_urgent && kind != MessageKind::Report,
                 is_under_way,
                 attempts,
                 created_at: at(NOW - age),
@@ -253,6 +308,7 @@ proptest! {
         prop_assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len(), "one fate: {:?}", plan);
         prop_assert!(named.iter().all(|id| !by_id[id].is_under_way));
         prop_assert!(plan.merges.iter().all(|merge| merge.messages.len() > 1));
+        prop_assert!(merged.iter().all(|id| by_id[id].kind != MessageKind::Report), "its tables would be lost: {:?}", plan);
         prop_assert!(plan.sends.iter().all(|id| by_id[id].next_attempt_at <= at(NOW)));
         prop_assert!(plan.holds.iter().all(|hold| hold.until > at(NOW)));
 

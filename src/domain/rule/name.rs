@@ -79,6 +79,28 @@ impl RuleName {
         }
     }
 
+    /// As alerts are named in Prometheus's world (`alertname`): [`RuleName::as_str`] in letters of two sizes.
+    pub const fn alert_name(self) -> &'static str {
+        match self {
+            RuleName::StaleData => "FuelgaugeStaleData",
+            RuleName::Exhaustion => "FuelgaugeExhaustion",
+            RuleName::LowBalance => "FuelgaugeLowBalance",
+            RuleName::UnusualSpend => "FuelgaugeUnusualSpend",
+            RuleName::WastefulRetries => "FuelgaugeWastefulRetries",
+            RuleName::StuckQueue => "FuelgaugeStuckQueue",
+            RuleName::MissingRefund => "FuelgaugeMissingRefund",
+            RuleName::DoubleCharge => "FuelgaugeDoubleCharge",
+            RuleName::UnexplainedSpend => "FuelgaugeUnexplainedSpend",
+            RuleName::CreditsWillLapse => "FuelgaugeCreditsWillLapse",
+            RuleName::PlanReset => "FuelgaugePlanReset",
+        }
+    }
+
+    /// The rule of that name.
+    pub fn of_alert_name(name: &str) -> Option<RuleName> {
+        RuleName::ALL.into_iter().find(|rule| rule.alert_name() == name)
+    }
+
     /// What it says of a team, in a few words.
     pub const fn in_words(self) -> &'static str {
         match self {

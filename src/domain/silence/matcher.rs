@@ -5,6 +5,7 @@ use std::fmt;
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::domain::account::is_unprintable;
+use crate::domain::rule::RuleName;
 
 /// The longest value or regular expression, in characters.
 pub const LONGEST_VALUE: usize = 256;
@@ -17,8 +18,10 @@ const DEEPEST_PATTERN: u32 = 16;
 /// What every alert carries. A label that an alert does not have is the empty text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// The rule's word. `alertname`, as Alertmanager has it, means the same.
+    /// The rule's word.
     Alert,
+    /// The rule's name at Alertmanager, so that what was copied from there means the same here.
+    AlertName,
     /// The account.
     Account,
     /// The team.
@@ -29,12 +32,13 @@ pub enum Label {
 
 impl Label {
     /// Every one.
-    pub const ALL: [Label; 4] = [Label::Alert, Label::Account, Label::Team, Label::Severity];
+    pub const ALL: [Label; 5] = [Label::Alert, Label::AlertName, Label::Account, Label::Team, Label::Severity];
 
     /// The word used in matchers, JSON and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Label::Alert => "alert",
+            Label::AlertName => "alertname",
             Label::Account => "account",
             Label::Team => "team",
             Label::Severity => "severity",
@@ -46,9 +50,8 @@ impl Label {
     /// # Errors
     /// No alert has such a label.
     pub fn parse(word: &str) -> Result<Label, MatcherError> {
-        let word = if word == "alertname" { Label::Alert.as_str() } else { word };
         Label::ALL.into_iter().find(|label| label.as_str() == word).ok_or_else(|| {
-            let expected = "expected `alert`, `account`, `team` or `severity`";
+            let expected = "expected `alert`, `alertname`, `account`, `team` or `severity`";
             MatcherError(format!("no alert has a label `{}`; {expected}", shown(word)))
         })
     }
@@ -69,9 +72,10 @@ pub struct AlertLabels<'a> {
 
 impl<'a> AlertLabels<'a> {
     /// The value of a label.
-    pub const fn get(&self, label: Label) -> &'a str {
+    pub fn get(&self, label: Label) -> &'a str {
         match label {
             Label::Alert => self.alert,
+            Label::AlertName => RuleName::parse(self.alert).map_or("", RuleName::alert_name),
             Label::Account => self.account,
             Label::Team => self.team,
             Label::Severity => self.severity,
@@ -150,7 +154,8 @@ impl Matcher {
     /// A matcher of these parts.
     ///
     /// # Errors
-    /// The value is longer than [`LONGEST_VALUE`], cannot be printed, or is no regular expression where one is asked for.
+    /// The value is longer than [`LONGEST_VALUE`], cannot be printed, is no regular expression where one is asked for, or is
+    /// a rule's word where its name at Alertmanager is: that would fit no alert, or with `!=` every one.
     pub fn new(label: Label, operator: Operator, value: &str) -> Result<Matcher, MatcherError> {
         let length = value.chars().count();
         if length > LONGEST_VALUE {
@@ -159,8 +164,19 @@ impl Matcher {
         if value.chars().any(is_unprintable) {
             return wrong(format!("expected printable characters, found `{}`", shown(value)));
         }
+        if let Some(rule) = RuleName::parse(value).filter(|_| label == Label::AlertName && !operator.is_regex()) {
+            let (name, word) = (rule.alert_name(), Label::Alert.as_str());
+            let hint = format!("hint: write `{word}{}{rule}`", operator.as_str());
+            return wrong(format!("expected a name as Alertmanager has it, such as `{name}`, found `{rule}`\n{hint}"));
+        }
         let pattern = operator.is_regex().then(|| compile(value)).transpose()?;
         Ok(Matcher { label, operator, value: value.to_owned(), pattern })
+    }
+
+    /// The matcher of an alert's name alone: as it is called here, or at Alertmanager.
+    fn named(name: &str) -> Result<Matcher, MatcherError> {
+        let label = if RuleName::of_alert_name(name).is_some() { Label::AlertName } else { Label::Alert };
+        Matcher::new(label, Operator::Equal, name)
     }
 
     /// The one matcher that a text holds, such as `team=art`, `team!="concept art"` or `alert=~ex.*`. Within quotes, and
@@ -185,7 +201,7 @@ impl Matcher {
         let parse = |(place, text): (usize, &T)| {
             let text = text.as_ref();
             match place == 0 && !text.trim().is_empty() && !text.contains(['=', '!', '~']) {
-                true => Matcher::new(Label::Alert, Operator::Equal, &unquoted(text.trim())?),
+                true => Matcher::named(&unquoted(text.trim())?),
                 false => Matcher::parse(text),
             }
         };
@@ -205,7 +221,7 @@ impl Matcher {
         while rest.skip_gaps() {
             let is_first = matchers.is_empty();
             matchers.push(match rest.bare_word().filter(|_| is_first) {
-                Some(word) => Matcher::new(Label::Alert, Operator::Equal, word)?,
+                Some(word) => Matcher::named(word)?,
                 None => rest.matcher()?,
             });
         }

@@ -14,7 +14,13 @@ fn one_matcher_is_read_as_amtool_reads_it_or_answered_with_what_is_wrong() {
     type Read<'a> = Result<Parts<'a>, &'a str>;
     let table: &[(&str, Read<'_>)] = &[
         ("team=art", Ok((Label::Team, Equal, "art"))),
-        ("alertname=exhaustion", Ok((Label::Alert, Equal, "exhaustion"))),
+        ("alertname=\"FuelgaugeExhaustion\"", Ok((Label::AlertName, Equal, "FuelgaugeExhaustion"))),
+        ("alertname=~exhaustion", Ok((Label::AlertName, Matches, "exhaustion"))),
+        (
+            "alertname=exhaustion",
+            Err("such as `FuelgaugeExhaustion`, found `exhaustion`\nhint: write `alert=exhaustion`"),
+        ),
+        ("alertname!=low_balance", Err("hint: write `alert!=low_balance`")),
         (" team  !=  \"concept art\" ", Ok((Label::Team, NotEqual, "concept art"))),
         ("team=concept art", Ok((Label::Team, Equal, "concept art"))),
         ("team=~env-.*", Ok((Label::Team, Matches, "env-.*"))),
@@ -35,7 +41,7 @@ fn one_matcher_is_read_as_amtool_reads_it_or_answered_with_what_is_wrong() {
         ("team=~a,b{1,2}", Ok((Label::Team, Matches, "a,b{1,2}"))),
         ("", Err("expected a label, one of `=`, `!=`, `=~`, `!~`, and a value; found ``\nhint: such as `team=art`")),
         ("art", Err("found `art`")),
-        ("=art", Err("no alert has a label ``; expected `alert`, `account`, `team` or `severity`")),
+        ("=art", Err("no alert has a label ``; expected `alert`, `alertname`, `account`, `team` or `severity`")),
         ("teem=art", Err("no alert has a label `teem`")),
         ("Team=art", Err("no alert has a label `Team`")),
         ("\"team\"=art", Err("no alert has a label `\"team\"`")),
@@ -81,6 +87,10 @@ fn several_are_read_from_one_text_or_from_one_each() {
         (" , \n", &[]),
         ("{}", &[]),
         ("exhaustion", &[(Label::Alert, Equal, "exhaustion")]),
+        (
+            "FuelgaugeExhaustion, team=art",
+            &[(Label::AlertName, Equal, "FuelgaugeExhaustion"), (Label::Team, Equal, "art")],
+        ),
         ("exhaustion team=art", &[(Label::Alert, Equal, "exhaustion"), (Label::Team, Equal, "art")]),
         (
             "team = \"concept art\",severity!=critical\n alert=~ex.*",
@@ -91,8 +101,8 @@ fn several_are_read_from_one_text_or_from_one_each() {
             ],
         ),
         (
-            "{alertname=\"exhaustion\", team=~\"a, b|c\"}",
-            &[(Label::Alert, Equal, "exhaustion"), (Label::Team, Matches, "a, b|c")],
+            "{alertname=\"FuelgaugeExhaustion\", team=~\"a, b|c\"}",
+            &[(Label::AlertName, Equal, "FuelgaugeExhaustion"), (Label::Team, Matches, "a, b|c")],
         ),
         (
             "team= severity=\"\" alert=",
@@ -110,6 +120,7 @@ fn several_are_read_from_one_text_or_from_one_each() {
     }
     for (texts, expected) in [
         (&["exhaustion", "team=a b"][..], Some(vec!["alert=\"exhaustion\"", "team=\"a b\""])),
+        (&["FuelgaugePlanReset"], Some(vec!["alertname=\"FuelgaugePlanReset\""])),
         (&["team=a", "exhaustion"], None),
         (&["\"ex\""], Some(vec!["alert=\"ex\""])),
         (&[""], None),

@@ -47,6 +47,10 @@ fn all_matchers_of_a_silence_fit_what_it_mutes() {
         ("alert=exhaustion", exhaustion, true),
         ("alert=exhaustion team=art account=studio severity=warning", exhaustion, true),
         ("alert=exhaustion team=env", exhaustion, false),
+        ("alertname=\"FuelgaugeExhaustion\" team=art", exhaustion, true),
+        ("alertname=~\"Fuelgauge(Exhaustion|LowBalance)\"", exhaustion, true),
+        ("alertname=FuelgaugeLowBalance", exhaustion, false),
+        ("alertname!=FuelgaugeExhaustion", exhaustion, false),
         ("alert=exhaustion severity=critical", exhaustion, false),
         ("alert=~ex.* team!~env-.*", exhaustion, true),
         ("alert!=stale", exhaustion, true),
@@ -102,6 +106,10 @@ fn a_silence_is_of_a_team_if_it_names_it() {
 
 #[test]
 fn a_silence_is_found_by_its_own_matchers() {
+    for (matchers, filter) in [("alert=exhaustion", "FuelgaugeExhaustion"), ("FuelgaugeExhaustion", "exhaustion")] {
+        let filter = Matcher::parse_all(filter).unwrap();
+        assert!(silence(1, matchers, 10, 20).is_found_by(&filter), "{matchers}: either name finds the other");
+    }
     let silence = silence(1, "alert=exhaustion team=~env-.*", 10, 20);
     for (filter, is_found) in [
         ("", true),

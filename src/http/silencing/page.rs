@@ -225,7 +225,7 @@ pub fn draws_of<'a>(
         matchers.iter().all(|matcher| match matcher.label() {
             Label::Account => matcher.fits(draw.key.account.as_str()),
             Label::Team => matcher.fits(draw.key.team.as_str()),
-            Label::Alert | Label::Severity => true,
+            Label::Alert | Label::AlertName | Label::Severity => true,
         })
     })
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::labelled::alert_name;
 use super::*;
 use crate::domain::{AccountAssessment, Alert, FuelLimit, Level, Mute, Outlook, RuleAlert, TeamName};
 use crate::metrics::sample;
@@ -144,8 +143,9 @@ fn an_alert_says_which_it_is_and_what_to_do() {
 #[test]
 fn names_of_alerts_are_camel_case_with_a_common_first_word() {
     for rule in RuleName::ALL {
-        let name = alert_name(rule);
-        assert!(name.starts_with("Fuelgauge") && name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+        let capitalised = |part: &str| part[..1].to_uppercase() + &part[1..];
+        let camel_case: String = rule.as_str().split('_').map(capitalised).collect();
+        assert_eq!(rule.alert_name(), format!("Fuelgauge{camel_case}"));
+        assert_eq!(RuleName::of_alert_name(rule.alert_name()), Some(rule));
     }
-    assert_eq!(alert_name(RuleName::CreditsWillLapse), "FuelgaugeCreditsWillLapse");
 }

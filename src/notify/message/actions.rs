@@ -71,12 +71,12 @@ impl View<'_> {
         let gain = now.map(|now| then.duration_since(now)).filter(|gain| *gain >= LEAST_GAIN);
         let longer = gain.map(|gain| format!(", {} longer", words::span(gain)));
         if !remedy.lasts_until(end) {
-            return Some(format!("then until {}{}", self.clock.later_day(then, now?), longer?));
+            return Some(format!("then the credits last until {}{}", self.clock.later_day(then, now?), longer?));
         }
         let risk = remedy.probability.map(words::percent);
         Some(match (longer, risk) {
-            (Some(longer), Some(risk)) => format!("then until {}{longer}, risk {risk}", self.end()),
-            (Some(longer), None) => format!("then until {}{longer}", self.end()),
+            (Some(longer), Some(risk)) => format!("then the credits last until {}{longer}, risk {risk}", self.end()),
+            (Some(longer), None) => format!("then the credits last until {}{longer}", self.end()),
             (None, risk) => format!("then the risk is {}", risk?),
         })
     }

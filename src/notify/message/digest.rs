@@ -74,7 +74,9 @@ pub fn render_digest(
         several => {
             let parts: Vec<String> =
                 several.iter().map(|one| format!("{} on {}", words::credits(one.spent()), one.account())).collect();
-            let ahead = several.iter().map(|one| format!("On {}: {}", one.account(), one.ahead_in_short()));
+            let ahead = several
+                .iter()
+                .map(|one| format!("On {} {}", one.account(), words::uncapitalised(&one.ahead_in_short())));
             format!("team {team} spent {}. {}", words::listed(&parts), ahead.collect::<Vec<_>>().join(" "))
         }
     };
@@ -85,6 +87,7 @@ pub fn render_digest(
         headline,
         as_of: String::new(),
         link: team_page(post.external_url.as_deref(), digest.team.as_str()),
+        about: None,
         data_age: data_age(&views),
         reasons: reasons(digest, occasion, &post.zone),
         silence: None,
@@ -292,13 +295,15 @@ impl Draw<'_> {
     fn alerts(&self) -> Vec<String> {
         let clock = &self.view.clock;
         let line = |past: &PastAlert| {
-            let what = format!("{}: {} since {}", past.rule.in_words(), past.stage, clock.moment(past.since));
+            let (what, since) = (past.rule.in_words(), clock.short_day(past.since));
+            let stage = past.stage;
             match past.ended_at {
-                Some(at) => format!("{what}, over since {}", clock.moment(at)),
-                None if !past.is_firing => format!("{what}, over"),
+                Some(at) if clock.short_day(at) == since => format!("{what}: {stage} on {since}"),
+                Some(at) => format!("{what}: {stage} from {}", clock.days_between(past.since, at)),
+                None if !past.is_firing => format!("{what}: {stage} since {since}, over"),
                 None => match self.mute(past) {
-                    Some(mute) => format!("{what}, fires; {mute}"),
-                    None => format!("{what}, fires"),
+                    Some(mute) => format!("{what}: {stage} since {since}, still true; {mute}"),
+                    None => format!("{what}: {stage} since {since}, still true"),
                 },
             }
         };

@@ -29,6 +29,7 @@ pub fn render_heartbeat(
         headline: life.headline(),
         as_of: String::new(),
         link: post.external_url.as_ref().map(|url| Link { url: url.clone(), words: "See every team's gauge".into() }),
+        about: None,
         data_age: Vec::new(),
         reasons: vec![format!(
             "It comes at `{}` ({}), whether or not anything is the matter: if it does not come, look whether fuelgauge runs \

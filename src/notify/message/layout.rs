@@ -56,6 +56,8 @@ pub(super) struct Frame {
     pub(super) as_of: String,
     /// Where to see more.
     pub(super) link: Option<Link>,
+    /// Where it says what such a mail means.
+    pub(super) about: Option<Link>,
     /// How old what it rests on is.
     pub(super) data_age: Vec<String>,
     /// Why it was sent.

@@ -1,7 +1,7 @@
 //! Mails that take the place of several. Pure, like the others: the same mails always make the same bytes and id.
 //!
 //! - Of one conversation: the newest mail as it is, and below it, in a line each, what came before.
-//! - Of several: a digest, what is urgent first, a line for each conversation and where to look.
+//! - Of several: one that collects them, what is urgent first, a line for each conversation and where to look.
 //!
 //! Headers and parts of the newest mail are taken over from its bytes as they stand, so that subject and thread stay, and
 //! pictures too: only its id and its two texts are exchanged.
@@ -22,8 +22,8 @@ use crate::domain::outbox::{MergeParts, ToldNotice};
 use crate::domain::words::{count, counted};
 use crate::domain::{DeliveryLimits, EMAIL_CHANNEL, MergeReason, RenderedMail};
 
-/// The subject of digests.
-const DIGEST_SUBJECT: &str = "Summary of credit alerts";
+/// The subject of what collects several.
+const COLLECTED_SUBJECT: &str = "Summary of credit alerts";
 
 /// So many earlier notices are told line by line; of more the first and the last are, and how many lie between.
 const MOST_EARLIER: usize = 40;
@@ -33,7 +33,7 @@ const MOST_EARLIER: usize = 40;
 pub struct MergedContext {
     /// Where people reach the page, without a trailing slash.
     pub external_url: Option<String>,
-    /// The caps, to say why there is a digest.
+    /// The caps, to say why they are collected.
     pub limits: DeliveryLimits,
 }
 
@@ -46,7 +46,7 @@ pub fn render_merged(parts: &MergeParts, context: &MergedContext) -> Result<Rend
     let message_id = identity::merged_id(parts.reason.as_str(), &parts.message_ids, domain);
     let mail = match parts.reason {
         MergeReason::Superseded => superseding(parts, message_id)?,
-        MergeReason::Digest => digest(parts, message_id, context)?,
+        MergeReason::Collected => collected(parts, message_id, context)?,
     };
     match mail.message.len() {
         size if size > LARGEST_MAIL_BYTES => Err(MessageError::TooLarge(size)),
@@ -116,9 +116,9 @@ fn earlier(told: &[ToldNotice]) -> Vec<String> {
     first.iter().map(line).chain([between]).chain(last.iter().map(line)).collect()
 }
 
-/// What a digest says.
+/// What a collected mail says.
 #[derive(Serialize)]
-struct Digest<'a> {
+struct Collected<'a> {
     subject: &'a str,
     headline: &'a str,
     tone: &'a str,
@@ -127,23 +127,26 @@ struct Digest<'a> {
     link: Option<String>,
 }
 
-/// The conversations of a digest under one title.
+/// The conversations of a collected mail under one title.
 #[derive(Serialize)]
 struct Section {
     title: &'static str,
     entries: Vec<Entry>,
 }
 
-/// One conversation of a digest.
+/// One conversation of a collected mail.
 #[derive(Clone, Serialize)]
 struct Entry {
     summary: String,
+    /// The same, taken apart: what it says, and when that was decided.
+    what: String,
+    when: String,
     earlier: Vec<String>,
     team: String,
     link: Option<String>,
 }
 
-fn digest(parts: &MergeParts, message_id: String, context: &MergedContext) -> Result<RenderedMail, MessageError> {
+fn collected(parts: &MergeParts, message_id: String, context: &MergedContext) -> Result<RenderedMail, MessageError> {
     let base = context.external_url.as_deref().map(|url| url.trim_end_matches('/'));
     let mut conversations: BTreeMap<&str, Vec<&ToldNotice>> = BTreeMap::new();
     for notice in &parts.told {
@@ -159,7 +162,9 @@ fn digest(parts: &MergeParts, message_id: String, context: &MergedContext) -> Re
         let link = base.filter(|_| !team.is_empty());
         let link = link.map(|base| format!("{base}/teams/{}", words::path_segment(&team)));
         let earlier = earlier.iter().map(|notice| notice.summary.clone()).collect();
-        let entry = Entry { summary: newest.summary.clone(), earlier, team: words::clean(&team, 64), link };
+        let (what, when) = taken_apart(&newest.summary);
+        let summary = newest.summary.clone();
+        let entry = Entry { summary, what, when, earlier, team: words::clean(&team, 64), link };
         Some((newest.is_urgent, entry))
     };
     let (urgent, others): (Vec<_>, Vec<_>) = in_order.iter().filter_map(entry).partition(|(is_urgent, _)| *is_urgent);
@@ -185,9 +190,9 @@ fn digest(parts: &MergeParts, message_id: String, context: &MergedContext) -> Re
         counted(u64::from(daily), "mail", "mails"),
     );
     let link = base.map(|base| format!("{base}/alerts"));
-    let values = Digest { subject: DIGEST_SUBJECT, headline: &headline, tone, sections, reason, link };
-    let text = words::wrap(&fill("digest.txt", &values)?, TEXT_COLUMNS);
-    let html = fill("digest.html", &values)?;
+    let values = Collected { subject: COLLECTED_SUBJECT, headline: &headline, tone, sections, reason, link };
+    let text = words::wrap(&fill("collected.txt", &values)?, TEXT_COLUMNS);
+    let html = fill("collected.html", &values)?;
 
     let (head, _) = split(&parts.newest.message)?;
     let mut message = Vec::new();
@@ -195,10 +200,10 @@ fn digest(parts: &MergeParts, message_id: String, context: &MergedContext) -> Re
         message.extend_from_slice(field);
     }
     let own = [
-        ("Subject", DIGEST_SUBJECT),
+        ("Subject", COLLECTED_SUBJECT),
         ("Message-ID", &message_id),
         ("Auto-Submitted", "auto-generated"),
-        ("X-Fuelgauge-State", "digest"),
+        ("X-Fuelgauge-State", "collected"),
         ("X-Fuelgauge-Severity", tone),
         ("MIME-Version", "1.0"),
     ];
@@ -216,12 +221,20 @@ fn digest(parts: &MergeParts, message_id: String, context: &MergedContext) -> Re
         recipient: parts.recipient.clone(),
         message_id,
         thread: String::new(),
-        subject: DIGEST_SUBJECT.into(),
+        subject: COLLECTED_SUBJECT.into(),
         summary: format!("Summary: {headline}"),
         text,
         html,
         message,
     })
+}
+
+/// A summary begins with its time, which ends with the offset in brackets: what it says, and the time; empty if it has none.
+fn taken_apart(summary: &str) -> (String, String) {
+    match summary.split_once("): ") {
+        Some((when, what)) => (what.to_owned(), format!("{when})")),
+        None => (summary.to_owned(), String::new()),
+    }
 }
 
 /// The teams of some conversations, the first three by name.
@@ -292,8 +305,8 @@ fn templates() -> &'static Environment<'static> {
         for (name, source) in [
             ("earlier.txt", include_str!("../templates/merged/earlier.txt")),
             ("earlier.html", include_str!("../templates/merged/earlier.html")),
-            ("digest.txt", include_str!("../templates/merged/digest.txt")),
-            ("digest.html", include_str!("../templates/merged/digest.html")),
+            ("collected.txt", include_str!("../templates/merged/collected.txt")),
+            ("collected.html", include_str!("../templates/merged/collected.html")),
         ] {
             // A template that does not parse stays out, and `get_template` says so; every one is rendered by the tests.
             let _ = environment.add_template(name, source);

@@ -61,6 +61,18 @@ fn header<'a>(headers: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
+fn a_share_of_what_was_spent_may_be_all_of_it() {
+    let mut scene = Scene::new(Why::Opened, Stage::Warning);
+    let drivers = scene.context.drivers.as_mut().unwrap();
+    drivers.totals = vec![scene::row("rigging", "", 3180, 0)];
+    drivers.retries.clear();
+    let text = scene.told();
+    assert!(text.contains("100% of this period's credits went to rigging."), "{text}");
+    scene.forecast().probability = Some(1.0);
+    assert!(scene.told().contains("over 99% that the credits run out"), "a chance never is");
+}
+
+#[test]
 fn a_budget_is_called_by_its_name() {
     let mut budget = Scene::new(Why::Opened, Stage::Warning);
     budget.draw.fuel.as_mut().unwrap().limit = FuelLimit::Budget;
@@ -92,12 +104,16 @@ fn a_shared_balance_is_forecast_with_everybodys_use_and_each_is_asked_for_a_part
             &[
                 "With the other teams' use the pace is about 168 credits a day, 1.7 times the 97 that would last. The team's \
                  own part is about 42 credits.",
-                "Slow down to 24 credits a day (now about 42), all together to 97 credits a day (now about 168): then until \
+                "Slow down to 24 credits a day (now about 42), all together to 97 credits a day (now about 168): then the credits last until \
                  the reset",
                 "820 credits, shared with the other teams (plan 700, bought 120)",
             ][..],
         ),
-        (None, 2, &["Slow down, all together to 97 credits a day (now about 168): then until the reset"]),
+        (
+            None,
+            2,
+            &["Slow down, all together to 97 credits a day (now about 168): then the credits last until the reset"],
+        ),
         (Some(0.25), 1, &["With the use that belongs to no team the pace is", "lowered by charges of no team too"]),
     ] {
         let text = text_of(own_part, teams);

@@ -48,6 +48,7 @@ impl View<'_> {
             headline,
             as_of: self.as_of(),
             link: self.link(),
+            about: self.about(),
             data_age: self.data_age(),
             reasons,
             silence: self.silence().filter(|_| !self.is_over()),
@@ -187,6 +188,12 @@ impl View<'_> {
         });
         let command = if is_readable { words::command(first.chain(rest)) } else { Vec::new() };
         (!command.is_empty() || link.is_some()).then_some(Silence { command, link })
+    }
+
+    /// The rule's page.
+    fn about(&self) -> Option<Link> {
+        let base = self.context.external_url.as_deref()?.trim_end_matches('/');
+        Some(Link { url: format!("{base}/rules/{}", self.notice.rule), words: "About this alert".into() })
     }
 
     /// The team's page.

@@ -50,6 +50,12 @@ pub(super) fn chance(probability: f64) -> String {
     capitalised(likelihood(probability))
 }
 
+/// A sentence as it goes on after a few words.
+pub(super) fn uncapitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 /// A chance as what the credits do.
 pub(super) fn run_out_verb(probability: f64) -> &'static str {
     match probability {

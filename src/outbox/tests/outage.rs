@@ -131,9 +131,9 @@ async fn a_day_without_the_relay_for_those_who_get_little_mail() {
     let decided: usize = STORIES.iter().flat_map(|story| story.1).map(|told| told.4.len()).sum();
     assert_eq!(told.len(), decided, "everything is told to everybody");
     assert!(of("lead").len() <= 4 && of("billing").len() <= 4, "{:?}", by_conversation(&mails));
-    let digest = of("lead").into_iter().find(|mail| mail.raw.contains("X-Fuelgauge-State: digest")).unwrap();
-    assert!(digest.tells().len() >= 5, "{}", digest.shown.text);
-    let urgent = of("lead").iter().filter(|mail| !mail.raw.contains("X-Fuelgauge-State: digest")).count();
+    let collected = of("lead").into_iter().find(|mail| mail.raw.contains("X-Fuelgauge-State: collected")).unwrap();
+    assert!(collected.tells().len() >= 5, "{}", collected.shown.text);
+    let urgent = of("lead").iter().filter(|mail| !mail.raw.contains("X-Fuelgauge-State: collected")).count();
     assert!(urgent >= 2, "what is critical and true comes by itself");
     assert_eq!(stage.depth().await.total().waiting, 0);
 }

@@ -94,9 +94,9 @@ impl Store {
         for (id, kind, thread, is_urgent, is_under_way, attempts, created_at, next_attempt_at) in found {
             let kind = MessageKind::parse(&kind).unwrap_or(MessageKind::Notice);
             let (threads, notices) = match kind {
-                MessageKind::Notice => (vec![thread], 1),
+                MessageKind::Notice | MessageKind::Report => (vec![thread], 1),
                 MessageKind::Superseding => (vec![thread], self.told(id).await?.len()),
-                MessageKind::Digest => {
+                MessageKind::Collected => {
                     let told = self.told(id).await?;
                     let threads: BTreeSet<&String> = told.iter().collect();
                     (threads.into_iter().cloned().collect(), told.len())

@@ -270,7 +270,7 @@ async fn merge(connection: &mut SqliteConnection, channel: &str, merged: &Merged
         "INSERT INTO outbox (notice_id, channel, kind, sender, recipient, message_id, thread, subject, summary, is_urgent, \
          state, attempts, created_at, oldest_at, tried_from, next_attempt_at, failure_reason, last_error, body_text, \
          body_html, message) \
-         SELECT (SELECT newest.notice_id FROM outbox AS newest WHERE newest.id IN ({list}) AND $2 <> 'digest' \
+         SELECT (SELECT newest.notice_id FROM outbox AS newest WHERE newest.id IN ({list}) AND $2 <> 'collected' \
          ORDER BY newest.created_at DESC, newest.id DESC LIMIT 1), $1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', \
          MAX(attempts), MAX(created_at), MIN(oldest_at), MAX(tried_from), MIN(next_attempt_at), \
          (SELECT tried.failure_reason FROM outbox AS tried WHERE tried.id IN ({list}) ORDER BY tried.attempts DESC LIMIT 1), \

@@ -60,7 +60,9 @@ impl Shelf {
 
     async fn keep(&self, recipient: &str, id: &str, thread: &str, second: i64) {
         let mut transaction = self.0.store.begin().await.unwrap();
-        keep_mail(&mut transaction, None, false, &rendered(recipient, id, thread), at(second)).await.unwrap();
+        keep_mail(&mut transaction, None, false, &rendered(recipient, id, thread), at(second), MessageKind::Notice)
+            .await
+            .unwrap();
         self.0.store.commit(transaction).await.unwrap();
     }
 
@@ -185,14 +187,14 @@ async fn messages_become_one_in_one_commit() {
     assert_eq!(outbox.rows().await, [merged(1, 5), merged(2, 5), merged(3, 5), merged(4, 5), waiting(5)]);
     outbox.assert_counted().await;
 
-    // A digest has no parts, and remembers what it tells.
+    // A collected one has no parts, and remembers what it tells.
     outbox.keep("lead", "d", "2", 300).await;
-    assert_eq!(outbox.merge(&[5, 6], "four", MergeReason::Digest, 301).await, 2);
+    assert_eq!(outbox.merge(&[5, 6], "four", MergeReason::Collected, 301).await, 2);
     let queues = outbox.queues(DueOrder::LongestFirst, 301).await;
-    let digest = &queues[0].waiting[0];
+    let collected = &queues[0].waiting[0];
     assert_eq!(
-        (digest.kind, digest.notices, &digest.threads[..]),
-        (MessageKind::Digest, 4, &["1".to_owned(), "2".to_owned()][..])
+        (collected.kind, collected.notices, &collected.threads[..]),
+        (MessageKind::Collected, 4, &["1".to_owned(), "2".to_owned()][..])
     );
     outbox.claim(&[7], 302).await;
     assert_eq!(outbox.settle(7, Outcome::Sent, 303).await, SettledAs::Sent);
@@ -232,8 +234,8 @@ async fn what_is_still_true_is_not_given_up() {
         SettledAs::Failed,
         "it was refused"
     );
-    // A digest lasts as long as anything in it.
-    assert_eq!(outbox.merge(&[2], "digest", MergeReason::Digest, DAY).await, 1);
+    // A collected one lasts as long as anything in it.
+    assert_eq!(outbox.merge(&[2], "collected", MergeReason::Collected, DAY).await, 1);
     assert_eq!(outbox.settle(3, give_up(), DAY).await, SettledAs::Retrying);
     store.commit_alerts(&[resolved(1)], &[]).await.unwrap();
     assert_eq!(outbox.settle(3, give_up(), DAY).await, SettledAs::Failed);

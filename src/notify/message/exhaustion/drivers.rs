@@ -57,12 +57,12 @@ impl Exhaustion<'_> {
     /// The largest kind of task, and retries, which are counted within the kinds.
     fn shares(&self, spent_on: &Drivers) -> Option<String> {
         let row = spent_on.totals.iter().max_by_key(|row| net(row))?;
-        let largest = words::percent(share(net(row), spent(spent_on))?);
+        let largest = words::part(share(net(row), spent(spent_on))?);
         let kind = words::kind_of_task(&row.task_type, &row.quality);
         let charged = spent_on.totals.iter().map(|row| row.charged).sum();
         let retries = RetryKind::ALL.into_iter().filter_map(|kind| {
             let share = share(retries_of(&spent_on.retries, kind).1, charged).filter(|share| *share >= LEAST_SHARE)?;
-            Some(format!("; {} took {}", retry_words(kind).0, words::percent(share)))
+            Some(format!("; {} took {}", retry_words(kind).0, words::part(share)))
         });
         let whose = if self.view.draw.period.is_some() { "this period's" } else { "all" };
         Some(format!("{largest} of {whose} credits went to {kind}{}.", retries.collect::<String>()))
@@ -80,7 +80,7 @@ impl Exhaustion<'_> {
         Some(format!(
             "One asset{} took {}: {}, last on {}, {}.",
             project.unwrap_or_default(),
-            words::percent(share),
+            words::part(share),
             words::counted(&words::count(asset.attempts), "attempt"),
             self.view.clock.short_day(asset.last_at),
             words::kind_of_task(&asset.task_type, &asset.quality),
@@ -158,7 +158,7 @@ impl Exhaustion<'_> {
 fn telling_spender(spent_on: &Drivers) -> Option<String> {
     let largest = spent_on.spenders.first().filter(|_| spent_on.spenders.len() > 1)?;
     let share = share(largest.net, spent(spent_on)).filter(|share| *share >= TELLING_SHARE_OF_ONE)?;
-    Some(format!("{} was launched by {}.", words::percent(share), who(largest)))
+    Some(format!("{} was launched by {}.", words::part(share), who(largest)))
 }
 
 /// What retries of a kind are called, in short and explained.

@@ -134,26 +134,26 @@ fn the_id_follows_from_what_was_merged() {
     assert_eq!(all, id(MergeReason::Superseded, &mails), "the same mails, the same id");
     assert!(all.starts_with("<fuelgauge.") && all.ends_with("@studio.example>"), "{all}");
     let others =
-        [id(MergeReason::Superseded, &mails[1..]), id(MergeReason::Digest, &mails), mails[2].1.message_id.clone()];
+        [id(MergeReason::Superseded, &mails[1..]), id(MergeReason::Collected, &mails), mails[2].1.message_id.clone()];
     assert!(others.iter().all(|other| *other != all), "{others:?} {all}");
     let one = merged(MergeReason::Superseded, &mails).0;
     assert_eq!(one, merged(MergeReason::Superseded, &mails).0, "and the same bytes");
 }
 
 #[test]
-fn a_digest_tells_each_alert_in_a_line() {
+fn a_collected_mail_tells_each_alert_in_a_line() {
     let mails = vec![
         mail("props", Stage::Warning, Why::Opened, 0),
         mail("art", Stage::Warning, Why::Opened, 1),
         mail("cars & vans", Stage::Critical, Why::Opened, 2),
         mail("art", Stage::Warning, Why::Resolved, 3),
     ];
-    let (one, shown) = merged(MergeReason::Digest, &mails);
-    insta::assert_snapshot!("digest_text", shown.text);
+    let (one, shown) = merged(MergeReason::Collected, &mails);
+    insta::assert_snapshot!("collected_text", shown.text);
     let text = String::from_utf8(one.message.clone()).unwrap();
-    insta::assert_snapshot!("digest_headers", text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n"));
+    insta::assert_snapshot!("collected_headers", text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n"));
     let places: Vec<usize> =
-        [2, 0, 3, 1].map(|index| shown.html.find(&escaped(&mails[index].1.summary)).unwrap()).to_vec();
+        [2, 0, 3, 1].map(|index| shown.html.find(&escaped(&taken_apart(&mails[index].1.summary).0)).unwrap()).to_vec();
     assert!(places.is_sorted(), "what is urgent first, and what came before below what is: {places:?}");
     assert!(
         shown.html.contains("href=\"https:&#x2f;&#x2f;fuelgauge.studio.example&#x2f;teams&#x2f;cars%20%26%20vans\"")
@@ -161,7 +161,7 @@ fn a_digest_tells_each_alert_in_a_line() {
     assert!(!shown.html.contains("cars & vans"));
     assert_eq!(shown.to, "\"Ada Lead\" <lead@studio.example>");
     let without = MergedContext { external_url: None, ..context() };
-    let plain = show(&render_merged(&parts(MergeReason::Digest, &mails), &without).unwrap().message);
+    let plain = show(&render_merged(&parts(MergeReason::Collected, &mails), &without).unwrap().message);
     assert!(!plain.text.contains("http") && !plain.html.contains("href"));
 }
 
@@ -174,7 +174,7 @@ fn the_longest_mails_stay_below_what_is_cut_off() {
     let long = "Ünter ".repeat(10);
     let name = |number: i64| format!("{number} {}", long.trim());
     let mails: Vec<_> = (0..60).map(|number| mail(&name(number), Stage::Critical, Why::Opened, number)).collect();
-    let (one, shown) = merged(MergeReason::Digest, &mails);
+    let (one, shown) = merged(MergeReason::Collected, &mails);
     assert!(one.message.len() < LARGEST_MAIL_BYTES, "{}", one.message.len());
     assert!(one.summary.ends_with("Ünter and 57 teams more."), "{}", one.summary);
     assert!(mails.iter().all(|(notice, _)| shown.text.contains(notice.key.team.as_str().split(' ').next().unwrap())));
@@ -195,7 +195,7 @@ fn foreign_words_stay_text() {
         mail(team.as_str(), Stage::Critical, Why::Worsened, 1),
         mail("art", Stage::Warning, Why::Opened, 2),
     ];
-    let mut parts = parts(MergeReason::Digest, &mails);
+    let mut parts = parts(MergeReason::Collected, &mails);
     parts.told[0].summary = hostile.replace("\r\n", " ");
     let shown = show(&render_merged(&parts, &context()).unwrap().message);
     assert!(!shown.html.contains("<b>") && shown.html.contains("&lt;b&gt;x"), "{}", shown.html);

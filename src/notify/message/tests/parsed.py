@@ -13,7 +13,7 @@ EXPECTED = [
 ]
 BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 # What our templates use; anything else came from outside.
-TAGS = set("html head meta title style body table tr td th h1 h2 p strong span a img pre".split())
+TAGS = set("html head meta title style body table tr td th h1 h2 p strong span a img pre wbr".split())
 
 
 class Document(html.parser.HTMLParser):

@@ -673,7 +673,7 @@ fn spoil(scene: &mut Scene, word: &str) {
 fn foreign_words_stay_words_in_every_letter() {
     for (rule, reasons) in TOLD {
         let why = if reasons.contains(&Why::Repeated) { Why::Repeated } else { Why::Opened };
-        let tags = |scene: &Scene| scene.shown().html.matches('<').count();
+        let tags = |scene: &Scene| super::hostile::tags(&scene.shown().html);
         let ours = tags(&of_rule(rule, why));
         for word in HOSTILE {
             let what = format!("{rule}: {word:?}");

@@ -341,17 +341,17 @@ CREATE TABLE reports (
 -- each message that takes the place of several. Closed rows are deleted after a month; outbox_totals goes on counting them.
 CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY,
-    -- What it tells: of several notices of one conversation the newest. NULL for a digest.
+    -- What it tells: of several notices of one conversation the newest. NULL for what collects several, and for a report.
     notice_id       BIGINT REFERENCES notices (id),
     -- email, or another way to tell.
     channel         TEXT   NOT NULL,
-    -- notice, superseding (several notices of one conversation) or digest (of several conversations).
+    -- notice, superseding (several notices of one conversation), collected (of several conversations) or report.
     kind            TEXT   NOT NULL,
     sender          TEXT   NOT NULL,
     recipient       TEXT   NOT NULL,
     -- Derived from notice and recipient, or from the messages whose place it takes: every try carries the same.
     message_id      TEXT   NOT NULL UNIQUE,
-    -- The conversation: the same for all that tell of one episode. Empty for a digest.
+    -- The conversation: the same for all that tell of one episode. Empty for what collects several.
     thread          TEXT   NOT NULL,
     subject         TEXT   NOT NULL,
     -- What it says in one line, with its time.
