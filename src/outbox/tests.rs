@@ -14,6 +14,7 @@ use crate::store::Retried;
 mod outage;
 mod properties;
 mod stage;
+mod under_way;
 
 use stage::{Relay, Reply, Stage, WIDE, channel, minutes, noon};
 

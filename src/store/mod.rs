@@ -63,8 +63,8 @@ pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::{
-    DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
-    SettledAs,
+    CLAIM_LEASE, DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult,
+    Settled, SettledAs,
 };
 pub use reports::ReportKey;
 pub use silences::SHOWN_FOR;
