@@ -315,7 +315,7 @@ async fn merge(connection: &mut SqliteConnection, channel: &str, merged: &Merged
         merge.messages.iter().fold(query, |query, id| query.bind(id)).fetch_optional(&mut *connection).await?;
     let Some(one) = one else { return Ok(0) };
     let close = format!(
-        "UPDATE outbox SET state = 'merged', merged_into = $1, closed_at = $2, is_claimed = 0, body_text = NULL, \
+        "UPDATE outbox SET merged_into = $1, state = 'merged', closed_at = $2, is_claimed = 0, body_text = NULL, \
          body_html = NULL WHERE id IN ({})",
         places(3, merge.messages.len())
     );
