@@ -431,7 +431,9 @@ impl Pump {
 
     fn note(&self, error: &StoreError) {
         self.metrics.store_failures.with_label_values(&["outbox"]).inc();
-        tracing::error!(channel = self.channel.name, %error, "failed to work through the outbox");
+        let (channel, unrecorded) = (&self.channel.name, lock(&self.unrecorded).len());
+        tracing::error!(channel, %error, unrecorded, "failed to work through the outbox; what came of tries is kept until \
+            it can be recorded");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::domain::{DeliveryLimits, Stage as Severity, Why};
 use crate::store::Retried;
 
+mod disk;
 mod outage;
 mod properties;
 mod stage;

@@ -56,6 +56,8 @@ mod write;
 
 pub use alerts::AlertChange;
 pub use append::{Appended, CollectorOutcome, Incoming};
+#[cfg(test)]
+pub use disk_tests::Disk;
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
 pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
@@ -200,6 +202,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod announcements_tests;
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod drivers_tests;
 #[cfg(test)]

@@ -114,8 +114,14 @@ impl Relay {
         self.unsure.lock().unwrap().drain(..).collect()
     }
 
+    /// How many tries have begun since the last look.
     pub fn tries(&self) -> u32 {
         std::mem::take(&mut self.tries.lock().unwrap())
+    }
+
+    /// The same, and the look goes on.
+    pub fn tries_so_far(&self) -> u32 {
+        *self.tries.lock().unwrap()
     }
 }
 
@@ -317,10 +323,10 @@ impl Stage {
 
     /// A delivery that dies, with all that it has under way, when so many tries have begun, or lives if there are fewer.
     pub async fn die_during_a_delivery(&self, tries: u32) {
-        let before = *self.relay.tries.lock().unwrap();
+        let before = self.relay.tries_so_far();
         let delivering = self.outbox.deliver_once();
         tokio::pin!(delivering);
-        while *self.relay.tries.lock().unwrap() < before + tries {
+        while self.relay.tries_so_far() < before + tries {
             if futures_util::poll!(&mut delivering).is_ready() {
                 break;
             }
