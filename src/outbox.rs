@@ -29,6 +29,7 @@ mod pump;
 mod tests;
 
 pub use channel::{Channel, Sender};
+pub use leases::Leases;
 pub use pump::CONCURRENT_SENDS;
 use pump::Pump;
 
@@ -53,7 +54,8 @@ pub struct Delivered {
 }
 
 impl Outbox {
-    /// An outbox of some channels. It shows its depth in `published` and is woken by `filled`.
+    /// An outbox of some channels. It shows its depth in `published` and is woken by `filled`; all outboxes of a process
+    /// share the `leases`.
     pub fn new(
         store: Store,
         channels: Vec<Channel>,
@@ -61,10 +63,11 @@ impl Outbox {
         metrics: AgentMetrics,
         published: watch::Sender<Arc<Snapshot>>,
         filled: Arc<Notify>,
+        leases: &Arc<Leases>,
     ) -> Outbox {
         let pump = |channel| {
             let (store, clock, metrics) = (store.clone(), Arc::clone(&clock), metrics.clone());
-            Arc::new(Pump::new(channel, store, clock, metrics, published.clone()))
+            Arc::new(Pump::new(channel, store, clock, metrics, published.clone(), Arc::clone(leases)))
         };
         Outbox { pumps: channels.into_iter().map(pump).collect(), filled }
     }

@@ -1,5 +1,6 @@
 //! What this process has under way. It is not claimed a second time, whatever the clock says: a clock may jump past the
-//! end of a lease, and nobody but its holder knows that a dialogue still goes on.
+//! end of a lease, and nobody but its holder knows that a dialogue still goes on. They outlive a reload of the
+//! configuration, as a dialogue may.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 
 use super::lock;
 
-/// The messages of a channel that are under way, each with the end of its lease.
+/// The messages of all channels that are under way, each with the end of its lease.
 #[derive(Debug, Default)]
 pub struct Leases {
     ends: Mutex<BTreeMap<i64, Timestamp>>,

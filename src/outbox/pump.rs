@@ -80,9 +80,10 @@ impl Pump {
         clock: Arc<dyn Clock>,
         metrics: AgentMetrics,
         published: watch::Sender<Arc<Snapshot>>,
+        leases: Arc<Leases>,
     ) -> Pump {
         let pace = Mutex::new(Pace::of(channel.limits.per_minute));
-        let (wake, leases, unrecorded) = (Notify::new(), Arc::default(), Mutex::default());
+        let (wake, unrecorded) = (Notify::new(), Mutex::default());
         Pump { channel, store, clock, metrics, published, wake, pace, leases, unrecorded }
     }
 

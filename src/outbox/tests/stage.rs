@@ -206,6 +206,7 @@ pub struct Stage {
     pub published: watch::Sender<Arc<Snapshot>>,
     pub filled: Arc<Notify>,
     pub outbox: Outbox,
+    leases: Arc<Leases>,
     limits: DeliveryLimits,
     folder: TempDir,
 }
@@ -240,11 +241,11 @@ impl Stage {
         let metrics = AgentMetrics::register(&registry).unwrap();
         initialize_metrics(&metrics, &[channel(EMAIL_CHANNEL, &relay, limits)]);
         let published = watch::Sender::new(Arc::new(Snapshot::default()));
-        let filled = Arc::<Notify>::default();
+        let (filled, leases) = (Arc::<Notify>::default(), Arc::default());
         let channels = vec![channel(EMAIL_CHANNEL, &relay, limits)];
         let (time, shown) = (Arc::clone(&clock) as Arc<dyn Clock>, published.clone());
-        let outbox = Outbox::new(store.clone(), channels, time, metrics.clone(), shown, Arc::clone(&filled));
-        Stage { store, clock, relay, metrics, registry, published, filled, outbox, limits, folder }
+        let outbox = Outbox::new(store.clone(), channels, time, metrics.clone(), shown, Arc::clone(&filled), &leases);
+        Stage { store, clock, relay, metrics, registry, published, filled, outbox, leases, limits, folder }
     }
 
     /// As after a power cut: nothing in memory is left, and nobody else is at work.
@@ -258,15 +259,25 @@ impl Stage {
         let only_one = self.store.lock_for_serving().unwrap();
         self.store.release_claims(&only_one, self.clock.now()).await.unwrap();
         drop(only_one);
-        self.outbox = self.another_outbox();
+        self.leases = Arc::default();
+        self.outbox = self.reloaded_outbox();
     }
 
     /// The outbox of another process on the same ledger: it knows nothing of what this one has under way.
     pub fn another_outbox(&self) -> Outbox {
+        self.outbox_with(&Arc::default())
+    }
+
+    /// The outbox of the same process after a reload of its configuration.
+    pub fn reloaded_outbox(&self) -> Outbox {
+        self.outbox_with(&self.leases)
+    }
+
+    fn outbox_with(&self, leases: &Arc<Leases>) -> Outbox {
         let (time, shown) = (Arc::clone(&self.clock) as Arc<dyn Clock>, self.published.clone());
         let (metrics, filled) = (self.metrics.clone(), Arc::clone(&self.filled));
         let channels = vec![channel(EMAIL_CHANNEL, &self.relay, self.limits)];
-        Outbox::new(self.store.clone(), channels, time, metrics, shown, filled)
+        Outbox::new(self.store.clone(), channels, time, metrics, shown, filled, leases)
     }
 
     /// Decides a notice, and keeps the state of its alert and a mail for each recipient, as an assessment does.
