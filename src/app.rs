@@ -20,7 +20,7 @@ use crate::intake::{Folder, Intake, TokenDoor, WATCH_SCHEDULE};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::notify::{Alertmanager, Mailer};
-use crate::outbox::{self, Channel, Outbox};
+use crate::outbox::{self, Channel, Leases, Outbox};
 use crate::poller::{Account, Poller};
 use crate::provider::FailureReason;
 use crate::provider::client::{Limits, SharedClient};
@@ -51,6 +51,8 @@ pub struct Shared {
     pub client: SharedClient,
     /// Wakes the outbox.
     pub outbox_filled: Arc<Notify>,
+    /// The messages that are under way.
+    pub outbox_leases: Arc<Leases>,
     /// Where pushes and announcements come in; nowhere before the first configuration is loaded.
     pub door: watch::Sender<Option<Arc<dyn Door>>>,
 }
@@ -67,7 +69,8 @@ impl Shared {
         let client = SharedClient::new(Limits::default());
         let ready = watch::Sender::new(false);
         let door = watch::Sender::new(None);
-        Ok(Shared { store, clock, metrics, published, ready, client, outbox_filled: Arc::default(), door })
+        let (outbox_filled, outbox_leases) = Default::default();
+        Ok(Shared { store, clock, metrics, published, ready, client, outbox_filled, outbox_leases, door })
     }
 }
 
@@ -129,7 +132,8 @@ impl Agent {
         }
         let outbox = (!channels.is_empty()).then(|| {
             let (clock, filled) = (Arc::clone(&shared.clock), Arc::clone(&shared.outbox_filled));
-            Outbox::new(shared.store.clone(), channels, clock, agent_metrics, shared.published.clone(), filled)
+            let (store, published, leases) = (shared.store.clone(), shared.published.clone(), &shared.outbox_leases);
+            Outbox::new(store, channels, clock, agent_metrics, published, filled, leases)
         });
         let assessor = Arc::new(assessor);
         let (store, clock, metrics) = (shared.store.clone(), Arc::clone(&shared.clock), Arc::clone(&shared.metrics));

@@ -5,10 +5,10 @@
 //!
 //! What becomes of waiting messages is planned in `domain::outbox`: which leave, which wait for the caps, and which become
 //! one. Each channel works by itself, so that one that fails holds up no other; a channel is added in `channel`. `pump`
-//! is the loop of one channel, `pace` how much it may try within a minute.
+//! is the loop of one channel, `leases` what it has under way, `pace` how much it may try within a minute.
 
 use std::ops::AddAssign;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join, join_all};
 use tokio::sync::{Notify, watch};
@@ -22,12 +22,14 @@ use crate::notify::NotifyFailure;
 use crate::store::{Store, StoreError};
 
 mod channel;
+mod leases;
 mod pace;
 mod pump;
 #[cfg(test)]
 mod tests;
 
 pub use channel::{Channel, Sender};
+pub use leases::Leases;
 pub use pump::CONCURRENT_SENDS;
 use pump::Pump;
 
@@ -52,7 +54,8 @@ pub struct Delivered {
 }
 
 impl Outbox {
-    /// An outbox of some channels. It shows its depth in `published` and is woken by `filled`.
+    /// An outbox of some channels. It shows its depth in `published` and is woken by `filled`; all outboxes of a process
+    /// share the `leases`.
     pub fn new(
         store: Store,
         channels: Vec<Channel>,
@@ -60,10 +63,11 @@ impl Outbox {
         metrics: AgentMetrics,
         published: watch::Sender<Arc<Snapshot>>,
         filled: Arc<Notify>,
+        leases: &Arc<Leases>,
     ) -> Outbox {
         let pump = |channel| {
             let (store, clock, metrics) = (store.clone(), Arc::clone(&clock), metrics.clone());
-            Arc::new(Pump::new(channel, store, clock, metrics, published.clone()))
+            Arc::new(Pump::new(channel, store, clock, metrics, published.clone(), Arc::clone(leases)))
         };
         Outbox { pumps: channels.into_iter().map(pump).collect(), filled }
     }
@@ -123,4 +127,9 @@ pub fn initialize_metrics(metrics: &AgentMetrics, channels: &[Channel]) {
             let _ = metrics.notifications_merged.get_metric_with_label_values(&[name, reason.as_str()]);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done under these locks, so a poisoned one is as good as new.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,10 +6,10 @@ mod crash;
 mod forecast;
 mod history;
 mod import;
+mod latency;
 mod mail;
 mod memory;
 mod metrics;
-mod outbox;
 mod process;
 mod report;
 mod showcase;
@@ -28,8 +28,8 @@ const FIGURES: [Figure; 10] = [
     ("start", start::measure),
     ("assessment", assessment::measure),
     ("metrics", metrics::measure),
-    ("outbox", outbox::measure),
     ("import", import::measure),
+    ("latency", latency::measure),
     ("mail", mail::measure),
     ("forecast", forecast::measure),
     ("demo", showcase::measure),

@@ -3,16 +3,17 @@
 //! Messages are claimed only when there is a hand free to send them, in the transaction that records what came of those
 //! before: a process that dies leaves at most [`CONCURRENT_SENDS`] messages of which nobody knows whether they arrived.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Delivered;
 use super::channel::Channel;
+use super::leases::{Lease, Leases};
 use super::pace::Pace;
+use super::{Delivered, lock};
 use crate::clock::Clock;
 use crate::domain::outbox::{Merge, plan};
 use crate::domain::{OutboxMessage, Snapshot};
@@ -20,8 +21,8 @@ use crate::metrics::agent::AgentMetrics;
 use crate::notify::delivery::MAX_AGE_CONFIGURATION;
 use crate::notify::{NextStep, NotifyError, NotifyFailure, after_failure};
 use crate::store::{
-    DueOrder, Failure, KnownPause, Merged, Outcome, PauseOrder, Round, RoundResult, Settled, SettledAs, Store,
-    StoreError,
+    CLAIM_LEASE, DueOrder, Failure, KnownPause, Merged, Outcome, PauseOrder, Round, RoundResult, Settled, SettledAs,
+    Store, StoreError,
 };
 
 /// How many messages are under way at once: a relay that hangs on one does not hold up the others. Beyond eight a relay on
@@ -46,7 +47,8 @@ pub struct Pump {
     published: watch::Sender<Arc<Snapshot>>,
     wake: Notify,
     pace: Mutex<Pace>,
-    /// What came of messages and could not be recorded.
+    leases: Arc<Leases>,
+    /// What came of messages and is not recorded yet.
     unrecorded: Mutex<Vec<Report>>,
 }
 
@@ -60,6 +62,8 @@ struct Report {
     /// From when its age counts.
     since: Timestamp,
     result: Result<(), NotifyError>,
+    /// Until this is recorded, nobody else may try.
+    _lease: Lease,
 }
 
 impl Report {
@@ -76,9 +80,11 @@ impl Pump {
         clock: Arc<dyn Clock>,
         metrics: AgentMetrics,
         published: watch::Sender<Arc<Snapshot>>,
+        leases: Arc<Leases>,
     ) -> Pump {
         let pace = Mutex::new(Pace::of(channel.limits.per_minute));
-        Pump { channel, store, clock, metrics, published, wake: Notify::new(), pace, unrecorded: Mutex::default() }
+        let (wake, unrecorded) = (Notify::new(), Mutex::default());
+        Pump { channel, store, clock, metrics, published, wake, pace, leases, unrecorded }
     }
 
     /// The channel's name.
@@ -105,9 +111,7 @@ impl Pump {
                 self.note(&error);
             }
             let now = self.clock.now();
-            let next = self.next_look(now).await.unwrap_or(now);
-            // What is due and was left alone is no reason to look at once again.
-            let next = if next > now { next } else { now + LONGEST_REST };
+            let next = self.next_look(now).await.unwrap_or(now + LONGEST_REST);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
@@ -151,7 +155,7 @@ impl Pump {
     /// Waits until something is finished, and if more may begin also until there is something to do.
     async fn wait(&self, under_way: &mut JoinSet<Report>, may_begin: bool) {
         let now = self.clock.now();
-        let next = self.next_look(now).await.ok().filter(|next| may_begin && *next > now);
+        let next = self.next_look(now).await.ok().filter(|_| may_begin);
         let next_look = async {
             match next {
                 Some(next) => self.clock.sleep_until(next).await,
@@ -179,6 +183,7 @@ impl Pump {
         total: &mut Delivered,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
+        self.renew_leases(now).await?;
         let pause = self.store.channel_pause(&self.channel.name).await?;
         let is_barred = lock(&self.unrecorded).iter().any(Report::concerns_the_relay);
         let mut round = match may_begin && !is_barred {
@@ -203,13 +208,25 @@ impl Pump {
         for message in done.claimed {
             self.metrics.notifications.with_label_values(&[&self.channel.name]).inc();
             let sender = Arc::clone(&self.channel.sender);
+            let lease_end = now.saturating_add(CLAIM_LEASE).unwrap_or(Timestamp::MAX);
+            let lease = self.leases.hold(message.id, lease_end);
             under_way.spawn(async move {
                 let result = sender.send(&message).await;
                 let OutboxMessage { id, message_id, attempts, created_at, .. } = message;
-                Report { id, message_id, attempts: attempts + 1, since: created_at, result }
+                Report { id, message_id, attempts: attempts + 1, since: created_at, result, _lease: lease }
             });
         }
         Ok(has_progressed)
+    }
+
+    /// What is under way stays ours, though its lease is over.
+    async fn renew_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        let over = self.leases.over(now);
+        if !over.is_empty() {
+            let end = self.store.renew_claims(&over, now).await?;
+            self.leases.renew(&over, end);
+        }
+        Ok(())
     }
 
     /// What may begin at `now`, with so many messages under way.
@@ -385,7 +402,8 @@ impl Pump {
                 due.map_or(longest, |due| due.max(lock(&self.pace).next(now)))
             }
         };
-        Ok(next.min(longest))
+        // What is due and was left alone is no reason to look at once again.
+        Ok(if next > now { next.min(longest) } else { longest })
     }
 
     async fn lift_pause(&self) -> Result<(), StoreError> {
@@ -414,7 +432,9 @@ impl Pump {
 
     fn note(&self, error: &StoreError) {
         self.metrics.store_failures.with_label_values(&["outbox"]).inc();
-        tracing::error!(channel = self.channel.name, %error, "failed to work through the outbox");
+        let (channel, unrecorded) = (&self.channel.name, lock(&self.unrecorded).len());
+        tracing::error!(channel, %error, unrecorded, "failed to work through the outbox; what came of tries is kept until \
+            it can be recorded");
     }
 }
 
@@ -431,9 +451,4 @@ fn jitter(identity: &str, attempts: u32) -> f64 {
         .chain(attempts.to_le_bytes())
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half done under these locks, so a poisoned one is as good as new.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

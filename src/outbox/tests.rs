@@ -11,9 +11,11 @@ use crate::clock::Clock;
 use crate::domain::{DeliveryLimits, Stage as Severity, Why};
 use crate::store::Retried;
 
+mod disk;
 mod outage;
 mod properties;
 mod stage;
+mod under_way;
 
 use stage::{Relay, Reply, Stage, WIDE, channel, minutes, noon};
 
@@ -363,7 +365,7 @@ async fn a_channel_that_hangs_holds_up_no_other() {
     let channels = vec![channel("webhook:hung", &hung, WIDE), channel(EMAIL_CHANNEL, &well, WIDE)];
     let (clock, metrics) = (Arc::clone(&stage.clock) as Arc<dyn Clock>, stage.metrics.clone());
     let (published, filled) = (stage.published.clone(), Arc::clone(&stage.filled));
-    let outbox = Outbox::new(stage.store.clone(), channels, clock, metrics, published, filled);
+    let outbox = Outbox::new(stage.store.clone(), channels, clock, metrics, published, filled, &Arc::default());
     let mut mails = Vec::new();
     let notice = stage.tell("art", 1, Severity::Warning, Why::Opened, &[]).await;
     for name in ["webhook:hung", EMAIL_CHANNEL] {

@@ -59,6 +59,8 @@ mod write;
 
 pub use alerts::{AlertChange, ClosedAlert};
 pub use append::{Appended, CollectorOutcome, Incoming};
+#[cfg(test)]
+pub use disk_tests::Disk;
 pub use error::{StoreError, StoreFault};
 pub use facts::{AccountFacts, AlertFacts, TeamFacts};
 pub use history::{Folding, History, PastCharge, PastCounter, PastKey, PastRise};
@@ -66,8 +68,8 @@ pub use imports::ImportedFile;
 pub use lots::KeptLots;
 pub use open::ServeLock;
 pub use outbox::{
-    DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult, Settled,
-    SettledAs,
+    CLAIM_LEASE, DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult,
+    Settled, SettledAs,
 };
 pub use past::{Durations, Whose};
 pub use reports::ReportKey;
@@ -204,6 +206,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod announcements_tests;
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod drivers_tests;
 #[cfg(test)]

@@ -29,9 +29,10 @@ pub use queue::{DueOrder, KnownPause};
 pub use records::{OutboxRecord, Retried};
 pub use round::{Failure, Merged, Outcome, PauseOrder, Round, RoundResult, Settled, SettledAs};
 
-/// How long a claimed message stays with its sender. One that died in between leaves it to be tried again after this:
-/// longer than the longest dialogue with a relay, which takes some eighteen minutes if each step takes as long as it may.
-const LEASE: SignedDuration = SignedDuration::from_mins(30);
+/// How long a claimed message stays with its sender, unless that claims it for longer. One that died in between leaves it
+/// to be tried again after this: longer than the longest dialogue with a relay, which takes some eighteen minutes if each
+/// step takes as long as it may.
+pub const CLAIM_LEASE: SignedDuration = SignedDuration::from_mins(30);
 
 /// So many of the messages given up are shown.
 const SHOWN_GIVEN_UP: u32 = 20;

@@ -10,6 +10,7 @@ mod daemon;
 mod dashboards;
 mod docs;
 mod export;
+mod latency;
 mod map;
 mod outbox;
 mod platforms;

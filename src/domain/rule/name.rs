@@ -91,6 +91,7 @@ impl RuleName {
             RuleName::MissingRefund => "FuelgaugeMissingRefund",
             RuleName::DoubleCharge => "FuelgaugeDoubleCharge",
             RuleName::UnexplainedSpend => "FuelgaugeUnexplainedSpend",
+            RuleName::PriceDrift => "FuelgaugePriceDrift",
             RuleName::CreditsWillLapse => "FuelgaugeCreditsWillLapse",
             RuleName::PlanReset => "FuelgaugePlanReset",
         }

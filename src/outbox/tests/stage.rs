@@ -28,7 +28,7 @@ pub enum Reply {
     Fail(NotifyFailure),
     /// It takes the message, and its answer is lost.
     Lose,
-    /// It takes nothing and says nothing.
+    /// It takes nothing and says nothing, until it is let go: then it answers as it is told to by then.
     Hang,
 }
 
@@ -40,17 +40,22 @@ pub struct Relay {
     accepted: Mutex<Vec<OutboxMessage>>,
     tries: Mutex<u32>,
     unsure: Mutex<Vec<(String, String)>>,
+    let_go: Notify,
 }
 
 impl Sender for Relay {
     fn send<'a>(&'a self, message: &'a OutboxMessage) -> BoxFuture<'a, Result<(), NotifyError>> {
         async {
             *self.tries.lock().unwrap() += 1;
-            let reply = (self.answer.lock().unwrap())(message);
+            let mut reply = (self.answer.lock().unwrap())(message);
             // Until the answer is known nobody knows.
             let mail = Mail::read(message.clone());
             let unsure = mail.tells().into_iter().map(|notice| (mail.recipient.clone(), notice));
             self.unsure.lock().unwrap().extend(unsure.clone());
+            while reply == Reply::Hang {
+                self.let_go.notified().await;
+                reply = (self.answer.lock().unwrap())(message);
+            }
             if matches!(reply, Reply::Accept | Reply::Lose) {
                 self.accepted.lock().unwrap().push(message.clone());
             }
@@ -64,7 +69,7 @@ impl Sender for Relay {
                 Reply::Accept => return Ok(()),
                 Reply::Lose => NotifyFailure::Unknown,
                 Reply::Fail(kind) => kind,
-                Reply::Hang => std::future::pending().await,
+                Reply::Hang => unreachable!("it was waited for"),
             };
             let message = format!("the relay said {} to <{}>", kind.as_str(), message.recipient);
             Err(NotifyError::new(kind, message))
@@ -76,7 +81,13 @@ impl Sender for Relay {
 impl Relay {
     pub fn new() -> Arc<Relay> {
         let answer: Mutex<Answer> = Mutex::new(Box::new(|_| Reply::Accept));
-        Arc::new(Relay { answer, accepted: Mutex::default(), tries: Mutex::default(), unsure: Mutex::default() })
+        Arc::new(Relay {
+            answer,
+            accepted: Mutex::default(),
+            tries: Mutex::default(),
+            unsure: Mutex::default(),
+            let_go: Notify::new(),
+        })
     }
 
     /// From now on every message is answered so.
@@ -86,6 +97,11 @@ impl Relay {
 
     pub fn answer_by(&self, answer: impl FnMut(&OutboxMessage) -> Reply + Send + 'static) {
         *self.answer.lock().unwrap() = Box::new(answer);
+    }
+
+    /// One that hangs does so no longer.
+    pub fn let_go(&self) {
+        self.let_go.notify_one();
     }
 
     /// What has been taken since the last look.
@@ -98,8 +114,14 @@ impl Relay {
         self.unsure.lock().unwrap().drain(..).collect()
     }
 
+    /// How many tries have begun since the last look.
     pub fn tries(&self) -> u32 {
         std::mem::take(&mut self.tries.lock().unwrap())
+    }
+
+    /// The same, and the look goes on.
+    pub fn tries_so_far(&self) -> u32 {
+        *self.tries.lock().unwrap()
     }
 }
 
@@ -184,6 +206,7 @@ pub struct Stage {
     pub published: watch::Sender<Arc<Snapshot>>,
     pub filled: Arc<Notify>,
     pub outbox: Outbox,
+    leases: Arc<Leases>,
     limits: DeliveryLimits,
     folder: TempDir,
 }
@@ -218,11 +241,11 @@ impl Stage {
         let metrics = AgentMetrics::register(&registry).unwrap();
         initialize_metrics(&metrics, &[channel(EMAIL_CHANNEL, &relay, limits)]);
         let published = watch::Sender::new(Arc::new(Snapshot::default()));
-        let filled = Arc::<Notify>::default();
+        let (filled, leases) = (Arc::<Notify>::default(), Arc::default());
         let channels = vec![channel(EMAIL_CHANNEL, &relay, limits)];
         let (time, shown) = (Arc::clone(&clock) as Arc<dyn Clock>, published.clone());
-        let outbox = Outbox::new(store.clone(), channels, time, metrics.clone(), shown, Arc::clone(&filled));
-        Stage { store, clock, relay, metrics, registry, published, filled, outbox, limits, folder }
+        let outbox = Outbox::new(store.clone(), channels, time, metrics.clone(), shown, Arc::clone(&filled), &leases);
+        Stage { store, clock, relay, metrics, registry, published, filled, outbox, leases, limits, folder }
     }
 
     /// As after a power cut: nothing in memory is left, and nobody else is at work.
@@ -236,10 +259,25 @@ impl Stage {
         let only_one = self.store.lock_for_serving().unwrap();
         self.store.release_claims(&only_one, self.clock.now()).await.unwrap();
         drop(only_one);
+        self.leases = Arc::default();
+        self.outbox = self.reloaded_outbox();
+    }
+
+    /// The outbox of another process on the same ledger: it knows nothing of what this one has under way.
+    pub fn another_outbox(&self) -> Outbox {
+        self.outbox_with(&Arc::default())
+    }
+
+    /// The outbox of the same process after a reload of its configuration.
+    pub fn reloaded_outbox(&self) -> Outbox {
+        self.outbox_with(&self.leases)
+    }
+
+    fn outbox_with(&self, leases: &Arc<Leases>) -> Outbox {
         let (time, shown) = (Arc::clone(&self.clock) as Arc<dyn Clock>, self.published.clone());
         let (metrics, filled) = (self.metrics.clone(), Arc::clone(&self.filled));
         let channels = vec![channel(EMAIL_CHANNEL, &self.relay, self.limits)];
-        self.outbox = Outbox::new(self.store.clone(), channels, time, metrics, shown, filled);
+        Outbox::new(self.store.clone(), channels, time, metrics, shown, filled, leases)
     }
 
     /// Decides a notice, and keeps the state of its alert and a mail for each recipient, as an assessment does.
@@ -296,10 +334,10 @@ impl Stage {
 
     /// A delivery that dies, with all that it has under way, when so many tries have begun, or lives if there are fewer.
     pub async fn die_during_a_delivery(&self, tries: u32) {
-        let before = *self.relay.tries.lock().unwrap();
+        let before = self.relay.tries_so_far();
         let delivering = self.outbox.deliver_once();
         tokio::pin!(delivering);
-        while *self.relay.tries.lock().unwrap() < before + tries {
+        while self.relay.tries_so_far() < before + tries {
             if futures_util::poll!(&mut delivering).is_ready() {
                 break;
             }

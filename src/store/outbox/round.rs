@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{LEASE, count_closed, places, still_true};
+use super::{CLAIM_LEASE, count_closed, places, still_true};
 use crate::domain::outbox::{Hold, Merge};
 use crate::domain::{MergeReason, OutboxMessage, RenderedMail};
 use crate::store::{Store, StoreError, instant, millis};
@@ -133,6 +133,25 @@ impl Store {
         let result = in_one(&mut transaction, channel, round, now).await.map_err(|error| self.explain(error))?;
         self.commit(transaction).await?;
         Ok(result)
+    }
+
+    /// Claimed messages stay with their sender for another lease, whose end is returned. What was closed or let go of since
+    /// then is left alone.
+    ///
+    /// # Errors
+    /// The ledger cannot be written; they may be claimed by others then.
+    pub async fn renew_claims(&self, ids: &[i64], now: Timestamp) -> Result<Timestamp, StoreError> {
+        let lease_end = now.saturating_add(CLAIM_LEASE).unwrap_or(Timestamp::MAX);
+        let update = format!(
+            "UPDATE outbox SET next_attempt_at = $1 WHERE state = 'waiting' AND is_claimed = 1 AND id IN ({})",
+            places(2, ids.len())
+        );
+        let mut transaction = self.begin().await?;
+        let query = sqlx::query(AssertSqlSafe(update)).bind(millis(lease_end));
+        let query = ids.iter().fold(query, |query, id| query.bind(id));
+        query.execute(&mut *transaction).await.map_err(|error| self.explain(error))?;
+        self.commit(transaction).await?;
+        Ok(lease_end)
     }
 
     /// Ends a pause: one message at a time is tried until one is accepted.
@@ -296,7 +315,7 @@ async fn merge(connection: &mut SqliteConnection, channel: &str, merged: &Merged
         merge.messages.iter().fold(query, |query, id| query.bind(id)).fetch_optional(&mut *connection).await?;
     let Some(one) = one else { return Ok(0) };
     let close = format!(
-        "UPDATE outbox SET state = 'merged', merged_into = $1, closed_at = $2, is_claimed = 0, body_text = NULL, \
+        "UPDATE outbox SET merged_into = $1, state = 'merged', closed_at = $2, is_claimed = 0, body_text = NULL, \
          body_html = NULL WHERE id IN ({})",
         places(3, merge.messages.len())
     );
@@ -336,7 +355,7 @@ async fn claim(connection: &mut SqliteConnection, ids: &[i64], now: Timestamp) -
          AND next_attempt_at <= $2 AND id IN ({list}) \
          RETURNING id, sender, recipient, message_id, attempts - 1, tried_from, message"
     );
-    let lease_end = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
+    let lease_end = now.saturating_add(CLAIM_LEASE).unwrap_or(Timestamp::MAX);
     let query = sqlx::query_as(AssertSqlSafe(update)).bind(millis(lease_end)).bind(millis(now));
     let mut found: Vec<Columns> = ids.iter().fold(query, |query, id| query.bind(id)).fetch_all(connection).await?;
     // As they were asked for: the urgent ones first.

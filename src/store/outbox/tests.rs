@@ -159,6 +159,18 @@ async fn a_claimed_message_comes_back_unless_its_try_is_reported() {
 }
 
 #[tokio::test]
+async fn a_claim_can_be_renewed_for_as_long_as_it_is_held() {
+    let outbox = Shelf::with(&[("a", "a", "1", 0), ("b", "b", "2", 0), ("c", "c", "3", 0)]).await;
+    outbox.claim(&[1, 2, 3], 0).await;
+    outbox.settle(2, Outcome::Retry(at(15), failure("450 later")), 1).await;
+    outbox.settle(3, Outcome::Sent, 1).await;
+    assert_eq!(outbox.0.store.renew_claims(&[1, 2, 3], at(2 * HOUR)).await.unwrap(), at(2 * HOUR + 1800));
+    assert_eq!(outbox.due(15).await, [("b".to_owned(), 1)], "it was let go of");
+    assert_eq!(outbox.due(2 * HOUR + 1799).await, [("b".to_owned(), 1)]);
+    assert_eq!(outbox.due(2 * HOUR + 1800).await, [("b".to_owned(), 1), ("a".to_owned(), 1)]);
+}
+
+#[tokio::test]
 async fn messages_become_one_in_one_commit() {
     let outbox = Shelf::with(&[("lead", "a", "1", 0), ("lead", "b", "1", 60), ("lead", "c", "1", 120)]).await;
     outbox.claim(&[3], 200).await;

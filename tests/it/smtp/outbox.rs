@@ -111,6 +111,7 @@ fn outbox(shared: &Shared, mailer: Mailer, limits: DeliveryLimits) -> Outbox {
         metrics,
         shared.published.clone(),
         Arc::clone(&shared.outbox_filled),
+        &Arc::default(),
     )
 }
 

@@ -161,6 +161,7 @@ impl TestAgent {
             self.shared.metrics.agent.clone(),
             self.shared.published.clone(),
             Arc::clone(&self.shared.outbox_filled),
+            &self.shared.outbox_leases,
         );
         outbox.deliver_once().await.unwrap()
     }

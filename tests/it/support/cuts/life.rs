@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fuelgauge::app::{self, Shared};
+use fuelgauge::app::{self, Agent, Shared};
 use fuelgauge::clock::ManualClock;
 use fuelgauge::config::Config;
 use fuelgauge::domain::Snapshot;
@@ -47,6 +47,23 @@ pub async fn live_through(config: &Path, now: Timestamp) {
     assert!(done.is_ok_and(|seen| seen.is_ok()), "there is still something to do: {:?}", shared.published.borrow());
     stop.cancel();
     running.await.unwrap().unwrap();
+    shared.store.close().await;
+}
+
+/// Polls once and decides what is to be told, and with a relay that is down tries to tell it once. Then everything in memory
+/// is gone.
+pub async fn live_in_part(config: &Path, now: Timestamp, tries_to_tell: bool) {
+    let config = Config::load(config).unwrap();
+    let shared = Shared::open(&config.storage, Arc::new(ManualClock::new(now))).await.unwrap();
+    let agent = Agent::build(&config, None, &shared).await.unwrap();
+    agent.first_look().await.unwrap();
+    for account in &agent.accounts {
+        agent.step(account, Some(now)).await;
+    }
+    if tries_to_tell {
+        let delivered = agent.outbox.as_ref().unwrap().deliver_once().await.unwrap();
+        assert!(delivered.retrying > 0 && delivered.sent == 0, "{delivered:?}");
+    }
     shared.store.close().await;
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use fuelgauge::demo::catcher::{Catcher, CaughtMail};
+use fuelgauge::demo::catcher::{Act, At, Catcher, CaughtMail, Script, show};
 use fuelgauge::domain::{Matcher, NewSilence};
 use fuelgauge::store::Store;
 use jiff::{SignedDuration, Timestamp};
@@ -19,8 +19,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::life::{Lived, kind_of_point, live_through, live_until};
-use super::story::{Moment, Story};
+use super::life::{Lived, kind_of_point, live_in_part, live_through, live_until};
+use super::story::{End, Moment, Story};
 
 /// A story as far as the moment before its last, on a ledger that is kept aside.
 pub struct Stage {
@@ -40,6 +40,7 @@ pub struct Stage {
 struct Shown {
     charges: Vec<(Timestamp, i64)>,
     left: i64,
+    teams: &'static [&'static str],
 }
 
 /// What came of some cuts.
@@ -66,7 +67,7 @@ impl Stage {
     /// Lives through all but the last moment. The seed decides how many leads there are and how long the history is.
     pub async fn set(story: Story, seed: u64, program: &'static [&'static str]) -> Stage {
         let mut chance = Pcg64::seed_from_u64(seed);
-        let platform = Arc::new(Mutex::new(Shown::default()));
+        let platform = Arc::new(Mutex::new(Shown { teams: story.teams, ..Shown::default() }));
         let url = serve(Arc::clone(&platform)).await;
         let mut people = BTreeMap::new();
         let leads = if seed == 0 { 1 } else { chance.random_range(1..=3) };
@@ -85,7 +86,15 @@ impl Stage {
         let relay = stage.new_relay().await;
         for moment in before {
             stage.show(moment);
-            live_through(&stage.config(), at(moment.at)).await;
+            let is_down = (At::Greeting, Act::Reply("421 4.3.2 Service not available".to_owned()));
+            relay.set_script(Script {
+                faults: if moment.end == End::Refused { vec![is_down] } else { Vec::new() },
+                ..Script::default()
+            });
+            match moment.end {
+                End::Told => live_through(&stage.config(), at(moment.at)).await,
+                end => live_in_part(&stage.config(), at(moment.at), end == End::Refused).await,
+            }
         }
         drop(relay);
         stage.show(last);
@@ -199,6 +208,10 @@ impl Stage {
             let first = found.entry((recipient.clone(), news)).or_insert_with(|| Arc::clone(mail));
             assert_eq!(header(first, "Message-ID"), header(mail, "Message-ID"), "{case}: told twice");
             assert!(first.bytes == mail.bytes, "{case}: a copy that is none");
+            let text = show(&mail.bytes).text;
+            for (role, words) in self.story.says.iter().filter(|(role, _)| self.people[role].contains(recipient)) {
+                assert!(words.iter().all(|words| text.contains(words)), "{case}, to {role}: {text}");
+            }
         }
         assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), expected, "{case}");
         caught.len() - found.len()
@@ -250,17 +263,26 @@ impl Stage {
         let off: String = off.iter().chain(&off_too).map(|rule| format!("{rule}: {{enabled: false}}, ")).collect();
         let people: Vec<String> =
             self.people.iter().map(|(role, who)| format!("{role}: [{}]", who.join(", "))).collect();
+        let people = people.join(", ");
+        let several = self.story.teams.len() > 1;
+        let team = |name: &&str| {
+            let part =
+                if several { format!("match: {{project: [{name}]}}, allowance_credits: 300, ") } else { String::new() };
+            format!("{{name: {name}, account: studio, {part}roles: {{{people}}}}}")
+        };
+        let teams: Vec<String> = self.story.teams.iter().map(team).collect();
         let text = format!(
             "storage: \"sqlite:{ledger}\"\n\
              accounts: [{{name: studio, platform: ./platform.yml, base_url: \"{url}\", api_key_file: key, schedule: \
              \"@hourly\", plan: {{credits: 1000, reset: \"@monthly\"}}}}]\n\
-             teams: [{{name: art, account: studio, roles: {{{people}}}}}]\n\
+             teams: [{teams}]\n\
              alerts: {{{off}{more}low_balance: {{warning: [200], critical: [50]}}}}\n\
-             email: {{from: fuelgauge@studio.example, relay: {{host: 127.0.0.1, port: {port}, security: none}}}}\n",
+             email: {{from: fuelgauge@studio.example, {more_email}relay: {{host: 127.0.0.1, port: {port}, security: none}}}}\n",
             ledger = self.ledger().display(),
             url = self.url,
-            people = people.join(", "),
+            teams = teams.join(", "),
             more = self.story.alerts,
+            more_email = self.story.email,
             port = relay.local_addr().port(),
         );
         std::fs::write(self.config(), text).unwrap();
@@ -304,14 +326,18 @@ charges:
   path: /jobs
   paging: {by: page, page_param: page, size_param: size, size: 1000, max_pages: 9, more: response.more}
   records: response.jobs
-  fields: {id: item.id, created_at: item.at | epoch_seconds, state: \"'succeeded'\", task_type: \"'text-to-3d'\", credits: item.cost}
+  fields: {id: item.id, created_at: item.at | epoch_seconds, state: \"'succeeded'\", task_type: \"'text-to-3d'\", credits: item.cost, project: item.project}
 ";
 
 /// A platform that answers in two requests, until the runtime of the test ends.
 async fn serve(shown: Arc<Mutex<Shown>>) -> String {
-    let record = |(number, (at, cost)): (usize, &(Timestamp, i64))| serde_json::json!({"id": job(number), "at": at.as_second(), "cost": cost});
-    let jobs = move |State(shown): State<Arc<Mutex<Shown>>>| async move {
-        let jobs: Vec<_> = shown.lock().unwrap().charges.iter().enumerate().map(record).collect();
+    let jobs = async |State(shown): State<Arc<Mutex<Shown>>>| {
+        let shown = shown.lock().unwrap();
+        let record = |(number, (at, cost)): (usize, &(Timestamp, i64))| {
+            let team = shown.teams[number % shown.teams.len()];
+            serde_json::json!({"id": job(number), "at": at.as_second(), "cost": cost, "project": team})
+        };
+        let jobs: Vec<_> = shown.charges.iter().enumerate().map(record).collect();
         Json(serde_json::json!({"jobs": jobs, "more": false}))
     };
     let balance = async |State(shown): State<Arc<Mutex<Shown>>>| {
