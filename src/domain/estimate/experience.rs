@@ -135,11 +135,12 @@ const IMAGINED_ASSETS: usize = 50;
 fn listed_units(price: PriceRange, usual_attempts: &[u32], free: u32) -> Vec<f64> {
     let newest = &usual_attempts[usual_attempts.len().saturating_sub(IMAGINED_ASSETS)..];
     let attempts: Vec<u32> = if newest.is_empty() { vec![1] } else { newest.to_vec() };
-    let bounds = [price.low, price.high].map(|bound| bound.micros() as f64);
-    let bounds = if bounds[0] == bounds[1] { &bounds[..1] } else { &bounds[..] };
+    let (low, high) = (price.low.micros() as f64, price.high.micros() as f64);
+    // A range may be anything between its ends.
+    let steps = if price.low == price.high { 1 } else { 5 };
     let unit = |attempts: u32| {
         let charged = f64::from(attempts.saturating_sub(free).max(1));
-        bounds.iter().map(move |bound| bound * charged)
+        (0..steps).map(move |step| (low + (high - low) * f64::from(step) / f64::from((steps - 1).max(1))) * charged)
     };
     attempts.into_iter().flat_map(unit).collect()
 }

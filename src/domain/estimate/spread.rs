@@ -137,8 +137,11 @@ fn points(known: Known, level: f64, size: usize) -> Vec<(f64, f64)> {
     let weight: f64 = weighted.iter().map(|(_, weight)| weight).sum();
     let squares: f64 = weighted.iter().map(|(log, weight)| log * log * weight).sum();
     let deviation = if weight > 0.0 { (squares / weight).sqrt() } else { 0.0 };
-    let unseen = TENTHS.map(|tenth| (tenth * deviation * UNSEEN_WIDER, UNSEEN_WEIGHT / TENTHS.len() as f64));
-    weighted.extend(unseen);
+    // A sheet lists all that there is; what it does not know (repeated attempts) is said, not guessed.
+    if !(known.own.is_empty() && known.others.is_empty()) {
+        let unseen = TENTHS.map(|tenth| (tenth * deviation * UNSEEN_WIDER, UNSEEN_WEIGHT / TENTHS.len() as f64));
+        weighted.extend(unseen);
+    }
     weighted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let all: f64 = weighted.iter().map(|(_, weight)| weight).sum();
     let mut passed = 0.0;
