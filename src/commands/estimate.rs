@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::estimates::Keeping;
 use super::table::{credits, moment, percent, table};
-use super::{Answer, WrongUsage, expect_ledger};
+use super::{Answer, WrongUsage, estimates, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::Planned;
 use crate::cli::{EstimateFlags, OutputFormat};
@@ -16,6 +17,7 @@ use crate::http;
 use crate::poller::Account;
 
 pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
+    let keeping = Keeping::asked(&flags)?;
     let config = Config::load(&flags.config.config_file)?;
     expect_ledger(&config.storage)?;
     let shared = Shared::open(&config.storage, Arc::new(SystemClock)).await?;
@@ -35,15 +37,27 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let Some(planned) = agent.assessor.plan(account, &team, &lines, now).await? else {
         return Err(WrongUsage(format!("team `{team}` does not draw on `{}`", account.config.name)).into());
     };
+    // What nobody knows cannot be said to last.
+    let is_refused = flags.check && planned.check.would_last != Some(true);
+    let kept = match keeping.filter(|_| !is_refused) {
+        Some(keeping) => Some(keeping.keep(&agent, account, &planned, &lines, now).await?),
+        None => None,
+    };
     match flags.format {
-        OutputFormat::Table => print(&planned, &lines, &account.config.zone),
+        OutputFormat::Table => {
+            print(&planned, &lines, &account.config.zone);
+            if let Some(kept) = &kept {
+                say!("\n{}", estimates::kept_in_words(kept, &account.config.zone));
+            }
+        }
         OutputFormat::Json => {
-            say!("{}", serde_json::to_string_pretty(&http::plan::as_json(&planned.draw, &lines, &planned.check))?);
+            let mut json = http::plan::as_json(&planned.draw, &lines, &planned.check);
+            json["recorded"] = kept.as_ref().map(http::plan::recorded_as_json).into();
+            say!("{}", serde_json::to_string_pretty(&json)?);
         }
     }
     shared.store.close().await;
-    // What nobody knows cannot be said to last.
-    Ok(if flags.check && planned.check.would_last != Some(true) { Answer::No } else { Answer::Fine })
+    Ok(if is_refused { Answer::No } else { Answer::Fine })
 }
 
 /// The account and team that were meant.
