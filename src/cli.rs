@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod announce;
+mod estimate;
 mod outbox;
 mod silence;
 mod values;
 
 pub use announce::{AddFlags, AnnounceCommand, ListFlags, WithdrawFlags};
+pub use estimate::{EstimateArguments, EstimateChangeFlags, EstimateCommand, EstimateListFlags, RecordFlags};
 pub use outbox::{OutboxCommand, OutboxListFlags, OutboxRetryFlags, OutboxStateFlag};
 pub use silence::{ExpireFlags, SilenceCommand, SilenceFlags, SilenceListFlags, SilenceTime, UpdateFlags};
 
@@ -91,9 +93,11 @@ pub enum Command {
     Status(StatusFlags),
     /// Say what a job will cost and whether the credits still last.
     #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
         after_help = "Example: fuelgauge estimate --team environment-art --task text-to-3d --variants 4 --count 10 --check"
     )]
-    Estimate(EstimateFlags),
+    Estimate(Box<EstimateArguments>),
     /// Replay a charge history against plan periods: which alerts would have come, and when.
     #[command(after_help = "Example: fuelgauge backtest --charges charges.csv.gz --periods periods.csv --summary")]
     Backtest(BacktestFlags),
@@ -257,6 +261,9 @@ pub struct EstimateFlags {
     /// Look at the ledger as of this instant (RFC 3339) instead of now.
     #[arg(long, value_name = "INSTANT", value_parser = values::instant)]
     pub at: Option<Timestamp>,
+    /// Whether and how it is kept.
+    #[command(flatten)]
+    pub record: RecordFlags,
 }
 
 /// Flags of `backtest`.

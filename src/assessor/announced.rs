@@ -8,7 +8,7 @@ use super::Assessor;
 use crate::domain::announcement::{batches, paces};
 use crate::domain::{
     Announced, Announcement, AnnouncementForm, Credits, DrawKey, ForecastInput, FormError, MOST_STANDING, PastTask,
-    Queued, StandingAnnouncement, TaskState, forecast, use_ahead,
+    PlannedBatch, Queued, StandingAnnouncement, TaskState, forecast, use_ahead,
 };
 use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError, Whose};
@@ -81,26 +81,27 @@ impl Assessor {
         self.configured(key).chain(kept).cloned().collect()
     }
 
-    /// Tasks of a draw that wait to be charged, with what they will cost.
+    /// Tasks of a draw that wait to be charged, with what they will cost, and the past tasks by which that is known; none
+    /// where nothing waits.
     pub(super) async fn queued(
         &self,
         key: &DrawKey,
         facts: &AccountFacts,
         now: Timestamp,
-    ) -> Result<Queued, StoreError> {
+    ) -> Result<(Queued, Vec<PastTask>), StoreError> {
         let known = facts.teams.get(&Some(key.team.clone()));
         if known.is_none_or(|team| !team.has_uncharged) {
-            return Ok(Queued::default());
+            return Ok((Queued::default(), Vec::new()));
         }
         let waiting = self.store.uncharged(&key.account, &key.team, now - WAITS_FOR).await?;
         let own = Whose::Own(&key.team);
         let past = self.store.launches(&key.account, own, now - KNOWN_FROM, NEWEST_TASKS).await?;
-        Ok(priced(&waiting, &past))
+        Ok((priced(&waiting, &past), past))
     }
 }
 
 /// Waiting tasks, by task type and quality, at the median cost of those that succeeded and cost anything.
-fn priced(waiting: &[(String, String, u64)], past: &[PastTask]) -> Queued {
+pub(super) fn priced(waiting: &[(String, String, u64)], past: &[PastTask]) -> Queued {
     let mut costs: BTreeMap<(&str, &str), Vec<i64>> = BTreeMap::new();
     let is_told = |task: &&PastTask| task.state == TaskState::Succeeded && task.credits_net.is_positive();
     for task in past.iter().filter(is_told) {
@@ -123,8 +124,12 @@ fn priced(waiting: &[(String, String, u64)], past: &[PastTask]) -> Queued {
 }
 
 /// What was announced of the present and the future, in the order in which it begins, each with how much more is expected
-/// to be used because of it, beside all the others.
-pub(super) fn standing(input: &ForecastInput, announced: &[Announcement]) -> Vec<StandingAnnouncement> {
+/// to be used because of it, beside all the others and what is planned.
+pub(super) fn standing(
+    input: &ForecastInput,
+    announced: &[Announcement],
+    planned: &[PlannedBatch],
+) -> Vec<StandingAnnouncement> {
     let stands = |place: &usize| announced[*place].stands(input.now);
     let mut places: Vec<usize> = (0..announced.len()).filter(stands).collect();
     places.sort_by_key(|place| announced[*place].foreseen.begins());
@@ -140,7 +145,7 @@ pub(super) fn standing(input: &ForecastInput, announced: &[Announcement]) -> Vec
     let effect_of = |place: usize| {
         let mut others = announced.to_vec();
         others.remove(place);
-        let (paces, batches) = (paces(&others), batches(&others, input.now));
+        let (paces, batches) = (paces(&others), [&batches(&others, input.now)[..], planned].concat());
         let without = expected(Announced { paces: &paces, batches: &batches, queued: input.announced.queued });
         with_all.zip(without).map(|(with, without)| with - without)
     };

@@ -12,7 +12,7 @@ use crate::domain::forecast::{Announced, ForecastInput, explain, forecast};
 use crate::domain::fuel::{FuelFacts, Limits, current_period};
 use crate::domain::{
     AccountAssessment, AccountName, Collector, Credits, Draw, DrawAssessment, Finding, Fuel, FuelLimit, MOST_SUSPECTS,
-    PlanPeriod, Queued, RuleName, Snapshot, Suspects,
+    PlanPeriod, Queued, RecentUse, RuleName, Snapshot, Suspects,
 };
 use crate::notify::MessageError;
 use crate::poller::Account;
@@ -33,6 +33,9 @@ mod plan;
 mod prices;
 #[cfg(test)]
 mod prices_tests;
+mod recorded;
+#[cfg(test)]
+mod recorded_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]
@@ -48,6 +51,7 @@ pub use buckets::LotsCache;
 pub use mails::Sender;
 pub use plan::Planned;
 pub use prices::PricesCache;
+pub use recorded::{KnownEstimates, RecordError};
 pub use silences::SilenceError;
 use tanks::{Tanks, plan_left};
 pub use usage::{Usage, UsageCache, Whose};
@@ -145,7 +149,10 @@ impl Assessor {
         now: Timestamp,
         alerts: Alerts,
     ) -> Result<Arc<AccountAssessment>, AssessError> {
-        let (mut assessment, facts) = self.look(account, now).await?;
+        let (mut assessment, mut facts) = self.look(account, now).await?;
+        if alerts == Alerts::Step && self.close_estimates(&assessment).await? {
+            (assessment, facts) = self.look(account, now).await?;
+        }
         let silences = self.store.silences(now).await?;
         if alerts == Alerts::Leave {
             self.note_mutes(&mut assessment, &facts, &silences);
@@ -290,8 +297,10 @@ impl KnownOfDraw<'_> {
             forecast(&ForecastInput { remaining: Some(left), ..tank.input }).forecast().map(|f| f.run_out)
         });
         let queued = Queued { is_held: is_held(account, tank.fuel()), ..self.usage.queued };
-        let announced = announced::standing(&tanks.own_input(tank), &self.usage.announced);
+        let announced = announced::standing(&tanks.own_input(tank), &self.usage.announced, &self.usage.planned);
         let period_start = self.period.map_or(Timestamp::UNIX_EPOCH, |period| period.start);
+        let estimates = self.usage.estimates.shown();
+        let beside = |recent: RecentUse| recent.beside(&self.usage.announced, now).beside_plans(&estimates, now);
         DrawAssessment {
             key: self.draw.key.clone(),
             period: self.period.cloned(),
@@ -303,12 +312,14 @@ impl KnownOfDraw<'_> {
             unrefunded: team.unrefunded,
             suspects: Suspects::default(),
             spend: self.usage.state.spend_rates(now),
-            recent: self.usage.state.recent_use(now).map(|recent| recent.beside(&self.usage.announced, now)),
+            recent: self.usage.state.recent_use(now).map(beside),
             reruns: team.reruns,
             explanation: explain(&tank.input).map(Box::new),
             outlook,
             plan_run_out,
             announced,
+            estimates,
+            accuracy: team.accuracy.clone(),
             queued,
             totals: team.totals.clone(),
             retries: team.retries.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use super::Assessor;
+use super::{Assessor, KnownEstimates};
 use crate::domain::announcement::{batches, paces};
 use crate::domain::forecast::{PaceChange, PartOfAll, PlannedBatch, PriorUse, SHARE_HOURS, UsageState, paces_of_all};
 use crate::domain::{AccountName, Announcement, DrawKey, HourlyUse, PlanPeriod, Queued, Unassigned};
@@ -30,7 +30,11 @@ pub struct Usage {
     pub before: Option<PriorUse>,
     /// Everything announced and not taken back.
     pub announced: Vec<Announcement>,
-    /// The planned batches among it that are still to come.
+    /// Recorded estimates that are open, and the newest that are closed; none where the use is everybody's.
+    pub estimates: KnownEstimates,
+    /// What is still to come of those among them that are planned.
+    pub planned: Vec<PlannedBatch>,
+    /// That, and the planned batches among what was announced that are still to come.
     pub batches: Vec<PlannedBatch>,
     /// Tasks that wait to be charged.
     pub queued: Queued,
@@ -138,7 +142,9 @@ impl Assessor {
         let paces = self.paces_of_all(account, usages, now).await?;
         let whose = Whose::Everybody(account.config.name.clone());
         let (state, before) = self.used(&whose, paces, period, changes, now).await?;
-        Ok(Usage { state, before, batches: batches(&announced, now), announced, queued })
+        let planned: Vec<PlannedBatch> = usages.iter().flat_map(|usage| usage.planned.iter().copied()).collect();
+        let batches = [&batches(&announced, now)[..], &planned].concat();
+        Ok(Usage { state, before, batches, planned, estimates: KnownEstimates::default(), announced, queued })
     }
 
     /// What all teams' announced changes of pace come to for the use of all.
@@ -174,8 +180,11 @@ impl Assessor {
         let announced = self.announced(key, facts);
         let whose = Whose::Team(key.clone());
         let (state, before) = self.used(&whose, paces(&announced), period, changes, now).await?;
-        let queued = self.queued(key, facts, now).await?;
-        Ok(Usage { state, before, batches: batches(&announced, now), announced, queued })
+        let (queued, past) = self.queued(key, facts, now).await?;
+        let estimates = self.known_estimates(key, facts, now).await?;
+        let planned = estimates.batches(&past, now);
+        let batches = [&batches(&announced, now)[..], &planned].concat();
+        Ok(Usage { state, before, batches, planned, estimates, announced, queued })
     }
 
     /// Somebody's use up to `now`, from what is kept and the rows since. What was learned under other announced changes of

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 use reqwest::Url;
 
-use crate::domain::plan_check::MOST_ATTEMPTS;
+/// The most attempts for each asset that an estimate takes.
+const MOST_ATTEMPTS: f64 = 100.0;
 
 /// An instant.
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {

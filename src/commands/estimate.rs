@@ -6,18 +6,20 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::estimates::Keeping;
 use super::table::{credits, moment, percent, table};
-use super::{Answer, WrongUsage, expect_ledger};
+use super::{Answer, WrongUsage, estimates, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::Planned;
 use crate::cli::{EstimateFlags, OutputFormat};
 use crate::clock::SystemClock;
 use crate::config::{Config, Shot, parse_shots};
-use crate::domain::{EstimateRequest, JobAt, LineEstimate, Outlook, PlannedLine, TeamName};
+use crate::domain::{EstimateRequest, JobAt, LineEstimate, Outlook, PlannedLine, RecordedEstimate, TeamName};
 use crate::http;
 use crate::poller::Account;
 
 pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
+    let keeping = Keeping::asked(&flags)?;
     let config = Config::load(&flags.config.config_file)?;
     expect_ledger(&config.storage)?;
     let shots = flags.shots.as_deref().map(shot_list).transpose()?;
@@ -49,15 +51,23 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
             }
         }
     }
-    let answers: Vec<(Job, Planned)> = jobs.drain(..).zip(planned).collect();
+    // What nobody knows cannot be said to last.
+    let all_last = planned.iter().all(|planned| planned.check.would_last == Some(true));
+    let is_refused = flags.check && !all_last;
+    let mut answers = Vec::with_capacity(jobs.len());
+    for (job, planned) in jobs.drain(..).zip(planned) {
+        let kept = match keeping.as_ref().filter(|_| !is_refused) {
+            Some(keeping) => Some(keeping.keep(&agent, job.account, &planned, &job.lines, now).await?),
+            None => None,
+        };
+        answers.push(Answered { job, planned, kept });
+    }
     match flags.format {
         OutputFormat::Table => print_all(&answers),
         OutputFormat::Json => say!("{}", serde_json::to_string_pretty(&json_of(&answers))?),
     }
     shared.store.close().await;
-    // What nobody knows cannot be said to last.
-    let all_last = answers.iter().all(|(_, planned)| planned.check.would_last == Some(true));
-    Ok(if flags.check && !all_last { Answer::No } else { Answer::Fine })
+    Ok(if is_refused { Answer::No } else { Answer::Fine })
 }
 
 /// What one team launches on one account.
@@ -103,25 +113,39 @@ fn by_team<'a>(agent: &'a Agent, shots: &[Shot], flags: &EstimateFlags) -> anyho
     Ok(jobs)
 }
 
+/// One team's answer.
+struct Answered<'a> {
+    job: Job<'a>,
+    planned: Planned,
+    kept: Option<RecordedEstimate>,
+}
+
 /// One team's answer as it is; those of several as a list, with what follows for all.
-fn json_of(answers: &[(Job, Planned)]) -> Value {
-    let one = |(job, planned): &(Job, Planned)| http::plan::as_json(&planned.draw, &job.lines, &planned.check);
+fn json_of(answers: &[Answered]) -> Value {
+    let one = |answer: &Answered| {
+        let mut json = http::plan::as_json(&answer.planned.draw, &answer.job.lines, &answer.planned.check);
+        json["recorded"] = answer.kept.as_ref().map(http::plan::recorded_as_json).into();
+        json
+    };
     if let [only] = answers {
         return one(only);
     }
-    let lasts: Option<Vec<bool>> = answers.iter().map(|(_, planned)| planned.check.would_last).collect();
-    let any_ends = answers.iter().any(|(_, planned)| planned.check.would_last == Some(false));
-    let would_last = if any_ends { Some(false) } else { lasts.map(|_| true) };
+    let lasts = || answers.iter().map(|answer| answer.planned.check.would_last);
+    let all_known: Option<Vec<bool>> = lasts().collect();
+    let would_last = if lasts().any(|lasts| lasts == Some(false)) { Some(false) } else { all_known.map(|_| true) };
     json!({ "would_last": would_last, "teams": answers.iter().map(one).collect::<Vec<_>>() })
 }
 
-fn print_all(answers: &[(Job, Planned)]) {
-    for (place, (job, planned)) in answers.iter().enumerate() {
+fn print_all(answers: &[Answered]) {
+    for (place, Answered { job, planned, kept }) in answers.iter().enumerate() {
         if answers.len() > 1 {
             let gap = if place == 0 { "" } else { "\n" };
             say!("{gap}== {} on {} ==\n", job.team, job.account.config.name);
         }
         print(planned, &job.lines, &job.account.config.zone);
+        if let Some(kept) = kept {
+            say!("\n{}", estimates::kept_in_words(kept, &job.account.config.zone));
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod backtest;
 mod check;
 mod demo;
 mod estimate;
+mod estimates;
 mod export;
 mod healthcheck;
 mod import;
@@ -113,7 +114,7 @@ pub async fn run(command: Command) -> Answer {
         Command::Check { config } => check::run(&config),
         Command::Poll(flags) => poll::run(flags).await,
         Command::Status(flags) => status::run(flags).await,
-        Command::Estimate(flags) => estimate::run(flags).await,
+        Command::Estimate(arguments) => estimates::run(*arguments).await,
         Command::Announce(command) => announce::run(command).await,
         Command::Silence(command) => silence::run(command).await,
         Command::Backtest(flags) => backtest::run(&flags),

@@ -17,6 +17,7 @@ use super::price::ComparedPrices;
 use super::queued::Queued;
 use super::reading::{BalanceRecord, Collector, QueueRecord};
 use super::recent::{RecentUse, Reruns};
+use super::recorded::{EstimateAccuracy, RecordedEstimate};
 use super::retry::RetryKind;
 use super::rule::RuleName;
 use super::silence::{FiringAlert, Silences};
@@ -229,6 +230,11 @@ pub struct DrawAssessment {
     pub plan_run_out: Option<RunOut>,
     /// What was announced of the present and the future, in the order in which it begins.
     pub announced: Vec<StandingAnnouncement>,
+    /// Recorded estimates: the open ones in the order in which they were kept, and then the newest closed ones, at most
+    /// [`super::recorded::SHOWN_CLOSED`].
+    pub estimates: Vec<RecordedEstimate>,
+    /// How those that are closed did, over the whole ledger.
+    pub accuracy: EstimateAccuracy,
     /// Tasks launched and not charged yet; what they will cost is taken off in the outlook, unless the platform did.
     pub queued: Queued,
     /// Counters by task type and quality, over the whole ledger.

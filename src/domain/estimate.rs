@@ -134,6 +134,8 @@ pub struct EstimatePart {
     pub per_launch_p90: Credits,
     /// Launches per asset; `None` where no input is recognised again, and one launch each is assumed.
     pub attempts_per_asset: Option<Attempts>,
+    /// Launches of an asset beside its repeated attempts: one for each variant where a launch makes one.
+    pub launches_each: u32,
     /// Final tasks of the draw behind these figures.
     pub tasks: u32,
     /// Assets (or charged launches) of the draw behind these figures.

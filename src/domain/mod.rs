@@ -22,6 +22,7 @@ pub mod queued;
 pub mod quiet;
 pub mod reading;
 pub mod recent;
+pub mod recorded;
 pub mod remedy;
 pub mod replay;
 pub mod retry;
@@ -70,6 +71,10 @@ pub use reading::{
     BalanceRecord, Collector, Fingerprint, PlanRecord, QueueRecord, Reading, TaskRecord, TaskState, UnfinishedTask,
 };
 pub use recent::{RecentUse, Reruns};
+pub use recorded::{
+    EstimateAccuracy, EstimateOutcome, EstimateState, Followed, Launched, RecordForm, RecordedEstimate, RecordedLine,
+    RecordedPart,
+};
 pub use remedy::{Measure, Remedy};
 pub use replay::{PastPeriod, PastUse, Peer, PeriodReplay, ReplayError, Said, replay, replay_peer};
 pub use retry::{Attempt, RetryKind, classify_attempts};

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::announcement::{Announcement, Foreseen};
 use super::credits::Credits;
+use super::recorded::{EstimateState, RecordedEstimate};
 
 /// The use of the last day beside that of usual days.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +21,8 @@ pub struct RecentUse {
     pub usual: Credits,
     /// How many times the usual pace was announced for the last 24 hours, at least once.
     pub announced_factor: f64,
-    /// Credits of batches that were announced for the last 24 hours or the day round them: one in ten such costs more.
+    /// Credits of batches that were announced or planned for the last 24 hours or the day round them: one in ten such costs
+    /// more.
     pub announced_credits: Credits,
 }
 
@@ -40,6 +42,19 @@ impl RecentUse {
                 Foreseen::Pace(_) | Foreseen::Batch { .. } => {}
             }
         }
+        self
+    }
+
+    /// With the recorded estimates whose launches were planned for the last 24 hours up to `now`, or a part of them.
+    #[must_use]
+    pub fn beside_plans(mut self, estimates: &[RecordedEstimate], now: Timestamp) -> RecentUse {
+        let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+        let is_of_the_day = |estimate: &&RecordedEstimate| {
+            let ends_at = estimate.state.closed_at().map_or(estimate.lapses_at, |at| at.min(estimate.lapses_at));
+            let is_withdrawn = matches!(estimate.state, EstimateState::Withdrawn { .. });
+            estimate.is_planned && !is_withdrawn && estimate.starts_at <= now && ends_at > day_ago
+        };
+        self.announced_credits += estimates.iter().filter(is_of_the_day).map(|estimate| estimate.credits.p90).sum();
         self
     }
 }

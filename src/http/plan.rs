@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Alternative, Change, DrawAssessment, EstimatePart, EstimateRequest, LineEstimate, Outlook, PlanCheck, PlannedLine,
-    Quantiles, Total, UnknownCost, Wait,
+    Alternative, Change, DrawAssessment, EstimateOutcome, EstimatePart, EstimateRequest, EstimateState, LineEstimate,
+    Outlook, PlanCheck, PlannedLine, Quantiles, RecordedEstimate, RecordedLine, Total, UnknownCost, Wait,
 };
 
 /// The whole answer. Credits are strings with all their digits, instants as in RFC 3339; what is unknown is `null`.
@@ -31,6 +31,51 @@ pub fn as_json(draw: &DrawAssessment, lines: &[PlannedLine], check: &PlanCheck) 
         "would_last": check.would_last,
         "alternatives": check.alternatives.iter().map(alternative_json).collect::<Vec<_>>(),
         "wait": check.wait.as_ref().map(wait_json),
+    })
+}
+
+/// An estimate that was kept. Credits are strings with all their digits, instants as in RFC 3339; what is unknown or not yet
+/// so is `null`.
+pub fn recorded_as_json(estimate: &RecordedEstimate) -> Value {
+    let line = |line: &RecordedLine| {
+        let EstimateRequest { task_type, quality, variants, count, attempts } = &line.request;
+        let parts: Vec<&str> = line.parts.iter().map(|part| part.task_type.as_str()).collect();
+        json!({
+            "task": task_type,
+            "quality": quality,
+            "variants": variants,
+            "count": count,
+            "attempts": attempts,
+            "task_types": parts,
+        })
+    };
+    let withdrawn_by = match &estimate.state {
+        EstimateState::Withdrawn { by, .. } => Some(by),
+        _ => None,
+    };
+    let is_open = estimate.state == EstimateState::Open;
+    json!({
+        "id": estimate.id,
+        "team": estimate.key.team.as_str(),
+        "account": estimate.key.account.as_str(),
+        "label": estimate.label,
+        "by": estimate.by,
+        "made_at": estimate.made_at.to_string(),
+        "starts_at": estimate.starts_at.to_string(),
+        "lapses_at": estimate.lapses_at.to_string(),
+        "lines": estimate.lines.iter().map(line).collect::<Vec<_>>(),
+        "cost_credits": credits_json(&estimate.credits),
+        "launches": estimate.launches.map(|launches| quantiles_json(&launches)),
+        "is_planned": estimate.is_planned,
+        "state": estimate.state.as_str(),
+        "outcome": estimate.outcome().map(EstimateOutcome::as_str),
+        "closed_at": estimate.state.closed_at().map(|at| at.to_string()),
+        "withdrawn_by": withdrawn_by,
+        "charged_credits": estimate.charged.to_string(),
+        "tasks": estimate.tasks,
+        "assets": estimate.assets,
+        "assets_asked": estimate.assets_asked(),
+        "remaining_credits": is_open.then(|| credits_json(&estimate.remaining())),
     })
 }
 
@@ -72,7 +117,11 @@ fn credits_json(credits: &Quantiles<crate::domain::Credits>) -> Value {
 }
 
 fn launches_json(total: &Total) -> Option<Value> {
-    total.launches.map(|launches| json!({"p10": launches.p10, "p50": launches.p50, "p90": launches.p90}))
+    total.launches.map(|launches| quantiles_json(&launches))
+}
+
+fn quantiles_json(launches: &Quantiles<u64>) -> Value {
+    json!({"p10": launches.p10, "p50": launches.p50, "p90": launches.p90})
 }
 
 fn unknown_json(unknown: &UnknownCost) -> Value {

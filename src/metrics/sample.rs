@@ -96,6 +96,8 @@ pub fn draw(key: DrawKey, plan: i64, left: i64, limit: FuelLimit, outlook: Outlo
         pending: Credits::ZERO,
         unrefunded: Credits::ZERO,
         announced: Vec::new(),
+        estimates: Vec::new(),
+        accuracy: EstimateAccuracy::default(),
         queued: Queued::default(),
         suspects: Suspects::default(),
         spend: SpendRates::default(),
@@ -337,6 +339,8 @@ fn dry() -> AccountAssessment {
         pending: credits(60),
         unrefunded: credits(75),
         announced: Vec::new(),
+        estimates: Vec::new(),
+        accuracy: EstimateAccuracy::default(),
         queued: Queued::default(),
         suspects: Suspects::from_iter([
             suspect("018f-<b>x", "image-to-3d", Suspicion::MissingRefund, 60),

@@ -13,7 +13,8 @@ use super::write::team_column;
 use super::{Store, StoreError, alerts, credits, instant, millis};
 use crate::domain::{
     AccountName, Alert, Announcement, BalanceRecord, BalanceState, Basis, Collector, CollectorStatus, Credits, Draw,
-    Entry, EntryKind, HourlyUse, PlanRecord, QueueRecord, Reruns, RetryKind, RetryRow, RuleName, TeamName, TotalsRow,
+    Entry, EntryKind, EstimateAccuracy, EstimateOutcome, HourlyUse, PlanRecord, QueueRecord, Reruns, RetryKind,
+    RetryRow, RuleName, TeamName, TotalsRow,
 };
 
 /// Everything that an assessment of one account starts from, as of one moment.
@@ -58,6 +59,10 @@ pub struct TeamFacts {
     pub has_suspects: bool,
     /// Whether a look at [`Store::uncharged`] finds any of the last week.
     pub has_uncharged: bool,
+    /// How many recorded estimates are open.
+    pub open_estimates: u64,
+    /// How those that are closed did.
+    pub accuracy: EstimateAccuracy,
 }
 
 /// An alert as it was last left.
@@ -243,6 +248,10 @@ const SECTIONS: &str = "\
         episode, since, clear_since, told_at, ended_at, told_figure, NULL, NULL \
         FROM alerts INDEXED BY alerts_open WHERE account_id = $1 AND (state IN ('firing', 'pending') OR untold IS NOT NULL) \
         AND period_start <> $2 \
+    UNION ALL SELECT 'open estimates', team, NULL, NULL, NULL, NULL, COUNT(*), NULL, NULL, \
+        NULL, NULL, NULL, NULL, NULL, NULL FROM estimates WHERE account_id = $1 AND state = 'open' GROUP BY team \
+    UNION ALL SELECT 'estimates', team, outcome, NULL, NULL, NULL, estimates, expected, charged, \
+        NULL, NULL, NULL, NULL, NULL, NULL FROM estimate_totals WHERE account_id = $1 \
     UNION ALL SELECT 'announcement', team, NULL, announced_by, note, factor, id, begins_at, ends_at, low, \
         likely, high, announced_at, NULL, NULL FROM announcements WHERE account_id = $1 AND withdrawn_at IS NULL";
 
@@ -419,6 +428,12 @@ impl AccountFacts {
                         tasks: count(n1),
                         credits: amount(n2),
                     })),
+                    ("open estimates", _) => team.open_estimates = count(n1),
+                    ("estimates", _) => {
+                        if let Some(outcome) = EstimateOutcome::parse(&word(b)) {
+                            team.accuracy.add(outcome, count(n1), amount(n2), amount(n3));
+                        }
+                    }
                     _ => {
                         team.spent = amount(n1) + amount(n2);
                         team.last_hour = amount(n3);

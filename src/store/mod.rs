@@ -9,6 +9,7 @@
 //! - `append`: what a poll, an import or a push brought
 //! - `records`: the latest of each thing read
 //! - `announcements`: what leads told in advance
+//! - `estimates`: those that somebody kept, and how they ended
 //! - `silences`: which alerts nobody is told of for a time
 //! - `retries`: second attempts told from first ones
 //! - `write`: rows of those, many to a statement
@@ -40,6 +41,7 @@ mod attempts;
 mod drivers;
 mod episodes;
 mod error;
+mod estimates;
 mod facts;
 mod history;
 mod imports;
@@ -212,6 +214,8 @@ mod disk_tests;
 mod drivers_tests;
 #[cfg(test)]
 mod episodes_tests;
+#[cfg(test)]
+mod estimates_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

@@ -24,6 +24,25 @@ pub struct Durations {
     pub run: Option<SignedDuration>,
 }
 
+/// The columns of a [`PastTask`].
+pub(super) type TaskColumns = (String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
+pub(super) const TASK_COLUMNS: &str = "state, task_type, quality, variants, charged - refunded, fingerprint, is_step";
+
+pub(super) fn past_task(columns: TaskColumns) -> PastTask {
+    let (state, task_type, quality, variants, net, fingerprint, is_step) = columns;
+    PastTask {
+        state: TaskState::parse(&state),
+        task_type,
+        quality,
+        variants,
+        credits_net: credits(net),
+        fingerprint: fingerprint
+            .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+            .map(|bytes| Fingerprint(u128::from_be_bytes(bytes))),
+        is_step,
+    }
+}
+
 /// A duration is known from at least so many tasks.
 const FEWEST_TASKS: usize = 5;
 
@@ -40,18 +59,17 @@ impl Store {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<PastTask>, StoreError> {
-        type Columns = (String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
         let id = self.account_id(account)?;
         let (team, comparison) = match whose {
             Whose::Own(team) => (team, "="),
             Whose::Others(team) => (team, "<>"),
         };
         let select = format!(
-            "SELECT state, task_type, quality, variants, charged - refunded, fingerprint, is_step FROM tasks \
+            "SELECT {TASK_COLUMNS} FROM tasks \
              WHERE account_id = $1 AND team {comparison} $2 AND created_at >= $3 AND is_sum = 0 \
              ORDER BY created_at DESC, id DESC LIMIT $4"
         );
-        let found: Vec<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(select))
+        let found: Vec<TaskColumns> = sqlx::query_as(sqlx::AssertSqlSafe(select))
             .bind(id)
             .bind(team_column(Some(team)))
             .bind(millis(since))
@@ -59,18 +77,7 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.explain(error))?;
-        let task = |(state, task_type, quality, variants, net, fingerprint, is_step): Columns| PastTask {
-            state: TaskState::parse(&state),
-            task_type,
-            quality,
-            variants,
-            credits_net: credits(net),
-            fingerprint: fingerprint
-                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
-                .map(|bytes| Fingerprint(u128::from_be_bytes(bytes))),
-            is_step,
-        };
-        Ok(found.into_iter().rev().map(task).collect())
+        Ok(found.into_iter().rev().map(past_task).collect())
     }
 
     /// How long an account's tasks waited and ran, of the newest `limit` that were launched since a moment and began.

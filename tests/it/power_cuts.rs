@@ -72,9 +72,9 @@ async fn while_quiet_hours_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_flood_becomes_a_digest() {
+async fn while_a_flood_becomes_one_mail() {
     let both = [FROM_A_CHARGE, FROM_THE_OUTBOX].concat();
-    nothing_is_lost_or_told_twice("a flood becomes a digest", &both).await;
+    nothing_is_lost_or_told_twice("a flood becomes one mail", &both).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

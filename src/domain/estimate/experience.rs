@@ -16,8 +16,6 @@ pub(super) struct Experience {
     spread: Spread,
     /// Launches of past assets, of the team or failing that of others; empty where no input is recognised again.
     attempts: Vec<u32>,
-    /// Launches of an asset, beside its attempts: one for each variant where a launch makes one.
-    launches_each: u32,
 }
 
 /// What an experience is made from: finished tasks of one kind, in the order of their launches.
@@ -84,13 +82,13 @@ impl Experience {
             per_launch_p50: per_launch(0.5, |price| price.low)?,
             per_launch_p90: per_launch(0.9, |price| price.high)?,
             attempts_per_asset: attempts_in_short(&attempts),
+            launches_each: if prices.are_launches() { variants } else { 1 },
             tasks: count(own.len()),
             assets: count(own_units.len()),
             tasks_of_others: count(others.len()),
             listed,
         };
-        let launches_each = if prices.are_launches() { variants } else { 1 };
-        Some(Experience { part, spread, attempts, launches_each })
+        Some(Experience { part, spread, attempts })
     }
 
     /// What the job's assets cost, in millionths, in the case that a share of cases (0 to 1) does not exceed.
@@ -105,7 +103,7 @@ impl Experience {
 
     /// How many launches the job's assets take, in a case that is drawn; `None` where no input is recognised again.
     pub fn launches(&self, request: &EstimateRequest, below: &mut impl FnMut(usize) -> usize) -> Option<u64> {
-        let each = u64::from(self.launches_each);
+        let each = u64::from(self.part.launches_each);
         let count = u64::from(request.count);
         if let Some(told) = request.attempts {
             return Some((told * (count * each) as f64).ceil() as u64);

@@ -78,6 +78,8 @@ impl Scene {
             spent: whole(3180),
             unrefunded: Credits::ZERO,
             announced: Vec::new(),
+            estimates: Vec::new(),
+            accuracy: EstimateAccuracy::default(),
             queued: Queued::default(),
             suspects: crate::domain::Suspects::default(),
             pending: whole(36),

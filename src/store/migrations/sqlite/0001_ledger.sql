@@ -246,6 +246,75 @@ CREATE TABLE announcements (
 -- Those that count: of the past too, because use of that time is understood by them.
 CREATE INDEX announcements_standing ON announcements (account_id, team, ends_at) WHERE withdrawn_at IS NULL;
 
+-- Estimates that somebody kept, to be compared with what was charged. An open one is followed at each assessment; what is
+-- closed is final.
+CREATE TABLE estimates (
+    id              INTEGER PRIMARY KEY,
+    account_id      BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team            TEXT   NOT NULL,
+    label           TEXT   NOT NULL,
+    made_by         TEXT   NOT NULL,
+    made_at         BIGINT NOT NULL,
+    -- Launches of this time count for it.
+    starts_at       BIGINT NOT NULL,
+    lapses_at       BIGINT NOT NULL,
+    -- What it was to cost, and how many launches it was to take where that was known: one in ten less, as likely more as
+    -- less, one in ten more.
+    low             BIGINT NOT NULL,
+    likely          BIGINT NOT NULL,
+    high            BIGINT NOT NULL,
+    launches_low    BIGINT,
+    launches_likely BIGINT,
+    launches_high   BIGINT,
+    -- 1 if it will be launched, so that forecasts reckon with it; and who said so when.
+    is_planned      BIGINT NOT NULL,
+    planned_by      TEXT,
+    planned_at      BIGINT,
+    -- open, met, lapsed or withdrawn; the columns below are NULL while it is open.
+    state           TEXT   NOT NULL,
+    closed_at       BIGINT,
+    -- Who took it back.
+    closed_by       TEXT,
+    -- Net credits and number of the launches that counted for it, and how many of the assets asked for had succeeded.
+    charged         BIGINT,
+    tasks           BIGINT,
+    assets          BIGINT
+);
+
+-- They are few at any time, and asked for at each assessment.
+CREATE INDEX estimates_open ON estimates (account_id, team) WHERE state = 'open';
+CREATE INDEX estimates_closed ON estimates (account_id, team, closed_at) WHERE state <> 'open';
+
+-- The lines of those estimates, with a row for each task type that a line stood for when it was asked.
+CREATE TABLE estimate_lines (
+    estimate_id   BIGINT NOT NULL REFERENCES estimates (id),
+    -- The places of the line and of the task type within it, from 0.
+    line          BIGINT NOT NULL,
+    part          BIGINT NOT NULL,
+    -- As it was asked; a quality or a number of attempts is NULL where none was.
+    asked         TEXT   NOT NULL,
+    quality       TEXT,
+    variants      BIGINT NOT NULL,
+    assets        BIGINT NOT NULL,
+    attempts      DOUBLE PRECISION,
+    task_type     TEXT   NOT NULL,
+    -- Launches of an asset that must succeed.
+    launches_each BIGINT NOT NULL,
+    PRIMARY KEY (estimate_id, line, part)
+) WITHOUT ROWID;
+
+-- How closed estimates ended: what metrics read. It follows from estimates and never falls.
+CREATE TABLE estimate_totals (
+    account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    team       TEXT   NOT NULL,
+    outcome    TEXT   NOT NULL,
+    estimates  BIGINT NOT NULL,
+    -- What they were to cost (median), and what was charged.
+    expected   BIGINT NOT NULL,
+    charged    BIGINT NOT NULL,
+    PRIMARY KEY (account_id, team, outcome)
+) WITHOUT ROWID;
+
 -- Which alerts nobody is told of for a time. Not keyed by account: the matchers may span several.
 CREATE TABLE silences (
     id         INTEGER PRIMARY KEY,

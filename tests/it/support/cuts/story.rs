@@ -107,14 +107,14 @@ pub const STORIES: [Story; 8] = [
         ..NOTHING
     },
     Story {
-        name: "a flood becomes a digest",
+        name: "a flood becomes one mail",
         email: "limits: {per_recipient_per_hour: 1}, ",
         teams: &["art", "cars", "props"],
         moments: &[
             moment("2026-11-20T09:00:00Z", &[10, 10, 10], 9_000),
             moment("2026-11-21T12:00:00Z", &[150, 150, 150], 8_550),
         ],
-        told: &[("lead", "digest warning")],
+        told: &[("lead", "collected warning")],
         says: &[("lead", &["art", "cars", "props"])],
         ..NOTHING
     },

@@ -1,0 +1,191 @@
+//! Which launches count for which estimate, and when one ends.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{EstimateState, RecordedEstimate, RecordedLine};
+use crate::domain::credits::Credits;
+use crate::domain::estimate::PastTask;
+use crate::domain::reading::{Fingerprint, TaskState};
+
+/// A complete estimate is met once nothing that it covers was launched for so long. As long it waits after its time for
+/// launches that are still under way.
+const QUIET: SignedDuration = SignedDuration::from_hours(24);
+
+/// A launch of a draw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launched {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub task: PastTask,
+}
+
+/// An open estimate as of now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    /// With what it covers so far, and how it ends if it does.
+    pub estimate: RecordedEstimate,
+    /// Launches that it covers and that wait to be charged: task type, quality, and how many.
+    pub waiting: Vec<(String, String, u64)>,
+}
+
+/// The open ones among a draw's estimates, in the order in which they were kept, with what they cover of `launches`, which
+/// are in the order of their time.
+///
+/// `estimates` holds the closed ones too whose time overlaps with that of an open one: a launch belongs to the oldest estimate
+/// that covers it and had not ended by then, whether or not it was known in time to count for it. What was withdrawn covers
+/// nothing. An estimate ends by what is known `known_until`: of later launches nothing is known yet.
+pub fn follow(estimates: &[RecordedEstimate], launches: &[Launched], known_until: Timestamp) -> Vec<Followed> {
+    let mut oldest_first: Vec<&RecordedEstimate> =
+        estimates.iter().filter(|estimate| !matches!(estimate.state, EstimateState::Withdrawn { .. })).collect();
+    oldest_first.sort_by_key(|estimate| estimate.id);
+    let mut covered: Vec<Covered> = oldest_first.into_iter().map(Covered::new).collect();
+    for launched in launches {
+        if let Some(covering) = covered.iter_mut().find(|covered| covered.covers(launched)) {
+            covering.take(launched);
+        }
+    }
+    let is_open = |covered: &Covered| covered.estimate.state == EstimateState::Open;
+    covered.into_iter().filter(is_open).map(|covered| covered.followed(known_until)).collect()
+}
+
+/// An estimate and what it covers.
+struct Covered<'a> {
+    estimate: &'a RecordedEstimate,
+    lines: Vec<CoveredLine<'a>>,
+    charged: Credits,
+    tasks: u64,
+    last_launch: Option<Timestamp>,
+    is_under_way: bool,
+    waiting: BTreeMap<(&'a str, &'a str), u64>,
+}
+
+impl<'a> Covered<'a> {
+    fn new(estimate: &'a RecordedEstimate) -> Covered<'a> {
+        Covered {
+            estimate,
+            lines: estimate.lines.iter().map(CoveredLine::new).collect(),
+            charged: Credits::ZERO,
+            tasks: 0,
+            last_launch: None,
+            is_under_way: false,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    fn covers(&self, launched: &Launched) -> bool {
+        let RecordedEstimate { starts_at, lapses_at, state, .. } = self.estimate;
+        let ends_at = state.closed_at().map_or(*lapses_at, |closed| closed.min(*lapses_at));
+        let is_in_time = (*starts_at..ends_at).contains(&launched.at);
+        is_in_time && self.lines.iter().any(|line| line.covers(&launched.task))
+    }
+
+    fn take(&mut self, launched: &'a Launched) {
+        let task = &launched.task;
+        self.charged += task.credits_net;
+        self.tasks += 1;
+        self.last_launch = self.last_launch.max(Some(launched.at));
+        self.is_under_way |= !task.state.is_final();
+        if matches!(task.state, TaskState::Queued | TaskState::Running) && !task.credits_net.is_positive() {
+            *self.waiting.entry((&task.task_type, &task.quality)).or_default() += 1;
+        }
+        // Of lines that are alike each gets what it asked for, one after the other; attempts at one asset stay together.
+        let mut covering: Vec<&mut CoveredLine> = self.lines.iter_mut().filter(|line| line.covers(task)).collect();
+        let place = covering
+            .iter()
+            .position(|line| task.fingerprint.is_some_and(|input| line.inputs.contains(&input)))
+            .or_else(|| covering.iter().position(|line| line.assets() < line.asked()))
+            .or_else(|| covering.len().checked_sub(1));
+        if let Some(line) = place.and_then(|place| covering.get_mut(place)) {
+            line.take(task);
+        }
+    }
+
+    fn followed(self, known_until: Timestamp) -> Followed {
+        let mut estimate = self.estimate.clone();
+        (estimate.charged, estimate.tasks) = (self.charged, self.tasks);
+        estimate.assets = self.lines.iter().map(|line| line.assets().min(line.asked())).sum();
+        estimate.ends = self.ends(&estimate, known_until);
+        let waiting = self.waiting.into_iter();
+        let waiting = waiting.map(|((task_type, quality), count)| (task_type.to_owned(), quality.to_owned(), count));
+        Followed { estimate, waiting: waiting.collect() }
+    }
+
+    fn ends(&self, estimate: &RecordedEstimate, known_until: Timestamp) -> Option<EstimateState> {
+        let passed = |since: Timestamp| known_until.duration_since(since);
+        let over_for = passed(estimate.lapses_at);
+        let is_over = !over_for.is_negative() && (!self.is_under_way || over_for >= QUIET);
+        let is_quiet = !self.is_under_way && self.last_launch.is_some_and(|launch| passed(launch) >= QUIET);
+        match (estimate.is_complete(), is_over) {
+            (true, true) => Some(EstimateState::Met { at: known_until }),
+            (true, false) if is_quiet => Some(EstimateState::Met { at: known_until }),
+            (false, true) => Some(EstimateState::Lapsed { at: known_until }),
+            (_, false) => None,
+        }
+    }
+}
+
+/// A line and how far it has come.
+struct CoveredLine<'a> {
+    line: &'a RecordedLine,
+    /// What has succeeded of each part.
+    done: Vec<Done>,
+    /// Inputs of all its launches.
+    inputs: HashSet<Fingerprint>,
+}
+
+/// What has succeeded of one task type.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    /// Successes with a known input, at most as many of each as an asset needs.
+    by_input: HashMap<Fingerprint, u64>,
+    /// Launches that count.
+    launches: u64,
+}
+
+impl<'a> CoveredLine<'a> {
+    fn new(line: &'a RecordedLine) -> CoveredLine<'a> {
+        CoveredLine { line, done: vec![Done::default(); line.parts.len()], inputs: HashSet::new() }
+    }
+
+    fn asked(&self) -> u64 {
+        self.line.request.count.into()
+    }
+
+    /// A task type that the line stood for, or, where it named none exactly, one that continues its word. A task whose quality
+    /// the platform does not say is of any.
+    fn covers(&self, task: &PastTask) -> bool {
+        let asked = self.line.request.task_type.as_str();
+        let is_named = self.line.parts.iter().any(|part| part.task_type == asked);
+        let continues = || task.task_type.strip_prefix(asked).is_some_and(|rest| rest.starts_with('-'));
+        let is_type = if is_named { task.task_type == asked } else { continues() };
+        let quality = self.line.request.quality.as_deref();
+        is_type && quality.is_none_or(|quality| task.quality.is_empty() || task.quality == quality)
+    }
+
+    fn take(&mut self, task: &PastTask) {
+        self.inputs.extend(task.fingerprint);
+        if task.state != TaskState::Succeeded {
+            return;
+        }
+        let place = self.line.parts.iter().position(|part| part.task_type == task.task_type);
+        let Some((part, done)) = place.map(|place| (&self.line.parts[place], &mut self.done[place])) else { return };
+        let Some(input) = task.fingerprint else {
+            done.launches += 1;
+            return;
+        };
+        let of_input = done.by_input.entry(input).or_default();
+        if *of_input < u64::from(part.launches_each.max(1)) {
+            *of_input += 1;
+            done.launches += 1;
+        }
+    }
+
+    /// How many assets have all of their parts.
+    fn assets(&self) -> u64 {
+        let parts = self.line.parts.iter().zip(&self.done);
+        parts.map(|(part, done)| done.launches / u64::from(part.launches_each.max(1))).min().unwrap_or(0)
+    }
+}
