@@ -13,7 +13,7 @@ pub struct EstimateArguments {
     pub command: Option<EstimateCommand>,
     /// The job.
     #[command(flatten)]
-    pub job: Option<EstimateFlags>,
+    pub job: EstimateFlags,
 }
 
 /// Commands on estimates that were kept.

@@ -18,12 +18,11 @@ use crate::http::plan::recorded_as_json;
 use crate::poller::Account;
 
 pub async fn run(arguments: EstimateArguments) -> anyhow::Result<Answer> {
-    match (arguments.command, arguments.job) {
-        (Some(EstimateCommand::List(flags)), _) => list(flags).await,
-        (Some(EstimateCommand::Accept(flags)), _) => change(flags, Change::Accept).await,
-        (Some(EstimateCommand::Withdraw(flags)), _) => change(flags, Change::Withdraw).await,
-        (None, Some(flags)) => estimate::run(flags).await,
-        (None, None) => Err(WrongUsage("expected a job, such as `--team art --task text-to-3d`".to_owned()).into()),
+    match arguments.command {
+        Some(EstimateCommand::List(flags)) => list(flags).await,
+        Some(EstimateCommand::Accept(flags)) => change(flags, Change::Accept).await,
+        Some(EstimateCommand::Withdraw(flags)) => change(flags, Change::Withdraw).await,
+        None => estimate::run(arguments.job).await,
     }
 }
 
