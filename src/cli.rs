@@ -255,6 +255,9 @@ pub struct EstimateFlags {
     /// Exit 3 if the credits would not last until the reset.
     #[arg(long)]
     pub check: bool,
+    /// The credits last if they run out before the reset with less than this probability, the job at what 9 of 10 cost.
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = values::risk)]
+    pub risk: f64,
     /// How the answer is printed.
     #[arg(long, default_value = "table")]
     pub format: OutputFormat,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::tanks::Tanks;
 use super::{Assessor, KnownOfDraw};
-use crate::domain::plan_check::Question;
+use crate::domain::plan_check::{Question, USUAL_RISK};
 use crate::domain::{DrawAssessment, JobAt, Past, PlanCheck, PlannedLine, QueueNow, TeamName};
 use crate::poller::Account;
 use crate::store::{StoreError, Whose};
@@ -41,10 +41,11 @@ impl Assessor {
         lines: &[PlannedLine],
         now: Timestamp,
     ) -> Result<Option<Planned>, StoreError> {
-        self.plan_beside(account, team, lines, &[], now).await
+        self.plan_beside(account, team, lines, &[], USUAL_RISK, now).await
     }
 
-    /// The same, where other teams launch these jobs on the same account.
+    /// The same, where other teams launch these jobs on the same account, and the credits last if running out is less likely
+    /// than `risk` (0 to 1).
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -54,6 +55,7 @@ impl Assessor {
         team: &TeamName,
         lines: &[PlannedLine],
         of_others: &[JobAt],
+        risk: f64,
         now: Timestamp,
     ) -> Result<Option<Planned>, StoreError> {
         let (mut assessment, facts) = self.look(account, now).await?;
@@ -86,7 +88,7 @@ impl Assessor {
             reset: period.map(|period| period.end),
             left: draw.fuel.as_ref().filter(|fuel| fuel.fresh).map(|fuel| fuel.left),
             weigh: &|jobs, top_up| tanks.effect(jobs, of_others, top_up),
-            threshold: self.alerts.rules.exhaustion.policy.raise_at,
+            risk,
             queue,
         };
         Ok(Some(Planned { check: question.check(), draw }))

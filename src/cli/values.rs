@@ -19,6 +19,13 @@ pub(super) fn attempts(text: &str) -> Result<f64, String> {
     attempts.ok_or_else(|| format!("expected a number from 1 to {MOST_ATTEMPTS}, such as `1.4`"))
 }
 
+/// A probability: above 0% and at most 100%.
+pub(super) fn risk(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let percent = percent.filter(|percent: &f64| *percent > 0.0 && *percent <= 100.0);
+    percent.map(|percent| percent / 100.0).ok_or_else(|| "expected a percentage such as `20%`".to_owned())
+}
+
 /// The time between samples, in seconds: five minutes at most, because Prometheus takes a value for gone five minutes after
 /// its last sample.
 pub(super) fn step(text: &str) -> Result<u32, String> {

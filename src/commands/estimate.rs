@@ -32,7 +32,7 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     };
     // What each costs has to be known before it is seen what all of them do to what they share.
     let plan = async |job: &Job<'_>, beside: &[JobAt]| -> anyhow::Result<Planned> {
-        let planned = agent.assessor.plan_beside(job.account, &job.team, &job.lines, beside, now).await?;
+        let planned = agent.assessor.plan_beside(job.account, &job.team, &job.lines, beside, flags.risk, now).await?;
         let (team, account) = (&job.team, &job.account.config.name);
         planned.ok_or_else(|| WrongUsage(format!("team `{team}` does not draw on `{account}`")).into())
     };

@@ -58,8 +58,8 @@ pub struct Alternative {
 pub enum Change {
     /// Fewer variants of the line that costs most.
     FewerVariants {
-        /// Its place among the lines, from 0.
-        line: usize,
+        /// Its place among the lines, from 0; `None` of the only one.
+        line: Option<usize>,
         /// As asked.
         from: u32,
         /// Instead.
@@ -67,8 +67,8 @@ pub enum Change {
     },
     /// Another quality for the line that costs most.
     OtherQuality {
-        /// Its place among the lines, from 0.
-        line: usize,
+        /// Its place among the lines, from 0; `None` of the only one.
+        line: Option<usize>,
         /// As asked; `None`: as usual.
         from: Option<String>,
         /// Instead.
@@ -136,12 +136,15 @@ pub struct Question<'a> {
     pub left: Option<Credits>,
     /// What jobs do to the forecast, if so many credits come in before.
     pub weigh: &'a dyn Fn(&[JobAt], Credits) -> Effect,
-    /// Above this probability (0 to 1) of running out the credits do not last.
-    pub threshold: f64,
+    /// The credits last if the probability (0 to 1) of running out is below this; see [`USUAL_RISK`].
+    pub risk: f64,
     /// The queue; `None` while unknown.
     pub queue: Option<QueueNow>,
 }
 
+/// Credits are said to last if running out before the reset is less likely than not, with the job at the cost that nine of
+/// ten stay within. An alert waits until it is surer: who is woken up wants to be sure, who is about to launch to be safe.
+pub const USUAL_RISK: f64 = 0.5;
 /// The most attempts for each asset, on average, that can be asked for.
 pub const MOST_ATTEMPTS: f64 = 100.0;
 /// The most variants of each asset.
@@ -160,7 +163,7 @@ impl Question<'_> {
         let estimate = self.estimate(self.lines);
         let jobs = self.jobs(self.lines, &estimate);
         let effect = jobs.as_ref().map(|jobs| (self.weigh)(jobs, Credits::ZERO));
-        let would_last = effect.as_ref().and_then(|effect| effect.would_last(self.threshold));
+        let would_last = effect.as_ref().and_then(|effect| effect.would_last(self.risk));
         let total = estimate.total.as_ref();
         PlanCheck {
             would_last,
@@ -218,7 +221,7 @@ impl Question<'_> {
             credits: estimate.total?.credits,
             probability: after.probability,
             run_out: after.run_out.p50,
-            would_last: effect.would_last(self.threshold)?,
+            would_last: effect.would_last(self.risk)?,
         })
     }
 
@@ -246,11 +249,16 @@ impl Question<'_> {
         lines
     }
 
+    /// The place of a line, if there is more than one.
+    fn named(&self, line: usize) -> Option<usize> {
+        (self.lines.len() > 1).then_some(line)
+    }
+
     fn fewer_variants(&self, line: usize) -> Option<Alternative> {
         let from = self.lines[line].request.variants;
         self.most_that_lasts(1, from.saturating_sub(1), |to| {
             let lines = self.with_line(line, |request| request.variants = to);
-            self.instead(Change::FewerVariants { line, from, to }, &lines, Credits::ZERO)
+            self.instead(Change::FewerVariants { line: self.named(line), from, to }, &lines, Credits::ZERO)
         })
     }
 
@@ -270,7 +278,8 @@ impl Question<'_> {
             .collect();
         let with = |quality: &str| {
             let lines = self.with_line(line, |request| request.quality = Some(quality.to_owned()));
-            let change = Change::OtherQuality { line, from: request.quality.clone(), to: quality.to_owned() };
+            let change =
+                Change::OtherQuality { line: self.named(line), from: request.quality.clone(), to: quality.to_owned() };
             self.instead(change, &lines, Credits::ZERO)
         };
         let all = asked.total.as_ref()?.credits.p50;
@@ -309,7 +318,7 @@ impl Question<'_> {
             credits,
             probability: before.probability,
             run_out: before.run_out.p50,
-            would_last: effect.would_last(self.threshold)?,
+            would_last: effect.would_last(self.risk)?,
         })
     }
 

@@ -145,10 +145,10 @@ fn outlook_json(outlook: &Outlook) -> Option<Value> {
 fn alternative_json(alternative: &Alternative) -> Value {
     let change = match &alternative.change {
         Change::FewerVariants { line, from, to } => {
-            json!({"kind": "fewer_variants", "line": line + 1, "from": from, "to": to})
+            json!({"kind": "fewer_variants", "line": line.map(|line| line + 1), "from": from, "to": to})
         }
         Change::OtherQuality { line, from, to } => {
-            json!({"kind": "other_quality", "line": line + 1, "from": from, "to": to})
+            json!({"kind": "other_quality", "line": line.map(|line| line + 1), "from": from, "to": to})
         }
         Change::FewerAssets { from, to } => json!({"kind": "fewer_assets", "from": from, "to": to}),
         Change::FewerLines { from, to } => json!({"kind": "fewer_lines", "from": from, "to": to}),

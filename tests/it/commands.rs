@@ -382,6 +382,44 @@ async fn an_import_that_cannot_be_says_why() {
 }
 
 #[tokio::test]
+async fn shot_lists_are_planned_as_a_whole() {
+    let studio = Studio::new();
+    studio.configure(WITHOUT_PLATFORM);
+    studio.write("charges.csv", history());
+    studio.run(&["import", "charges.csv", "--account=studio"]).await.expect(0);
+    let list = "task,count,variants,team\ntext-to-3d,10,2,\nimage-to-3d,4,,\ntext-to-3d,10,2,props\n";
+    studio.write("shots.csv", list);
+    let at = "--at=2026-11-20T12:00:00Z";
+    let shots = ["estimate", "--team=environment-art", "--shots=shots.csv", at];
+    let table = studio.run(&shots).await.expect(0).out;
+    for part in ["== environment-art on studio ==", "== props on studio ==", "4 × image-to-3d", "everything"] {
+        assert!(table.contains(part), "{part}:\n{table}");
+    }
+    let all = studio.run(&[&shots[..], &["--format=json"]].concat()).await.expect(0).json();
+    let teams = all["teams"].as_array().unwrap();
+    assert_eq!((teams.len(), teams[0]["lines"].as_array().unwrap().len()), (2, 2));
+    // A line of a list costs what it does alone.
+    let job = ["estimate", "--team=props", "--task=text-to-3d", "--count=10", "--variants=2", at];
+    let alone = studio.run(&[&job[..], &["--format=json"]].concat()).await.expect(0).json();
+    assert_eq!(teams[1]["cost_credits"], alone["cost_credits"]);
+    assert!(teams[1]["cost_credits"]["p50"].is_string(), "{all}");
+
+    // Whoever takes no risk at all is never sure.
+    studio.run(&[&shots[..], &["--check", "--risk=0.0001%"]].concat()).await.expect(3);
+    for (text, words, expected) in [
+        ("task,count\nrig,none\n", &shots[..], "shots.csv:2:2: shots[0].count: expected a whole number"),
+        ("task\nrig\n", &["estimate", "--shots=shots.csv"], "shots[0] names no team\nhint: write `team` there"),
+        ("task,team\nrig,nobody\n", &shots[..], "no team `nobody`"),
+        ("task\nrig\n", &["estimate", "--shots=none.csv"], "none.csv: failed to read the shot list"),
+        ("task\nrig\n", &[&shots[..], &["--task=rig"]].concat(), "cannot be used with"),
+        ("task\nrig\n", &[&shots[..], &["--risk=2"]].concat(), "expected a percentage such as `20%`"),
+    ] {
+        studio.write("shots.csv", text);
+        studio.run(words).await.expect(2).says(&[expected]);
+    }
+}
+
+#[tokio::test]
 async fn an_export_that_cannot_be_says_why() {
     let studio = Studio::new();
     studio.configure(WITHOUT_PLATFORM);

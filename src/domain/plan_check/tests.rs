@@ -69,7 +69,7 @@ fn check(lines: &[PlannedLine], left: Option<i64>) -> PlanCheck {
         reset: Some(at(RESET)),
         left,
         weigh: &weigh,
-        threshold: 0.7,
+        risk: USUAL_RISK,
         queue: Some(QueueNow {
             record,
             usual_wait: Some(SignedDuration::from_secs(40)),

@@ -48,8 +48,8 @@ impl Change {
     }
 }
 
-fn of_line(place: usize) -> String {
-    if place == 0 { String::new() } else { format!(" (line {})", place + 1) }
+fn of_line(place: Option<usize>) -> String {
+    place.map(|place| format!(" (line {})", place + 1)).unwrap_or_default()
 }
 
 impl Wait {
