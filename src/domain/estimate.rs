@@ -1,13 +1,4 @@
-//! What a job will cost before it is launched, and what that does to the forecast.
-//!
-//! A job is one line or several (a *shot list*): so many assets of a kind, each in so many variants. What a line costs is
-//! known from the draw's own past tasks, drawn to those of other teams on the account, drawn to the platform's price sheet:
-//! much of one's own past counts alone, none of it leaves what others paid. The unit of experience is a past *asset*: all
-//! launches that repeat the same input, the failed ones included, with what they cost together; where no input is
-//! recognised again it is a launch.
-//!
-//! How far a job may be from the usual is learned in hindsight (`spread`), and lines are added up by a simulation whose
-//! seed is fixed: the same history and the same question give the same answer.
+#![doc = include_str!("estimate/README.md")]
 
 mod effect;
 mod experience;
