@@ -244,6 +244,7 @@ impl Reporter {
                 spent_before: self.store.net_use(account, team, long_before, from).await?,
                 unrefunded: self.store.unrefunded(account, team, from, to).await?,
                 alerts: self.store.past_alerts(account, team, from, to).await?,
+                estimates: self.store.closed_estimates(account, team, from, to).await?,
             });
         }
         let roles = roles.iter().map(|role| role.as_str()).collect();

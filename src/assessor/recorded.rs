@@ -8,8 +8,7 @@ use super::{Assessor, Planned};
 use crate::domain::recorded::{MOST_OPEN, SHOWN_CLOSED};
 use crate::domain::{
     AccountAssessment, AccountName, ChargeSource, Collector, Credits, DrawKey, EstimateAccuracy, EstimateState,
-    Followed, FormError, PastTask, PlannedBatch, PlannedLine, RecordForm, RecordedEstimate, RecordedLine, UnknownCost,
-    recorded,
+    Followed, FormError, PastTask, PlannedBatch, RecordForm, RecordedEstimate, RecordedLine, UnknownCost, recorded,
 };
 use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError};
@@ -62,8 +61,8 @@ impl KnownEstimates {
 
     /// What forecasts reckon with. What waits to be charged is taken off by itself, at the usual price of `past` tasks.
     pub(super) fn batches(&self, past: &[PastTask], now: Timestamp) -> Vec<PlannedBatch> {
-        let batch = |open: &Followed| open.estimate.batch(now, priced(&open.waiting, past).credits);
-        self.open.iter().filter_map(batch).collect()
+        let batches = |open: &Followed| open.estimate.batches(now, priced(&open.waiting, past).credits);
+        self.open.iter().flat_map(batches).collect()
     }
 }
 
@@ -73,13 +72,10 @@ impl Assessor {
     /// # Errors
     /// Its cost is unknown, it can never be compared, the form does not say what can be meant, there are too many, or the
     /// ledger cannot be written.
-    #[expect(clippy::too_many_arguments, reason = "what was asked, what was answered, and who keeps it how")]
     pub async fn record_estimate(
         &self,
         account: &Account,
-        key: &DrawKey,
         planned: &Planned,
-        lines: &[PlannedLine],
         form: &RecordForm,
         by: &str,
         now: Timestamp,
@@ -93,17 +89,19 @@ impl Assessor {
         }
         let nothing = || RecordError::Unknown(UnknownCost::NothingAsked { variants: 0, count: 0 });
         let (total, recorded) = estimate.total.as_ref().zip(RecordedLine::of(estimate)).ok_or_else(nothing)?;
-        let starts = lines.iter().map(|line| line.starts_at.unwrap_or(now).max(now)).min().unwrap_or(now);
-        let (label, lapses_at) = form.check(starts, now)?;
+        let jobs = planned.check.jobs.clone();
+        let (first, last) = jobs.first().zip(jobs.last()).map(|(first, last)| (first.0, last.0)).ok_or_else(nothing)?;
+        let (label, lapses_at) = form.check(last, now)?;
         let new = RecordedEstimate {
             id: 0,
-            key: key.clone(),
+            key: planned.draw.key.clone(),
             label,
             by: by.to_owned(),
             made_at: now,
-            starts_at: starts,
+            starts_at: first,
             lapses_at,
             lines: recorded,
+            jobs,
             credits: total.credits,
             launches: total.launches,
             is_planned: form.is_planned,

@@ -42,7 +42,7 @@ impl Watched {
     ) -> Result<RecordedEstimate, RecordError> {
         let (key, now, lines) = (self.key(), at(now), [line]);
         let planned = self.assessor.plan(&self.account, &key.team, &lines, now).await.unwrap().unwrap();
-        self.assessor.record_estimate(&self.account, &key, &planned, &lines, &form, "ada", now).await
+        self.assessor.record_estimate(&self.account, &planned, &form, "ada", now).await
     }
 
     /// Reads tasks: what they are called, when they were launched, their state, and their cost.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::estimates::Keeping;
+use super::estimates::{Keeping, kept_in_words};
 use super::table::{credits, moment, percent, table};
-use super::{Answer, WrongUsage, estimates, expect_ledger};
+use super::{Answer, WrongUsage, expect_ledger};
 use crate::app::{Agent, Shared};
 use crate::assessor::Planned;
 use crate::cli::{EstimateFlags, OutputFormat};
@@ -57,7 +57,7 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     let mut answers = Vec::with_capacity(jobs.len());
     for (job, planned) in jobs.drain(..).zip(planned) {
         let kept = match keeping.as_ref().filter(|_| !is_refused) {
-            Some(keeping) => Some(keeping.keep(&agent, job.account, &planned, &job.lines, now).await?),
+            Some(keeping) => Some(keeping.keep(&agent, job.account, &planned, now).await?),
             None => None,
         };
         answers.push(Answered { job, planned, kept });
@@ -68,6 +68,14 @@ pub async fn run(flags: EstimateFlags) -> anyhow::Result<Answer> {
     }
     shared.store.close().await;
     Ok(if is_refused { Answer::No } else { Answer::Fine })
+}
+
+/// What one team asked, and was told.
+struct Answered<'a> {
+    job: Job<'a>,
+    planned: Planned,
+    /// The estimate as it was kept, if it was.
+    kept: Option<RecordedEstimate>,
 }
 
 /// What one team launches on one account.
@@ -113,26 +121,19 @@ fn by_team<'a>(agent: &'a Agent, shots: &[Shot], flags: &EstimateFlags) -> anyho
     Ok(jobs)
 }
 
-/// One team's answer.
-struct Answered<'a> {
-    job: Job<'a>,
-    planned: Planned,
-    kept: Option<RecordedEstimate>,
-}
-
 /// One team's answer as it is; those of several as a list, with what follows for all.
 fn json_of(answers: &[Answered]) -> Value {
-    let one = |answer: &Answered| {
-        let mut json = http::plan::as_json(&answer.planned.draw, &answer.job.lines, &answer.planned.check);
-        json["recorded"] = answer.kept.as_ref().map(http::plan::recorded_as_json).into();
+    let one = |Answered { job, planned, kept }: &Answered| {
+        let mut json = http::plan::as_json(&planned.draw, &job.lines, &planned.check);
+        json["recorded"] = kept.as_ref().map(http::plan::recorded_as_json).into();
         json
     };
     if let [only] = answers {
         return one(only);
     }
-    let lasts = || answers.iter().map(|answer| answer.planned.check.would_last);
-    let all_known: Option<Vec<bool>> = lasts().collect();
-    let would_last = if lasts().any(|lasts| lasts == Some(false)) { Some(false) } else { all_known.map(|_| true) };
+    let lasts: Option<Vec<bool>> = answers.iter().map(|answered| answered.planned.check.would_last).collect();
+    let any_ends = answers.iter().any(|answered| answered.planned.check.would_last == Some(false));
+    let would_last = if any_ends { Some(false) } else { lasts.map(|_| true) };
     json!({ "would_last": would_last, "teams": answers.iter().map(one).collect::<Vec<_>>() })
 }
 
@@ -144,7 +145,7 @@ fn print_all(answers: &[Answered]) {
         }
         print(planned, &job.lines, &job.account.config.zone);
         if let Some(kept) = kept {
-            say!("\n{}", estimates::kept_in_words(kept, &job.account.config.zone));
+            say!("\n{}", kept_in_words(kept, &job.account.config.zone));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::assessor::{Planned, RecordError};
 use crate::cli::{
     EstimateArguments, EstimateChangeFlags, EstimateCommand, EstimateFlags, EstimateListFlags, OutputFormat,
 };
-use crate::domain::{Draw, EstimateState, PlannedLine, RecordForm, RecordedEstimate};
+use crate::domain::{Draw, EstimateState, RecordForm, RecordedEstimate};
 use crate::http::plan::recorded_as_json;
 use crate::poller::Account;
 
@@ -55,11 +55,9 @@ impl Keeping {
         agent: &Agent,
         account: &Account,
         planned: &Planned,
-        lines: &[PlannedLine],
         now: Timestamp,
     ) -> anyhow::Result<RecordedEstimate> {
-        let key = &planned.draw.key;
-        let kept = agent.assessor.record_estimate(account, key, planned, lines, &self.form, &self.by, now).await;
+        let kept = agent.assessor.record_estimate(account, planned, &self.form, &self.by, now).await;
         kept.map_err(wrong)
     }
 }

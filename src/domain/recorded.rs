@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::account::{DrawKey, is_unprintable};
 use super::announcement::{FormError, LONGEST_NOTE};
 use super::credits::Credits;
-use super::estimate::{Estimate, EstimateRequest, Quantiles};
+use super::estimate::{Estimate, EstimateRequest, JobAt, Quantiles};
 use super::forecast::PlannedBatch;
 
 pub use self::follow::{Followed, Launched, follow};
@@ -24,9 +24,9 @@ pub use self::follow::{Followed, Launched, follow};
 pub const MOST_OPEN: usize = 100;
 /// So many that are closed are shown beside the open ones, the newest.
 pub const SHOWN_CLOSED: usize = 10;
-/// Without another word an estimate lapses so long after its start.
+/// Without another word an estimate lapses so long after the last of it starts.
 pub const USUAL_TIME: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The longest time that an estimate may be open after its start.
+/// The longest time that an estimate may be open after that.
 const LONGEST_TIME: SignedDuration = SignedDuration::from_hours(92 * 24);
 /// The furthest start.
 const FURTHEST: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -50,7 +50,9 @@ pub struct RecordedEstimate {
     pub lapses_at: Timestamp,
     /// The job.
     pub lines: Vec<RecordedLine>,
-    /// What it was to cost.
+    /// When its parts start and what each was to cost, in that order; at least one.
+    pub jobs: Vec<JobAt>,
+    /// What all of it was to cost.
     pub credits: Quantiles<Credits>,
     /// How many launches it was to take, where the history said.
     pub launches: Option<Quantiles<u64>>,
@@ -152,11 +154,11 @@ pub struct RecordForm {
 }
 
 impl RecordForm {
-    /// The label, and when it lapses if it starts at a moment.
+    /// The label, and when it lapses if the last of it starts at a moment.
     ///
     /// # Errors
     /// The first field that is out of range.
-    pub fn check(&self, starts_at: Timestamp, now: Timestamp) -> Result<(String, Timestamp), FormError> {
+    pub fn check(&self, last_start: Timestamp, now: Timestamp) -> Result<(String, Timestamp), FormError> {
         let wrong = |field, message: String| Err(FormError { field, message });
         let label = self.label.clone().unwrap_or_default();
         let length = label.chars().count();
@@ -166,16 +168,16 @@ impl RecordForm {
         if label.chars().any(is_unprintable) {
             return wrong("label", "expected printable characters on one line".to_owned());
         }
-        if starts_at.duration_since(now) > FURTHEST {
-            return wrong("start", format!("expected a time within a year, found `{starts_at}`"));
+        if last_start.duration_since(now) > FURTHEST {
+            return wrong("start", format!("expected a time within a year, found `{last_start}`"));
         }
-        let usual = starts_at.saturating_add(USUAL_TIME).unwrap_or(Timestamp::MAX);
+        let usual = last_start.saturating_add(USUAL_TIME).unwrap_or(Timestamp::MAX);
         let until = self.until.unwrap_or(usual);
-        if until <= starts_at {
-            let found = format!("expected a time after the start, which is `{starts_at}`; found `{until}`");
+        if until <= last_start {
+            let found = format!("expected a time after the start, which is `{last_start}`; found `{until}`");
             return wrong("until", found);
         }
-        if until.duration_since(starts_at) > LONGEST_TIME {
+        if until.duration_since(last_start) > LONGEST_TIME {
             let days = LONGEST_TIME.as_hours() / 24;
             return wrong("until", format!("expected at most {days} days after the start, found `{until}`"));
         }
@@ -224,22 +226,26 @@ impl RecordedEstimate {
     }
 
     /// What a forecast at `now` reckons with: what is still to come of a plan, less what `queued` says of its launches that
-    /// wait to be charged, which the forecast takes off by itself. One whose start has passed counts as the next thing that
-    /// happens. `None` where nothing is to come.
-    pub fn batch(&self, now: Timestamp, queued: Credits) -> Option<PlannedBatch> {
-        if !self.is_planned || self.lapses_at <= now {
-            return None;
+    /// wait to be charged, which the forecast takes off by itself. What is launched is of the part that starts first. A part
+    /// whose start has passed counts as the next thing that happens.
+    pub fn batches(&self, now: Timestamp, queued: Credits) -> Vec<PlannedBatch> {
+        if !self.is_planned || self.lapses_at <= now || !self.is_open() || self.is_complete() {
+            return Vec::new();
         }
-        let remaining = self.remaining();
-        let less = |credits: Credits| (credits - queued).max(Credits::ZERO);
         let next = now.saturating_add(SignedDuration::from_millis(1)).unwrap_or(now);
-        let batch = PlannedBatch {
-            at: self.starts_at.max(next),
-            low: less(remaining.p10),
-            likely: less(remaining.p50),
-            high: less(remaining.p90),
-        };
-        batch.high.is_positive().then_some(batch)
+        let mut launched = [(self.charged + queued).max(Credits::ZERO); 3];
+        let mut batches = Vec::with_capacity(self.jobs.len());
+        for (at, cost) in &self.jobs {
+            let mut left = [cost.p10, cost.p50, cost.p90];
+            for (left, launched) in left.iter_mut().zip(&mut launched) {
+                let taken = (*left).min(*launched);
+                (*left, *launched) = (*left - taken, *launched - taken);
+            }
+            let [low, likely, high] = left;
+            batches.push(PlannedBatch { at: (*at).max(next), low, likely, high });
+        }
+        batches.retain(|batch| batch.high.is_positive());
+        batches
     }
 
     /// How it ended; `None` while it is open.

@@ -172,6 +172,21 @@ families! {
 
     Announcements = Gauge "fuelgauge_announcements" ["account", "team", "kind"]
         "Announcements in force or to come, at the last assessment: pace (a change of pace) and batch (planned credits).";
+    EstimatesOpen = Gauge "fuelgauge_estimates_open" ["account", "team"]
+        "Recorded estimates whose launches still count, at the last assessment.";
+    EstimatesPlanned = Gauge "fuelgauge_estimates_planned_credits" ["account", "team"]
+        "What is still to be charged (median) for the recorded estimates that are planned, at the last assessment; forecasts \
+         reckon with it. Absent while stale.";
+    EstimatesClosed = Counter "fuelgauge_estimates_closed_total" ["account", "team", "outcome"]
+        "Recorded estimates that ended. Met: as many assets as asked succeeded, and the charge was below_p10, p10_to_p50, \
+         p50_to_p90 or above_p90 of what was expected; lapsed_partly and lapsed_unlaunched: they did not within the time; \
+         withdrawn. From the ledger as of the last assessment. Absent before the first estimate.";
+    EstimatesExpected = Counter "fuelgauge_estimates_expected_credits_total" ["account", "team"]
+        "What recorded estimates that were met had been expected to cost (median), from the ledger as of the last assessment. \
+         Absent before the first estimate.";
+    EstimatesCharged = Counter "fuelgauge_estimates_charged_credits_total" ["account", "team"]
+        "What was charged, less what came back by then, for recorded estimates that were met, from the ledger as of the last \
+         assessment. Absent before the first estimate.";
     QueuedCharges = Gauge "fuelgauge_queued_charges_credits" ["account", "team"]
         "What tasks launched and not charged yet will cost, at the median of their kind; tasks of unknown cost are not in it. \
          Absent while stale.";

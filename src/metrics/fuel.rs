@@ -10,8 +10,8 @@ use super::families::{FUEL, Fuel};
 use super::fold::Fold;
 use super::sheet::Sheet;
 use crate::domain::{
-    AccountAssessment, Collector, Credits, DrawAssessment, Forecast, FuelLimit, OutboxDepth, Provenance, RetryKind,
-    RetryRow, RunOut, SilenceState, Snapshot, SpendRates, Suspicion, TotalsRow,
+    AccountAssessment, Collector, Credits, DrawAssessment, EstimateOutcome, EstimateState, Forecast, FuelLimit,
+    OutboxDepth, Provenance, RetryKind, RetryRow, RunOut, SilenceState, Snapshot, SpendRates, Suspicion, TotalsRow,
 };
 
 /// Every account family of a snapshot that has samples: name, and text. `accepted` is when channels that keep nothing in the
@@ -313,9 +313,13 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
         let of_kind = draw.announced.iter().filter(|announced| announced.announcement.foreseen.kind() == kind);
         sheet.add(Fuel::Announcements, &[name, team, kind], of_kind.count() as f64);
     }
+    estimates(sheet, &[name, team], draw);
     if is_stale(account, Collector::Charges) {
         return;
     }
+    let planned = draw.estimates.iter().filter(|estimate| estimate.is_planned);
+    let planned = planned.map(|estimate| estimate.remaining().p50).sum();
+    sheet.add_credits(Fuel::EstimatesPlanned, &[name, team], Some(planned));
     // Where no task's cost is known there is no sum.
     let queued = Some(draw.queued).filter(|queued| queued.tasks > 0 || queued.unknown_tasks == 0);
     sheet.add_credits(Fuel::QueuedCharges, &[name, team], queued.and_then(|queued| account.told(queued.credits)));
@@ -347,6 +351,22 @@ fn draw_series(sheet: &mut Sheet, account: &AccountAssessment, draw: &DrawAssess
         }
         sheet.add_credits(Fuel::Unused, &[name, team], account.lapsing(draw));
     }
+}
+
+/// All outcomes from the first estimate on, so that a rate sees the first that ends.
+fn estimates(sheet: &mut Sheet, labels: &[&str; 2], draw: &DrawAssessment) {
+    let [account, team] = *labels;
+    let open = draw.estimates.iter().filter(|estimate| estimate.state == EstimateState::Open).count();
+    sheet.add(Fuel::EstimatesOpen, labels, open as f64);
+    if draw.estimates.is_empty() {
+        return;
+    }
+    for outcome in EstimateOutcome::ALL {
+        let closed = draw.accuracy.closed(outcome);
+        sheet.add(Fuel::EstimatesClosed, &[account, team, outcome.as_str()], closed as f64);
+    }
+    sheet.add_credits(Fuel::EstimatesExpected, labels, Some(draw.accuracy.expected));
+    sheet.add_credits(Fuel::EstimatesCharged, labels, Some(draw.accuracy.charged));
 }
 
 fn windows(spend: SpendRates) -> [(&'static str, Option<f64>); 3] {

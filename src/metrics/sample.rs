@@ -327,6 +327,46 @@ fn shared() -> AccountAssessment {
     }
 }
 
+/// A plan of which a part has been charged, one that was met, and one of which only a part was launched.
+pub fn estimates(key: &DrawKey) -> Vec<RecordedEstimate> {
+    let [p10, p50, p90] = [260, 320, 410].map(credits);
+    let request =
+        EstimateRequest { task_type: "retexture".into(), quality: None, variants: 1, count: 30, attempts: None };
+    let part = RecordedPart { task_type: "retexture".into(), launches_each: 1 };
+    let starts_at = now() - SignedDuration::from_hours(20);
+    let planned = RecordedEstimate {
+        id: 3,
+        key: key.clone(),
+        label: "<i>the</i> \"herd\"".into(),
+        by: "ada".into(),
+        made_at: starts_at,
+        starts_at,
+        lapses_at: starts_at + SignedDuration::from_hours(7 * 24),
+        lines: vec![RecordedLine { request, parts: vec![part] }],
+        jobs: vec![(starts_at, Quantiles { p10, p50, p90 })],
+        credits: Quantiles { p10, p50, p90 },
+        launches: Some(Quantiles { p10: 31, p50: 36, p90: 44 }),
+        is_planned: true,
+        state: EstimateState::Open,
+        ends: None,
+        charged: credits(90),
+        tasks: 9,
+        assets: 8,
+    };
+    let before = |days: i64| now() - SignedDuration::from_hours(24 * days);
+    let met = RecordedEstimate {
+        id: 2,
+        state: EstimateState::Met { at: before(2) },
+        charged: credits(350),
+        tasks: 38,
+        assets: 30,
+        ..planned.clone()
+    };
+    let state = EstimateState::Lapsed { at: before(3) };
+    let lapsed = RecordedEstimate { id: 1, is_planned: false, state, ..planned.clone() };
+    vec![planned, met, lapsed]
+}
+
 fn dry() -> AccountAssessment {
     let firing = AlertState::Firing {
         level: Stage::Critical.into(),
@@ -339,8 +379,8 @@ fn dry() -> AccountAssessment {
         pending: credits(60),
         unrefunded: credits(75),
         announced: Vec::new(),
-        estimates: Vec::new(),
-        accuracy: EstimateAccuracy::default(),
+        estimates: estimates(&key("cinematics", "Characters & \"Creatures\"")),
+        accuracy: EstimateAccuracy::of(&estimates(&key("cinematics", "Characters & \"Creatures\""))),
         queued: Queued::default(),
         suspects: Suspects::from_iter([
             suspect("018f-<b>x", "image-to-3d", Suspicion::MissingRefund, 60),

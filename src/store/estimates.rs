@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::append::team_name;
 use super::past::{TASK_COLUMNS, TaskColumns, past_task};
@@ -50,6 +50,7 @@ fn estimate_of(row: &SqliteRow, account: &AccountName) -> sqlx::Result<Option<Re
         starts_at: instant(number("starts_at")?),
         lapses_at: instant(number("lapses_at")?),
         lines: Vec::new(),
+        jobs: Vec::new(),
         credits: Quantiles {
             p10: credits(number("low")?),
             p50: credits(number("likely")?),
@@ -131,6 +132,19 @@ impl Store {
                     .await
                     .map_err(|error| self.explain(error))?;
             }
+        }
+        for (place, (at, cost)) in (0_i64..).zip(&new.jobs) {
+            let insert = "INSERT INTO estimate_jobs (estimate_id, job, starts_at, low, likely, high) VALUES ($1, $2, $3, $4, $5, $6)";
+            sqlx::query(insert)
+                .bind(id)
+                .bind(place)
+                .bind(millis(*at))
+                .bind(cost.p10.micros())
+                .bind(cost.p50.micros())
+                .bind(cost.p90.micros())
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.explain(error))?;
         }
         self.commit(transaction).await?;
         Ok(Some(RecordedEstimate { id, ..new.clone() }))
@@ -306,24 +320,39 @@ impl Store {
         }
         found.sort_by_key(|estimate| estimate.id);
         for some in found.chunks_mut(MOST_AT_ONCE) {
-            let mut query = QueryBuilder::new(
-                "SELECT estimate_id, line, asked, quality, variants, assets, attempts, task_type, launches_each \
-                 FROM estimate_lines WHERE estimate_id IN (",
-            );
-            let mut list = query.separated(", ");
-            for estimate in &*some {
-                list.push_bind(estimate.id);
-            }
-            query.push(") ORDER BY estimate_id, line, part");
+            let ids: Vec<i64> = some.iter().map(|estimate| estimate.id).collect();
+            let columns = "line, asked, quality, variants, assets, attempts, task_type, launches_each";
+            let mut query = parts("estimate_lines", columns, "line, part", &ids);
             let lines: Vec<LineRow> =
+                query.build_query_as().fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
+            let mut query = parts("estimate_jobs", "starts_at, low, likely, high", "job", &ids);
+            let jobs: Vec<(i64, i64, i64, i64, i64)> =
                 query.build_query_as().fetch_all(&self.readers).await.map_err(|error| self.explain(error))?;
             for estimate in some {
                 let of_it: Vec<&LineRow> = lines.iter().filter(|line| line.0 == estimate.id).collect();
                 estimate.lines = of_it.chunk_by(|a, b| a.1 == b.1).map(line_of).collect();
+                let of_it = jobs.iter().filter(|job| job.0 == estimate.id);
+                estimate.jobs = of_it
+                    .map(|(_, at, low, likely, high)| {
+                        let [p10, p50, p90] = [*low, *likely, *high].map(credits);
+                        (instant(*at), Quantiles { p10, p50, p90 })
+                    })
+                    .collect();
             }
         }
         Ok(found)
     }
+}
+
+/// The statement that reads what belongs to some estimates, by their numbers first.
+fn parts(table: &str, columns: &str, order: &str, ids: &[i64]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(format!("SELECT estimate_id, {columns} FROM {table} WHERE estimate_id IN ("));
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(*id);
+    }
+    query.push(format!(") ORDER BY estimate_id, {order}"));
+    query
 }
 
 /// Lines are read for so many estimates with one statement.

@@ -34,6 +34,7 @@ fn estimate(whose: &str, starts: i64) -> RecordedEstimate {
             line("model", Some("high"), None, &["model-draft", "model-final"]),
             line("rig", None, Some(1.5), &["rig"]),
         ],
+        jobs: [starts, starts + DAY].map(|second| (at(second), Quantiles { p10, p50, p90 })).into(),
         credits: Quantiles { p10, p50, p90 },
         launches: Some(Quantiles { p10: 18, p50: 20, p90: 31 }),
         is_planned: false,

@@ -188,6 +188,7 @@ async fn polling_asking_and_estimating_by_hand() {
     studio.run(&["status", "--check"]).await.expect(0);
 
     estimates(&studio).await;
+    kept_estimates(&studio).await;
 
     studio
         .run(&["poll", "nobody"])
@@ -232,6 +233,54 @@ async fn estimates(studio: &Studio) {
     studio.run(&wrong_team).await.expect(2).says(&["no team `environment`", "expected one of: `environment-art`"]);
     let words: Vec<&str> = unknown.iter().copied().chain(["--account", "elsewhere"]).collect();
     studio.run(&words).await.expect(2).says(&["does not draw on `elsewhere`", "`environment-art`"]);
+}
+
+/// Kept, accepted, taken back; and what is refused.
+async fn kept_estimates(studio: &Studio) {
+    let ask = ["estimate", "--team", STEADY.name, "--task", "text-to-3d", "--count", "2"];
+    let with = |words: &[&'static str]| [&ask[..], words].concat();
+    assert!(studio.run(&ask).await.expect(0).out.contains("The credits would last."));
+    let nothing = studio.run(&["estimate", "list"]).await.expect(0).out;
+    assert_eq!(nothing.trim(), "No estimate is recorded.");
+
+    let kept = studio.run(&with(&["--record", "--label", "two crates", "--by=Ada"])).await.expect(0).out;
+    assert!(kept.contains("\nrecorded as 1, open until ") && !kept.contains("forecasts reckon"), "{kept}");
+    let plan = studio.run(&with(&["--plan", "--check", "--until=2099-01-01T00:00:00Z"])).await.expect(2);
+    plan.says(&["--until: expected at most 92 days after the start"]);
+    let plan = studio.run(&with(&["--plan", "--check", "--format=json"])).await.expect(0).json();
+    let told = &plan["recorded"];
+    assert_eq!((&told["id"], &told["is_planned"], &told["state"]), (&2.into(), &true.into(), &"open".into()), "{told}");
+    assert_eq!((&told["cost_credits"], &told["remaining_credits"]), (&plan["cost_credits"], &plan["cost_credits"]));
+    let too_much = ["estimate", "--team", STEADY.name, "--task", "text-to-3d", "--count=2000", "--check", "--plan"];
+    let refused = studio.run(&too_much).await.expect(3).out;
+    assert!(!refused.contains("recorded as"), "what would not last is not kept: {refused}");
+
+    let table = studio.run(&["estimate", "list", "--team", STEADY.name]).await.expect(0).out;
+    for part in ["2 × text-to-3d", "two crates", "Ada", "open until ", "planned until ", "0 of 2"] {
+        assert!(table.contains(part), "{part}:\n{table}");
+    }
+    let accepted = studio.run(&["estimate", "accept", "1", "--format=json"]).await.expect(0).json();
+    assert_eq!(accepted["is_planned"], true, "{accepted}");
+    let withdrawn = studio.run(&["estimate", "withdraw", "1", "--by=Grace"]).await.expect(0).out;
+    assert!(withdrawn.contains("2 × text-to-3d: withdrawn by Grace, "), "{withdrawn}");
+    let open = studio.run(&["estimate", "list", "--format=json"]).await.expect(0).json();
+    assert_eq!(open.as_array().map(Vec::len), Some(1), "{open}");
+    let all = studio.run(&["estimate", "list", "--all", "--format=json"]).await.expect(0).json();
+    assert_eq!((&all[0]["outcome"], &all[0]["withdrawn_by"]), (&"withdrawn".into(), &"Grace".into()), "{all}");
+
+    for (words, says) in [
+        (vec!["estimate", "accept", "1"], ["estimate `1` is withdrawn; expected an open one", "hint: record it anew"]),
+        (vec!["estimate", "withdraw", "9"], ["there is no estimate `9`", "hint: `fuelgauge estimate list --all`"]),
+        (vec!["estimate", "list", "--team=nobody"], ["no team `nobody`", "expected one of"]),
+        (with(&["--label=x"]), ["--label: expected an estimate that is kept", "hint: add --record"]),
+        (with(&["--record", "--at=2026-01-01T00:00:00Z"]), ["cannot be used with", "--at"]),
+        (vec!["estimate", "--team=x", "list"], ["list", "cannot be used with"]),
+        (vec!["estimate"], ["required", "--team"]),
+    ] {
+        studio.run(&words).await.expect(2).says(&says);
+    }
+    let unknown = ["estimate", "--team", STEADY.name, "--task", "text-to-4d", "--record"];
+    studio.run(&unknown).await.expect(2).says(&["an unknown cost cannot be recorded", "hint: known types are `"]);
 }
 
 /// Ten weeks of charges of three teams up to a noon in November, as a platform's export has them.

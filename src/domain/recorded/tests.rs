@@ -43,6 +43,7 @@ fn estimate(id: i64, lines: Vec<RecordedLine>) -> RecordedEstimate {
         starts_at: at(0),
         lapses_at: at(7 * 24),
         lines,
+        jobs: vec![(at(0), Quantiles { p10, p50, p90 })],
         credits: Quantiles { p10, p50, p90 },
         launches: None,
         is_planned: true,
@@ -193,7 +194,7 @@ fn a_launch_counts_for_one_estimate_the_oldest_that_covers_it() {
 fn a_plan_is_reckoned_with_until_its_charges_have_come() {
     let batch = |at, low, likely, high| {
         let [low, likely, high] = [low, likely, high].map(whole);
-        Some(PlannedBatch { at, low, likely, high })
+        vec![PlannedBatch { at, low, likely, high }]
     };
     let next = |hours| at(hours) + SignedDuration::from_millis(1);
     let charged = |credits| RecordedEstimate { charged: whole(credits), ..two_models(1) };
@@ -202,21 +203,29 @@ fn a_plan_is_reckoned_with_until_its_charges_have_come() {
         ("begun", two_models(1), 5, 0, batch(next(5), 80, 100, 150)),
         ("a part is charged", charged(90), 5, 0, batch(next(5), 0, 10, 60)),
         ("a part waits to be charged", charged(30), 5, 20, batch(next(5), 30, 50, 100)),
-        ("more is charged than nine in ten cost", charged(151), 5, 0, None),
-        ("all assets are there", RecordedEstimate { assets: 2, ..charged(30) }, 5, 0, None),
-        ("its time is over", charged(30), 7 * 24, 0, None),
+        ("more is charged than nine in ten cost", charged(151), 5, 0, vec![]),
+        ("all assets are there", RecordedEstimate { assets: 2, ..charged(30) }, 5, 0, vec![]),
+        ("its time is over", charged(30), 7 * 24, 0, vec![]),
         (
             "it is about to end",
             RecordedEstimate { ends: Some(EstimateState::Met { at: at(9) }), ..charged(9) },
             9,
             0,
-            None,
+            vec![],
         ),
-        ("it has ended", RecordedEstimate { state: EstimateState::Lapsed { at: at(9) }, ..charged(9) }, 9, 0, None),
-        ("nobody said that it will be launched", RecordedEstimate { is_planned: false, ..charged(0) }, 5, 0, None),
+        ("it has ended", RecordedEstimate { state: EstimateState::Lapsed { at: at(9) }, ..charged(9) }, 9, 0, vec![]),
+        ("nobody said that it will be launched", RecordedEstimate { is_planned: false, ..charged(0) }, 5, 0, vec![]),
     ] {
-        assert_eq!(estimate.batch(at(now), whole(queued)), expected, "{name}");
+        assert_eq!(estimate.batches(at(now), whole(queued)), expected, "{name}");
     }
+    // What is launched is of the part that starts first.
+    let part = |hour, low, likely, high| {
+        let [p10, p50, p90] = [low, likely, high].map(whole);
+        (at(hour), Quantiles { p10, p50, p90 })
+    };
+    let two = RecordedEstimate { jobs: vec![part(0, 30, 40, 60), part(50, 50, 60, 90)], ..charged(45) };
+    let expected = [batch(next(5), 0, 0, 15), batch(at(50), 35, 55, 90)].concat();
+    assert_eq!(two.batches(at(5), Credits::ZERO), expected);
     let waiting: &[Row] = &[
         (1, "model", "high", 7, Queued, 0),
         (1, "model", "high", 8, Running, 0),

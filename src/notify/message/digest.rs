@@ -12,8 +12,8 @@ use super::spending::{by_kind, retries_of, spent};
 use super::words;
 use crate::domain::remedy::share;
 use crate::domain::{
-    AccountAssessment, Credits, DrawAssessment, Drivers, Mute, Outlook, PastAlert, RenderedMail, RetryKind, RuleAlert,
-    Silences, Stage, TeamName,
+    AccountAssessment, Credits, DrawAssessment, Drivers, EstimateAccuracy, EstimateOutcome, Mute, Outlook, PastAlert,
+    RecordedEstimate, RenderedMail, RetryKind, RuleAlert, Silences, Stage, TeamName,
 };
 
 /// What the digest of a team is made of.
@@ -46,6 +46,8 @@ pub struct DrawDigest<'a> {
     pub unrefunded: (u64, Credits),
     /// Alerts that were under way since the last digest.
     pub alerts: Vec<PastAlert>,
+    /// Recorded estimates that ended since the last digest.
+    pub estimates: Vec<RecordedEstimate>,
 }
 
 /// Less than this much more or less is as much (0 to 1).
@@ -174,6 +176,7 @@ impl Draw<'_> {
             text("What lies ahead", self.ahead()),
             Part { table: by_kind(&self.of.spent_on), ..text("Spent", self.pace()) },
             text("Wasted", self.wasted()),
+            text("Estimates", self.estimates()),
             match alerts.is_empty() {
                 true => text("Alerts", "None.".into()),
                 false => list("Alerts", alerts),
@@ -288,6 +291,37 @@ impl Draw<'_> {
                 "{tasks} failed, expired or were withdrawn, and {} have not come back.",
                 words::credits(credits)
             ));
+        }
+        sentences.join(" ")
+    }
+
+    /// How good the estimates were that ended.
+    fn estimates(&self) -> String {
+        let accuracy = EstimateAccuracy::of(&self.of.estimates);
+        let several = |count: u64, noun: &str| {
+            let verb = if count == 1 { "was" } else { "were" };
+            format!("{} {verb}", words::counted(&words::count(count), noun))
+        };
+        let mut sentences = Vec::new();
+        if accuracy.met() > 0 {
+            let within = match (accuracy.within_p90(), accuracy.met()) {
+                (1, 1) => "it stayed within what 9 of 10 such jobs cost".to_owned(),
+                (0, 1) => "it cost more than 9 of 10 such jobs do".to_owned(),
+                (within, _) => format!("{} stayed within what 9 of 10 such jobs cost", words::count(within)),
+            };
+            let (expected, charged) = (words::credits(accuracy.expected), words::amount(accuracy.charged));
+            sentences.push(format!("{} met: {within}.", several(accuracy.met(), "estimate")));
+            sentences.push(format!("{expected} were expected and {charged} charged."));
+        }
+        let partly = accuracy.closed(EstimateOutcome::LapsedPartly);
+        let unlaunched = accuracy.closed(EstimateOutcome::LapsedUnlaunched);
+        if partly + unlaunched > 0 {
+            let lapsed = words::counted(&words::count(partly + unlaunched), "estimate");
+            let unlaunched = match unlaunched {
+                0 => String::new(),
+                some => format!(", {} of them with nothing launched", words::count(some)),
+            };
+            sentences.push(format!("{lapsed} lapsed before all was done{unlaunched}."));
         }
         sentences.join(" ")
     }

@@ -22,6 +22,7 @@ struct Week {
     spent_before: Credits,
     unrefunded: (u64, Credits),
     alerts: Vec<PastAlert>,
+    estimates: Vec<RecordedEstimate>,
     silences: Silences,
     /// Whether it draws on another account too.
     is_on_two: bool,
@@ -60,6 +61,7 @@ impl Week {
                 past(RuleName::Exhaustion, "2026-11-20T09:05:00Z", None, true),
                 past(RuleName::StuckQueue, "2026-11-22T18:00:00Z", None, true),
             ],
+            estimates: Vec::new(),
             silences: Silences::new(
                 vec![Silence {
                     id: 7,
@@ -91,6 +93,7 @@ impl Week {
             spent_before: self.spent_before,
             unrefunded: self.unrefunded,
             alerts: self.alerts.clone(),
+            estimates: self.estimates.clone(),
         };
         let mut draws = vec![of(&self.scene.assessment)];
         if self.is_on_two {
@@ -141,7 +144,7 @@ fn a_digest_tells_of_the_week() {
 #[test]
 fn a_digest_fits_what_is_known() {
     type Change = fn(&mut Week);
-    let cases: [(&str, Change, &[&str], &[&str]); 8] = [
+    let cases: [(&str, Change, &[&str], &[&str]); 11] = [
         (
             "all is well",
             |week| {
@@ -159,7 +162,7 @@ fn a_digest_fits_what_is_known() {
                 "About 190 credits lapse unused",
                 "Alerts ------ None.",
             ],
-            &["Wasted", "gone around"],
+            &["Wasted", "Estimates", "gone around"],
         ),
         ("as much", |week| week.spent_before = whole(3_200), &["about as much as in the 7 days before (3,200)"], &[]),
         ("less", |week| week.spent_before = whole(6_360), &["3,180 credits, 50% less than in the 7 days before"], &[]),
@@ -203,6 +206,38 @@ fn a_digest_fits_what_is_known() {
                 "Announced --------- - 2 times the usual pace from 24 Nov 2026 to the end of 25 Nov 2026; about 340 credits more",
             ],
             &[],
+        ),
+        (
+            "an estimate was met, and one lapsed",
+            |week| week.estimates = crate::metrics::sample::estimates(&week.scene.draw.key),
+            &[
+                "Estimates --------- 1 estimate was met: it stayed within what 9 of 10 such jobs cost. 320 credits were expected \
+                 and 350 charged. 1 estimate lapsed before all was done. Alerts",
+            ],
+            &["nothing launched"],
+        ),
+        (
+            "several estimates",
+            |week| {
+                let mut all = crate::metrics::sample::estimates(&week.scene.draw.key);
+                all.push(RecordedEstimate { charged: whole(411), ..all[1].clone() });
+                all.push(RecordedEstimate { tasks: 0, ..all[2].clone() });
+                week.estimates = all;
+            },
+            &[
+                "2 estimates were met: 1 stayed within what 9 of 10 such jobs cost. 640 credits were expected and 761 charged.",
+                "2 estimates lapsed before all was done, 1 of them with nothing launched.",
+            ],
+            &[],
+        ),
+        (
+            "an estimate cost more",
+            |week| {
+                let met = crate::metrics::sample::estimates(&week.scene.draw.key).remove(1);
+                week.estimates = vec![RecordedEstimate { charged: whole(411), ..met }];
+            },
+            &["1 estimate was met: it cost more than 9 of 10 such jobs do. 320 credits were expected and 411 charged."],
+            &["lapsed"],
         ),
         (
             "used up",

@@ -303,6 +303,17 @@ CREATE TABLE estimate_lines (
     PRIMARY KEY (estimate_id, line, part)
 ) WITHOUT ROWID;
 
+-- When the parts of those estimates start, and what each was to cost.
+CREATE TABLE estimate_jobs (
+    estimate_id BIGINT NOT NULL REFERENCES estimates (id),
+    job         BIGINT NOT NULL,
+    starts_at   BIGINT NOT NULL,
+    low         BIGINT NOT NULL,
+    likely      BIGINT NOT NULL,
+    high        BIGINT NOT NULL,
+    PRIMARY KEY (estimate_id, job)
+) WITHOUT ROWID;
+
 -- How closed estimates ended: what metrics read. It follows from estimates and never falls.
 CREATE TABLE estimate_totals (
     account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
