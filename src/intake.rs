@@ -1,5 +1,6 @@
-//! What people and scripts bring: pushes, announcements and silences through the door, and files that come to a watched folder. All
-//! of it goes into the ledger, and the account is assessed at once.
+//! What people and scripts bring: pushes, announcements and silences through the door, and files that come to a watched
+//! folder. All of it goes into the ledger, and the account is assessed at once. Through the same door it is asked what a job
+//! would cost.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::store::Store;
 mod announcing;
 mod door;
 mod folder;
+mod planning;
 mod silencing;
 
 pub use door::TokenDoor;
@@ -29,12 +31,13 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     assessor: Arc<Assessor>,
+    turns: planning::Turns,
 }
 
 impl Intake {
     /// For the agent of one configuration.
     pub fn new(store: Store, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, assessor: Arc<Assessor>) -> Intake {
-        Intake { store, clock, metrics, assessor }
+        Intake { store, clock, metrics, assessor, turns: planning::Turns::new() }
     }
 
     /// Exports the counters of the ways in as 0 before something comes.
@@ -46,7 +49,7 @@ impl Intake {
             let names = names(accounts.iter().collect());
             let names = names.iter().map(String::as_str);
             self.metrics.agent.initialize_channel(Errand::Push.as_str(), names, &Refusal::REASONS);
-            for errand in [Errand::Announce, Errand::Silence] {
+            for errand in Errand::ALL.into_iter().filter(|errand| *errand != Errand::Push) {
                 self.metrics.agent.initialize_channel(errand.as_str(), std::iter::empty(), &Refusal::REASONS);
             }
         }

@@ -281,6 +281,8 @@ pub enum Scope {
     Announce,
     /// Silence alerts, and see who silenced which.
     Silence,
+    /// Ask what a job would cost and do.
+    Estimate,
 }
 
 impl Scope {
@@ -290,6 +292,7 @@ impl Scope {
             Scope::Push => "push",
             Scope::Announce => "announce",
             Scope::Silence => "silence",
+            Scope::Estimate => "estimate",
         }
     }
 }

@@ -467,8 +467,9 @@ fn each_mistake_is_explained() {
              10:33: web.tokens.short.token_file: the token in `secrets/key` has 6 characters; expected at least 16\n\
              hint: openssl rand -hex 32 makes a good one\n\
              11:14: web.tokens.short.name: another token is called `short` too\n\
-             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`, `announce` or `silence`\n\
-             12:57: web.tokens.other.can[0]: expected `push`, `announce` or `silence`, found `pull`\n\
+             11:63: web.tokens.short.can[1]: `read` is not supported yet; expected `push`, `announce`, `silence` or `estimate`\n\
+             hint: leave it out: whoever reaches the port may read\n\
+             12:57: web.tokens.other.can[0]: expected `push`, `announce`, `silence` or `estimate`, found `pull`\n\
              12:72: web.tokens.other.teams[0]: there is no team `arts`\n\
              hint: did you mean `art`?\n\
              13:7: web.tokens.none: `can` is empty\n\
@@ -766,7 +767,7 @@ fn the_reference_names_every_key_and_loads_with_all_of_them() {
     let token = &config.web.tokens[0];
     assert_eq!(
         (token.name.as_str(), &token.can[..]),
-        ("pipeline", &[Scope::Push, Scope::Announce, Scope::Silence][..])
+        ("pipeline", &[Scope::Push, Scope::Announce, Scope::Silence, Scope::Estimate][..])
     );
     assert_eq!(token.teams.as_ref().unwrap()[0].as_str(), "environment-art");
     let source = config.accounts[1].source.as_ref().unwrap();

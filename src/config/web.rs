@@ -26,7 +26,7 @@ section! {
         name: Text,
         /// The file that holds it, at least 16 characters. Required.
         token_file: Text,
-        /// What it may do: `push`, `announce`, `silence`. Required.
+        /// What it may do: `push`, `announce`, `silence`, `estimate`. Required.
         can: Vec<Text>,
         /// The teams that it is for. Default: all.
         teams: Vec<Text>,
@@ -79,11 +79,13 @@ fn check_token(file: &TokenFile, teams: &[&str], context: &mut Context) -> Optio
 }
 
 fn check_scope(text: &Text, context: &mut Context) -> Option<Scope> {
-    if matches!(text.text.as_str(), "read" | "estimate") {
-        let message = format!("`{}` is not supported yet; expected `push`, `announce` or `silence`", text.text);
-        return context.wrong(&text.place, message);
+    if text.text == "read" {
+        let message = "`read` is not supported yet; expected `push`, `announce`, `silence` or `estimate`\n\
+                       hint: leave it out: whoever reaches the port may read";
+        return context.wrong(&text.place, message.to_owned());
     }
-    values::word(text, &[("push", Scope::Push), ("announce", Scope::Announce), ("silence", Scope::Silence)], context)
+    let known = [Scope::Push, Scope::Announce, Scope::Silence, Scope::Estimate].map(|scope| (scope.as_str(), scope));
+    values::word(text, &known, context)
 }
 
 fn check_team(text: &Text, teams: &[&str], context: &mut Context) -> Option<TeamName> {

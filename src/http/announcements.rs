@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, BODY, object, text, value};
-use super::door::{Doorway, Errand, Refusal, Told, json_body};
+use super::door::{Doorway, Errand, PUSH_LIMIT, Refusal, Told, json_body};
 use crate::domain::{Announcement, AnnouncementForm, Credits, Foreseen};
 
 /// The routes.
@@ -47,7 +47,7 @@ async fn announce(State(doorway): State<Doorway>, Path(team): Path<String>, requ
     let announced = async {
         let (head, body) = request.into_parts();
         let guest = doorway.admit(&head.headers, Errand::Announce)?;
-        let (account, form) = read(&json_body(&head.headers, body).await?)?;
+        let (account, form) = read(&json_body(&head.headers, body, PUSH_LIMIT).await?)?;
         guest.announce(team, account, form).await
     };
     match announced.await {

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::json;
 use tokio::sync::watch;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::domain::{Announcement, AnnouncementForm, FiringAlert, Silence, SilenceForm};
+pub use super::refusal::Refusal;
+use crate::domain::{
+    Announcement, AnnouncementForm, DrawAssessment, FiringAlert, PlanCheck, PlannedLine, PriceSheet, Silence,
+    SilenceForm,
+};
 use crate::metrics::agent::AgentMetrics;
 
 /// The largest body, in bytes: ten thousand charges fit.
@@ -26,6 +29,9 @@ pub const PUSH_LIMIT: usize = 8 << 20;
 
 /// The largest form, in bytes. It is read before its token is known, so it is little.
 pub const FORM_LIMIT: usize = 64 << 10;
+
+/// The largest question of what a job will cost, in bytes: the longest list of lines with long words fits.
+pub const QUESTION_LIMIT: usize = 256 << 10;
 
 /// Of a body that is too large so many times the limit is still read.
 const MOST_DROPPED: usize = 8;
@@ -43,6 +49,13 @@ pub trait Door: Send + Sync {
 
     /// Whether there is a token at all that may do this: for this team, or for any.
     fn opens(&self, errand: Errand, team: Option<&str>) -> bool;
+
+    /// What a job would cost and do, for whoever reads the pages: nobody is asked for a token, and only a few are answered at
+    /// once.
+    fn plan(&self, job: Job) -> Answered<PlanTold>;
+
+    /// What the platform of an account says that its tasks cost; `None` where no sheet says it.
+    fn prices(&self, account: &str) -> Option<Arc<PriceSheet>>;
 }
 
 /// What somebody comes for.
@@ -54,11 +67,13 @@ pub enum Errand {
     Announce,
     /// To silence alerts, or to see which are silenced.
     Silence,
+    /// To ask what a job would cost and do.
+    Estimate,
 }
 
 impl Errand {
     /// Every one.
-    pub const ALL: [Errand; 3] = [Errand::Push, Errand::Announce, Errand::Silence];
+    pub const ALL: [Errand; 4] = [Errand::Push, Errand::Announce, Errand::Silence, Errand::Estimate];
 
     /// The `channel` label of what comes in, and the scope that a token needs.
     pub const fn as_str(self) -> &'static str {
@@ -66,6 +81,7 @@ impl Errand {
             Errand::Push => "push",
             Errand::Announce => "announce",
             Errand::Silence => "silence",
+            Errand::Estimate => "estimate",
         }
     }
 }
@@ -96,6 +112,9 @@ pub trait Guest: Send + Sync {
 
     /// Ends a silence.
     fn expire(self: Arc<Self>, id: i64) -> Answered<ToldSilence>;
+
+    /// What a job of a team would cost and do.
+    fn plan(self: Arc<Self>, job: Job) -> Answered<PlanTold>;
 }
 
 /// What a guest is answered.
@@ -123,6 +142,34 @@ pub struct ToldSilence {
     pub now: Timestamp,
 }
 
+/// A job that somebody thinks of launching.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The team that would launch it.
+    pub team: String,
+    /// The account it would be paid from; may be left out where the team draws on one alone.
+    pub account: Option<String>,
+    /// At least one line.
+    pub lines: Vec<PlannedLine>,
+}
+
+/// What a job would cost and do, with what its words need.
+#[derive(Clone, Debug)]
+pub struct PlanTold {
+    /// The draw as it stands.
+    pub draw: Box<DrawAssessment>,
+    /// The job, as asked.
+    pub lines: Vec<PlannedLine>,
+    /// The answer.
+    pub check: PlanCheck,
+    /// What the platform lists; `None` where no sheet says it.
+    pub prices: Option<Arc<PriceSheet>>,
+    /// The account's zone.
+    pub zone: TimeZone,
+    /// The moment of the answer.
+    pub now: Timestamp,
+}
+
 /// What became of the charges of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -134,110 +181,6 @@ pub struct Taken {
     pub known: u64,
     /// Charges that belong to no team of the account.
     pub without_team: u64,
-}
-
-/// Why nothing was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No token, or one that nobody has.
-    Unauthorized,
-    /// The token does not allow it; says what.
-    Forbidden(String),
-    /// There is no such account, team, announcement or silence; says which.
-    NotFound(String),
-    /// It does not fit what is there already; says why.
-    Conflict(String),
-    /// The body cannot be understood: how many mistakes, and the first of them (place, message, hint).
-    Malformed(usize, Vec<(String, String, Option<String>)>),
-    /// The form of the request is not the right one.
-    WrongForm(String),
-    /// The body is larger than so many bytes.
-    TooLarge(usize),
-    /// The ledger could not be written. Pushing again is safe.
-    Unavailable,
-}
-
-impl Refusal {
-    /// Every `reason` label of `fuelgauge_received_failures_total` there is.
-    pub const REASONS: [&str; 8] =
-        ["unauthorized", "forbidden", "not_found", "conflict", "malformed", "wrong_form", "too_large", "unavailable"];
-
-    /// One mistake of a body.
-    pub fn mistake(at: impl Into<String>, message: impl Into<String>) -> Refusal {
-        let message = message.into();
-        let (message, hint) = match message.split_once("\nhint: ") {
-            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-            None => (message, None),
-        };
-        Refusal::Malformed(1, vec![(at.into(), message, hint)])
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Refusal::Unauthorized => "unauthorized",
-            Refusal::Forbidden(_) => "forbidden",
-            Refusal::NotFound(_) => "not_found",
-            Refusal::Conflict(_) => "conflict",
-            Refusal::Malformed(..) => "malformed",
-            Refusal::WrongForm(_) => "wrong_form",
-            Refusal::TooLarge(_) => "too_large",
-            Refusal::Unavailable => "unavailable",
-        }
-    }
-
-    /// The status of the answer.
-    pub(super) fn code(&self) -> StatusCode {
-        match self {
-            Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
-            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
-            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-            Refusal::Conflict(_) => StatusCode::CONFLICT,
-            Refusal::Malformed(..) => StatusCode::BAD_REQUEST,
-            Refusal::WrongForm(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// Why, in a sentence. Of several mistakes it says how many.
-    pub(super) fn in_words(&self) -> String {
-        match self {
-            Refusal::Unauthorized => "expected `Authorization: Bearer` and a token that `web.tokens` knows".to_owned(),
-            Refusal::Forbidden(error)
-            | Refusal::NotFound(error)
-            | Refusal::Conflict(error)
-            | Refusal::WrongForm(error) => error.clone(),
-            Refusal::Malformed(count, _) => {
-                format!("{count} mistake{}; nothing was taken", if *count == 1 { "" } else { "s" })
-            }
-            Refusal::TooLarge(limit) => format!("expected at most {limit} bytes; nothing was taken"),
-            Refusal::Unavailable => "the ledger cannot be written at the moment; nothing was taken".to_owned(),
-        }
-    }
-
-    /// The header that goes with the status, if one does.
-    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self {
-            Refusal::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fuelgauge\""))),
-            Refusal::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("30"))),
-            _ => None,
-        }
-    }
-
-    fn answer(self) -> Response {
-        let (code, header) = (self.code(), self.header());
-        let mut body = json!({ "error": self.in_words() });
-        if let Refusal::Malformed(_, mistakes) = self {
-            let mistake = |(at, message, hint): (String, String, Option<String>)| match hint {
-                Some(hint) => json!({"at": at, "message": message, "hint": hint}),
-                None => json!({"at": at, "message": message}),
-            };
-            body["mistakes"] = mistakes.into_iter().map(mistake).collect();
-        }
-        let mut answer = (code, axum::Json(body)).into_response();
-        answer.headers_mut().extend(header);
-        answer
-    }
 }
 
 /// The door as it is at the moment; there is none before the first configuration is loaded.
@@ -258,6 +201,7 @@ pub fn router(door: DoorReceiver, metrics: AgentMetrics) -> Router {
     super::readings::routes()
         .merge(super::announcements::routes())
         .merge(super::silences::routes())
+        .merge(super::estimates::routes())
         .layer(time_limit())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))
@@ -290,6 +234,11 @@ impl Doorway {
         self.door.borrow().as_ref().is_some_and(|door| door.opens(errand, team))
     }
 
+    /// The door itself; `None` before the first configuration is loaded.
+    pub(super) fn door(&self) -> Option<Arc<dyn Door>> {
+        self.door.borrow().clone()
+    }
+
     /// The answer to a refused request, which is counted.
     pub(super) fn refuse(&self, errand: Errand, refusal: Refusal) -> Response {
         self.count(errand, &refusal);
@@ -302,10 +251,10 @@ impl Doorway {
     }
 }
 
-/// The whole body of a request that says it is JSON.
-pub(super) async fn json_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+/// The whole body of a request that says it is JSON, at most so many bytes.
+pub(super) async fn json_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     check_kind(headers, "application/json")?;
-    whole(body, PUSH_LIMIT).await
+    whole(body, limit).await
 }
 
 /// The pairs of a request that says it is a form of a web page.

@@ -1,7 +1,8 @@
 //! Serve: the page, the metrics, the health checks and the status as JSON.
 //!
-//! Everything shown is made from the latest snapshot and the present moment; no request waits for a platform, and none but
-//! what is brought through the door (by the API or a form) for the ledger.
+//! Everything shown is made from the latest snapshot and the present moment; no request waits for a platform, and none for
+//! the ledger but what is brought through the door (by the API or a form) and what a job would cost, of which few are asked
+//! at once.
 //! Whoever reaches the port may read all of it, so nothing here holds a secret or a mail address.
 
 use std::any::Any;
@@ -35,13 +36,16 @@ mod announcing;
 mod body;
 mod chart;
 pub mod door;
+mod estimates;
 pub mod explanation;
 mod form;
 mod gauge;
+mod job;
 mod outbox;
 mod pages;
 pub mod plan;
 mod readings;
+mod refusal;
 pub mod reload;
 mod rules;
 pub mod silences;

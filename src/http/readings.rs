@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::json;
 
-use super::door::{Doorway, Errand, Refusal, Taken, json_body};
+use super::door::{Doorway, Errand, PUSH_LIMIT, Refusal, Taken, json_body};
 
 /// The route.
 pub(super) fn routes() -> Router<Doorway> {
@@ -27,6 +27,6 @@ async fn take(doorway: &Doorway, account: String, request: Request) -> Result<Ta
     let (head, body) = request.into_parts();
     // Who may not push is not listened to.
     let guest = doorway.admit(&head.headers, Errand::Push)?;
-    let body = json_body(&head.headers, body).await?;
+    let body = json_body(&head.headers, body, PUSH_LIMIT).await?;
     guest.push(account, body).await
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::body::{self, BODY, object, text, value};
-use super::door::{Doorway, Errand, Refusal, ToldSilence, json_body};
+use super::door::{Doorway, Errand, PUSH_LIMIT, Refusal, ToldSilence, json_body};
 use crate::domain::silence::{Label, Operator, lasting};
 use crate::domain::{FiringAlert, Matcher, Silence, SilenceEnd, SilenceForm};
 
@@ -47,7 +47,7 @@ async fn mute(State(doorway): State<Doorway>, request: Request) -> Response {
     let muted = async {
         let (head, body) = request.into_parts();
         let guest = doorway.admit(&head.headers, Errand::Silence)?;
-        let (replaces, form) = read(&json_body(&head.headers, body).await?)?;
+        let (replaces, form) = read(&json_body(&head.headers, body, PUSH_LIMIT).await?)?;
         guest.mute(form, replaces).await.map_err(in_keys)
     };
     match muted.await {

@@ -1,10 +1,8 @@
 //! Announcements by the API: of which team, into the ledger, and into the forecast at once.
 
-use std::sync::Arc;
-
-use super::door::TokenGuest;
+use super::door::{AccountDraw, TokenGuest, draw_of, draws_of};
 use crate::assessor::AnnounceError;
-use crate::domain::{Announcement, AnnouncementForm, Draw};
+use crate::domain::{Announcement, AnnouncementForm};
 use crate::http::door::{Refusal, Told};
 use crate::poller::Account;
 use crate::store::StoreError;
@@ -29,15 +27,7 @@ impl TokenGuest {
         account: Option<&str>,
         form: &AnnouncementForm,
     ) -> Result<Told, Refusal> {
-        let draws = self.draws_of(team)?;
-        let named = |account: &str| format!("`{account}`");
-        let drawn_on: Vec<String> = draws.iter().map(|(account, _)| named(account.config.name.as_str())).collect();
-        let mut meant =
-            draws.iter().filter(|(known, _)| account.is_none_or(|account| account == known.config.name.as_str()));
-        let (Some((account, draw)), None) = (meant.next(), meant.next()) else {
-            let message = format!("expected one of {}", drawn_on.join(", "));
-            return Err(Refusal::mistake("account", message));
-        };
+        let (account, draw) = draw_of(&self.draws_of(team)?, account)?;
         let now = self.intake.clock.now();
         let announced = self.intake.assessor.announce(account, &draw.key, form, &self.name, now).await;
         let announcement = announced.map_err(|error| match error {
@@ -78,17 +68,12 @@ impl TokenGuest {
     }
 
     /// The draws of a team that the token is for.
-    fn draws_of(&self, team: &str) -> Result<Vec<(&Arc<Account>, &Draw)>, Refusal> {
+    pub(super) fn draws_of(&self, team: &str) -> Result<Vec<AccountDraw<'_>>, Refusal> {
         if self.teams.as_ref().is_some_and(|teams| !teams.iter().any(|known| known.as_str() == team)) {
             // Whether there is such a team is nothing that this token may learn.
             return Err(Refusal::Forbidden(format!("the token `{}` is not for a team `{team}`", self.name)));
         }
-        let all = self.accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
-        let draws: Vec<_> = all.filter(|(_, draw)| draw.key.team.as_str() == team).collect();
-        if draws.is_empty() {
-            return Err(Refusal::NotFound(format!("the configuration has no team `{team}`")));
-        }
-        Ok(draws)
+        draws_of(&self.accounts, team)
     }
 
     fn unavailable(&self, account: &Account, error: &StoreError) -> Refusal {

@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 
 use super::Intake;
 use crate::config::{Scope, TokenConfig};
-use crate::domain::{AnnouncementForm, Collector, SilenceForm, TeamName, team_of};
-use crate::http::door::{Answered, Door, Errand, Guest, Refusal, Taken, Told, ToldSilence};
+use crate::domain::{AnnouncementForm, Collector, Draw, PriceSheet, SilenceForm, TeamName, team_of};
+use crate::http::door::{Answered, Door, Errand, Guest, Job, PlanTold, Refusal, Taken, Told, ToldSilence};
 use crate::poller::Account;
 use crate::provider::history::{Pushed, read_push};
 use crate::store::CollectorOutcome;
@@ -59,6 +59,14 @@ impl Door for TokenDoor {
         };
         self.tokens.iter().any(|token| token.can.contains(&scope_of(errand)) && is_for(token))
     }
+
+    fn plan(&self, job: Job) -> Answered<PlanTold> {
+        Box::pin(TokenDoor::estimate(self.intake.clone(), self.accounts.clone(), job))
+    }
+
+    fn prices(&self, account: &str) -> Option<Arc<PriceSheet>> {
+        self.accounts.iter().find(|known| known.config.name.as_str() == account)?.config.prices.clone()
+    }
 }
 
 /// The scope that a token needs for an errand.
@@ -67,6 +75,7 @@ fn scope_of(errand: Errand) -> Scope {
         Errand::Push => Scope::Push,
         Errand::Announce => Scope::Announce,
         Errand::Silence => Scope::Silence,
+        Errand::Estimate => Scope::Estimate,
     }
 }
 
@@ -122,6 +131,37 @@ impl Guest for TokenGuest {
 
     fn expire(self: Arc<Self>, id: i64) -> Answered<ToldSilence> {
         Box::pin(async move { self.end_silence(id).await })
+    }
+
+    fn plan(self: Arc<Self>, job: Job) -> Answered<PlanTold> {
+        Box::pin(async move { self.estimate(job).await })
+    }
+}
+
+/// A draw and the account that it is on.
+pub(super) type AccountDraw<'a> = (&'a Arc<Account>, &'a Draw);
+
+/// The draws of a team.
+pub(super) fn draws_of<'a>(accounts: &'a [Arc<Account>], team: &str) -> Result<Vec<AccountDraw<'a>>, Refusal> {
+    let all = accounts.iter().flat_map(|account| account.draws.iter().map(move |draw| (account, draw)));
+    let draws: Vec<_> = all.filter(|(_, draw)| draw.key.team.as_str() == team).collect();
+    match draws.is_empty() {
+        true => Err(Refusal::NotFound(format!("the configuration has no team `{team}`"))),
+        false => Ok(draws),
+    }
+}
+
+/// Of a team's draws the one that is meant; a team that draws on one account alone need not name it.
+pub(super) fn draw_of<'a>(draws: &[AccountDraw<'a>], account: Option<&str>) -> Result<AccountDraw<'a>, Refusal> {
+    let is_meant = |known: &Account| account.is_none_or(|account| account == known.config.name.as_str());
+    let mut meant = draws.iter().filter(|(known, _)| is_meant(known));
+    match (meant.next(), meant.next()) {
+        (Some(draw), None) => Ok(*draw),
+        _ => {
+            let known: Vec<String> = draws.iter().map(|(account, _)| format!("`{}`", account.config.name)).collect();
+            let found = account.map_or_else(|| "nothing".to_owned(), |account| format!("`{account}`"));
+            Err(Refusal::mistake("account", format!("expected one of {}, found {found}", known.join(", "))))
+        }
     }
 }
 

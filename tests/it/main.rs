@@ -9,6 +9,7 @@ mod crash;
 mod daemon;
 mod dashboards;
 mod docs;
+mod estimates;
 mod export;
 mod latency;
 mod map;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio_util::sync::DropGuard;
 
 use super::agent::serve_pages;
+use super::program::Ended;
 use super::{client, client_with, write_secret};
 
 /// A token that may push.
@@ -66,6 +67,15 @@ impl Desk {
         let file = format!("--config.file={}", self.config_file().display());
         let words = ["fuelgauge"].iter().chain(words).copied().chain([file.as_str()]);
         commands::run(Cli::try_parse_from(words).unwrap().command).await
+    }
+
+    /// Does what is typed after `fuelgauge` in a program of its own, for what it prints.
+    pub async fn program(&self, words: &[&str]) -> Ended {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_fuelgauge"));
+        command.args(words).arg(format!("--config.file={}", self.config_file().display())).env_remove("RUST_LOG");
+        let output = command.output().await.unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        Ended { code: output.status.code(), out, err }
     }
 
     /// Asks the API: status and answer.
