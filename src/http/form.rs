@@ -44,6 +44,10 @@ pub struct Field {
     pub min: Option<String>,
     /// The greatest number, last day or, of a text, length.
     pub max: Option<String>,
+    /// The id of the list of what it is likely to be.
+    pub list: Option<&'static str>,
+    /// Whether, of numbers, it takes whole ones alone.
+    pub is_whole: bool,
     /// Whether it takes a whole line of the form.
     pub is_wide: bool,
     /// Whether it must not be left empty.

@@ -44,6 +44,7 @@ mod job;
 mod outbox;
 mod pages;
 pub mod plan;
+mod planning;
 mod readings;
 mod refusal;
 pub mod reload;
@@ -105,12 +106,14 @@ pub fn router(state: HttpState, telemetry_path: &str) -> Result<Router, minijinj
         .route("/alerts", get(alerts))
         .route("/rules/{rule}", get(rule))
         .route("/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
+        .route("/plan.js", get(|| async { asset("text/javascript; charset=utf-8", pages::PLAN_SCRIPT) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", pages::ICON) }))
         .route(telemetry_path, get(scrape))
         .route("/-/healthy", get(|| async { "fuelgauge is healthy.\n" }))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status_json))
         .route("/api/v1/teams/{team}", get(team_json))
+        .merge(planning::routes())
         .fallback(not_found);
     Ok(guarded(routes, shared))
 }

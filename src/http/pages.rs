@@ -8,10 +8,12 @@ use serde::Serialize;
 
 /// The style sheet of every page.
 pub const STYLE: &str = include_str!("templates/style.css");
+/// The script of the page of plans, the only one.
+pub const PLAN_SCRIPT: &str = include_str!("templates/plan.js");
 /// The picture in the browser's tab.
 pub const ICON: &str = include_str!("templates/icon.svg");
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("base.html", include_str!("templates/base.html")),
     ("field.html", include_str!("templates/field.html")),
     ("gauge.html", include_str!("templates/gauge.html")),
@@ -21,6 +23,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("announcements.html", include_str!("templates/announcements.html")),
     ("silences.html", include_str!("templates/silences.html")),
     ("closed.html", include_str!("templates/closed.html")),
+    ("plan.html", include_str!("templates/plan.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
     ("rule.html", include_str!("templates/rule.html")),
     ("message.html", include_str!("templates/message.html")),
@@ -33,6 +36,7 @@ pub struct Pages {
     version: &'static str,
     telemetry_path: String,
     style_version: String,
+    script_version: String,
 }
 
 impl Pages {
@@ -51,11 +55,9 @@ impl Pages {
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }
-        let mut hasher = DefaultHasher::new();
-        STYLE.hash(&mut hasher);
-        let style_version = format!("{:016x}", hasher.finish());
+        let [style_version, script_version] = [STYLE, PLAN_SCRIPT].map(version_of);
         let (base, telemetry_path) = (base_path(external_url).to_string(), telemetry_path.to_string());
-        Ok(Pages { environment, base, version, telemetry_path, style_version })
+        Ok(Pages { environment, base, version, telemetry_path, style_version, script_version })
     }
 
     /// The address of a page of ours as a browser knows it: with the path of the external URL.
@@ -76,8 +78,16 @@ impl Pages {
             version => self.version,
             telemetry_path => &self.telemetry_path,
             style_version => &self.style_version,
+            script_version => &self.script_version,
         })
     }
+}
+
+/// Changes with the content, so that browsers load what is new.
+fn version_of(content: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// The path of a URL, without a trailing slash: `/fuel` of `https://studio.example/fuel/`.

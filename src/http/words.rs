@@ -49,6 +49,13 @@ pub fn queued(queued: &Queued) -> Option<String> {
     }
 }
 
+/// A sentence from words that begin small and have no end.
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
+}
+
 /// A length of time in one unit: `45 s`, `14 min`, `7 h`, `9 days`. The sign is dropped.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
@@ -96,6 +103,7 @@ mod tests {
     fn amounts_have_a_true_minus() {
         assert_eq!(credits(Credits::from_whole(-12_000)), "\u{2212}12,000");
         assert_eq!(about(f64::NAN), NOT_KNOWN);
+        assert_eq!((sentence(""), sentence("über `x`")), (".".to_owned(), "Über `x`.".to_owned()));
     }
 
     #[test]

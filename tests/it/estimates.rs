@@ -3,9 +3,10 @@
 use fuelgauge::commands::Answer;
 use serde_json::{Value, json};
 
+use crate::support::browser::Browser;
 use crate::support::desk::{Desk, LEAD, PIPELINE, PROPS};
-use crate::support::get;
 use crate::support::scrape::Scrape;
+use crate::support::{client, get};
 
 const CONFIGURATION: &str = "
 accounts:
@@ -109,4 +110,184 @@ async fn who_may_not_ask_or_asks_what_cannot_be_is_told_why() {
         let labels = [("channel", "estimate"), ("reason", reason)];
         assert_eq!(scrape.value("fuelgauge_received_failures_total", &labels), Some(count), "{reason}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_answers_the_question_of_its_address() {
+    let desk = Desk::open(CONFIGURATION).await;
+    desk.push_history().await;
+    let page = async |query: &str| {
+        let (status, page) = get(&format!("{}/plan?{query}", desk.url)).await.unwrap();
+        (status, page.replace("&#x2f;", "/").replace("&#x27;", "'"))
+    };
+    for (query, status, expected, forbidden) in [
+        (
+            "",
+            200,
+            &["<option value=\"\" selected>Choose a team", "<option>props", "Nothing is launched"][..],
+            &["<article", "mistake"][..],
+        ),
+        (
+            "team=environment-art",
+            200,
+            &["<option selected>environment-art", "<option value=\"text-to-3d\">240 finished tasks"],
+            &["<article", "ask-account"],
+        ),
+        (
+            "team=props",
+            200,
+            &["<option>second</option>", "<option value=\"text-to-3d\">launched by others"],
+            &["<article"],
+        ),
+        (
+            "team=environment-art&task=text-to-3d&count=3&variants=2",
+            200,
+            &[
+                "3 × text-to-3d, 2 variants of each",
+                "60 credits",
+                "The credits would last until the reset",
+                "240 launches",
+            ],
+            &["Instead</th>", "Did you mean", "class=\"mistake\""],
+        ),
+        (
+            "team=environment-art&task=text-to-3d&count=500",
+            200,
+            &[
+                "The credits would not last",
+                "days before the reset (now: not before the reset)",
+                "href=\"/plan?count=",
+                "&amp;start=20",
+                "credits more",
+                "Repeated attempts come on top",
+            ],
+            &[],
+        ),
+        (
+            "team=environment-art&task=text-to-3",
+            200,
+            &["What it would cost is not known", "task=text-to-3d&amp;team=environment-art\">text-to-3d</a>?"],
+            &["About"],
+        ),
+        ("team=props&account=second&task=text-to-3d", 200, &["No finished task", "on second"], &["would last until"]),
+        (
+            "team=props&task=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E&quality=%22%3E%3Cb%3E&account=studio",
+            200,
+            &["&lt;img src=x onerror=alert(1)&gt;", "value=\"&quot;&gt;&lt;b&gt;\""],
+            &["<img src=x", "<b>\""],
+        ),
+        (
+            "team=environment-art&task=&count=0&variants=x&attempts=0&start=soon",
+            400,
+            &[
+                "<a href=\"#ask-task\">Kind of task</a>: expected the platform's word, found nothing",
+                "id=\"ask-count-wrong\" role=\"alert\">expected a whole number from 1 to 100000, found `0`",
+                "aria-invalid=\"true\" autofocus",
+                "<details class=\"wide\" open>",
+            ],
+            &["<article"],
+        ),
+        ("team=props&task=rig", 400, &["expected one of `studio`, `second`, found nothing"], &["<article"]),
+        (
+            "team=%3Cnobody%3E&task=rig",
+            404,
+            &["the configuration has no team `&lt;nobody&gt;`"],
+            &["<nobody", "<article"],
+        ),
+    ] {
+        let (found, page) = page(query).await;
+        assert_eq!(found, status, "{query}: {page}");
+        let missing: Vec<_> = expected.iter().filter(|part| !page.contains(**part)).collect();
+        let too_much: Vec<_> = forbidden.iter().filter(|part| page.contains(**part)).collect();
+        assert!(missing.is_empty() && too_much.is_empty(), "{query}: {missing:?} {too_much:?}\n{page}");
+        assert!(page.matches(" autofocus").count() <= 1, "{query}");
+    }
+    // What would keep the credits is a question that can be asked, and keeps them.
+    let (_, dear) = page("team=environment-art&task=text-to-3d&count=500&variants=3").await;
+    let links: Vec<&str> = dear.split("href=\"/plan?").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.len() >= 3, "{links:?}");
+    for link in links {
+        let (status, page) = page(&link.replace("&amp;", "&")).await;
+        assert!(status == 200 && page.contains("<article") && !page.contains("class=\"mistake\""), "{link}: {page}");
+    }
+    // The page alone runs a script, which is ours.
+    let answer = client().get(format!("{}/plan", desk.url)).send().await.unwrap();
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("script-src 'self'; connect-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    for path in ["/", "/teams/props", "/alerts", "/silences"] {
+        let answer = client().get(format!("{}{path}", desk.url)).send().await.unwrap();
+        assert!(!answer.headers()["content-security-policy"].to_str().unwrap().contains("script"), "{path}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("href=\"/plan\">Plan</a>") && !page.contains("<script"), "{path}");
+    }
+    assert!(get(&format!("{}/teams/props", desk.url)).await.unwrap().1.contains("href=\"/plan?team=props\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_the_answer_follows_what_is_typed() {
+    let desk = Desk::open(CONFIGURATION).await;
+    desk.push_history().await;
+    let mut browser = Browser::open(390, 844).await;
+    browser.go(&format!("{}/plan?team=environment-art", desk.url)).await;
+    let focus = "document.activeElement.name";
+    browser.until("document.activeElement.name === 'task'").await;
+    browser.write("text-to-3d").await;
+    browser.until("document.querySelector('#answer strong')?.textContent.includes('would last')").await;
+    for expected in ["quality", "count"] {
+        browser.press("Tab").await;
+        assert_eq!(browser.value(focus).await, expected);
+    }
+    // What has the focus is selected, so that typing replaces it.
+    browser.write("500").await;
+    browser.until("document.querySelector('#answer strong')?.textContent.includes('would not last')").await;
+    assert_eq!(browser.value(focus).await, "count", "whoever types goes on typing");
+    let address = browser.value("location.search").await;
+    assert_eq!(address, "?team=environment-art&task=text-to-3d&count=500&variants=1", "an address to be shared");
+    assert_eq!(browser.value("document.documentElement.scrollWidth").await, 390, "nothing is wider than a phone");
+    let tables = "[...document.querySelectorAll('.scroll')].every(box => box.scrollWidth <= box.clientWidth)";
+    assert_eq!(browser.value(tables).await, true, "no table has to be pushed aside");
+    // Its place is announced by screen readers, so it stays the same element.
+    assert_eq!(browser.value("document.getElementById('answer').getAttribute('aria-live')").await, "polite");
+
+    // A link that changes the question; then another team, whose account has to be chosen.
+    browser.value("document.querySelector('#answer a[href*=\"count=\"]').click()").await;
+    browser.until("document.readyState === 'complete' && !location.search.includes('count=500')").await;
+    browser.until("document.querySelector('article') !== null").await;
+    let choose = "{ const team = document.getElementById('ask-team'); team.value = 'props'; \
+                  team.dispatchEvent(new Event('input', {bubbles: true})) }";
+    browser.value(choose).await;
+    browser.until("document.getElementById('ask-account') !== null").await;
+    browser.until("document.getElementById('answer').textContent.includes('expected one of')").await;
+    browser.value("document.getElementById('ask-account').value = 'studio'").await;
+    browser.value("document.getElementById('ask-count').focus()").await;
+    browser.press("Enter").await;
+    browser.until("location.search.includes('account=studio') && document.querySelector('article') !== null").await;
+    // A question that is refused is what the browser itself notes.
+    browser.complaints.retain(|complaint| !complaint.contains("status of 400"));
+    assert_eq!(browser.complaints, Vec::<String>::new());
+
+    // Without the agent it says so, and keeps what was typed.
+    drop(desk);
+    browser.value("document.getElementById('ask-count').focus()").await;
+    browser.value("document.getElementById('ask-count').select()").await;
+    browser.write("7").await;
+    browser.until("document.getElementById('answer').textContent.includes('could not be loaded')").await;
+    assert_eq!(browser.value("document.getElementById('ask-count').value").await, "7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_without_scripts_the_form_does_the_same() {
+    let desk = Desk::open(CONFIGURATION).await;
+    desk.push_history().await;
+    let mut browser = Browser::open(1200, 900).await;
+    browser.without_scripts().await;
+    browser.go(&format!("{}/plan?team=environment-art", desk.url)).await;
+    browser.until("document.activeElement.name === 'task'").await;
+    browser.write("text-to-3d").await;
+    browser.press("Enter").await;
+    browser.until("document.querySelector('#answer strong')?.textContent.includes('would last')").await;
+    let address = "?team=environment-art&task=text-to-3d&quality=&count=1&variants=1&attempts=&start=";
+    assert_eq!(browser.value("location.search").await, address);
+    assert_eq!(browser.value("document.getElementById('ask-task').value").await, "text-to-3d");
+    assert_eq!(browser.complaints, Vec::<String>::new());
 }

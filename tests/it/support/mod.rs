@@ -1,6 +1,7 @@
 //! What the tests stand on: one place that touches the API, real servers, and small readers.
 
 pub mod agent;
+pub mod browser;
 pub mod cuts;
 pub mod daemon;
 pub mod desk;
