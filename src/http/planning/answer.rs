@@ -25,7 +25,7 @@ pub struct Answer {
     unknown: Option<Unknown>,
     /// What is known beside that, a sentence each.
     notes: Vec<String>,
-    /// The dearest of ten such jobs, in credits.
+    /// What one in ten such jobs costs more than; `None` where the cost is certain or unknown.
     dear: Option<String>,
     rows: Vec<Row>,
     alternatives: Vec<Instead>,
@@ -108,7 +108,7 @@ impl Answer {
             cost: total.map(cost),
             unknown: check.estimate.unknown().map(|unknown| Unknown::of(unknown, typed)),
             notes: notes(told, known),
-            dear: total.map(|total| short(total.credits.p90)),
+            dear: total.filter(|total| total.credits.p50 != total.credits.p90).map(|total| short(total.credits.p90)),
             rows: rows(told),
             help: match alternatives.iter().any(|instead| instead.lasts == "yes") {
                 true => "What would keep the credits",
