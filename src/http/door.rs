@@ -19,8 +19,8 @@ use tower_http::timeout::TimeoutLayer;
 
 pub use super::refusal::Refusal;
 use crate::domain::{
-    Announcement, AnnouncementForm, DrawAssessment, FiringAlert, PlanCheck, PlannedLine, PriceSheet, Silence,
-    SilenceForm,
+    Announcement, AnnouncementForm, DrawAssessment, FiringAlert, PlanCheck, PlannedLine, PriceSheet, RecordForm,
+    RecordedEstimate, Silence, SilenceForm,
 };
 use crate::metrics::agent::AgentMetrics;
 
@@ -115,6 +115,12 @@ pub trait Guest: Send + Sync {
 
     /// What a job of a team would cost and do.
     fn plan(self: Arc<Self>, job: Job) -> Answered<PlanTold>;
+
+    /// Keeps the estimate of a job, as it is made now.
+    fn keep(self: Arc<Self>, job: Job, form: RecordForm) -> Answered<RecordedEstimate>;
+
+    /// Accepts a kept estimate of a team as a plan, or takes it back.
+    fn change_kept(self: Arc<Self>, team: String, id: i64, change: KeptChange) -> Answered<RecordedEstimate>;
 }
 
 /// What a guest is answered.
@@ -151,6 +157,15 @@ pub struct Job {
     pub account: Option<String>,
     /// At least one line.
     pub lines: Vec<PlannedLine>,
+}
+
+/// What becomes of an estimate that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptChange {
+    /// It is a plan: forecasts reckon with it.
+    Accept,
+    /// It is taken back.
+    Withdraw,
 }
 
 /// What a job would cost and do, with what its words need.

@@ -256,9 +256,10 @@ mod tests {
                     "lines[1]: expected an object, found `5`",
                     "lines[2].x: unknown key; expected one of task, quality, variants, count, attempts, starts_at",
                     "lines[2].task: expected the platform's word, found nothing",
-                    "lines[2].variants: expected a whole number from 1 to 1000, found `1.5`; how many of each asset are made",
-                    "lines[2].count: expected a whole number from 1 to 100000, found `0`; how many assets are made; split a \
-                     larger job into several lines",
+                    "lines[2].variants: expected a whole number from 1 to 1000, found `1.5`; variants of each asset, one if you \
+                     leave it out",
+                    "lines[2].count: expected a whole number from 1 to 100000, found `0`; assets wanted, one if you leave it \
+                     out",
                 ],
             ),
             (

@@ -36,8 +36,8 @@ impl Whole {
         let number = number.and_then(|number| u32::try_from(number).ok());
         number.filter(|number| (1..=most).contains(number)).ok_or_else(|| {
             let hint = match self {
-                Whole::Variants => "how many of each asset are made",
-                Whole::Count => "how many assets are made; split a larger job into several lines",
+                Whole::Variants => "variants of each asset, one if you leave it out",
+                Whole::Count => "assets wanted, one if you leave it out",
             };
             format!("expected a whole number from 1 to {most}, found `{}`\nhint: {hint}", shown(found))
         })
@@ -78,7 +78,7 @@ mod tests {
             (Whole::Count, Some(100_000), Ok(100_000)),
             (Whole::Count, Some(0), Err("from 1 to 100000")),
             (Whole::Count, Some(u64::MAX), Err("from 1 to 100000")),
-            (Whole::Count, None, Err("hint: how many assets")),
+            (Whole::Count, None, Err("hint: assets wanted")),
         ] {
             match (kind.check(number, "x"), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),

@@ -129,7 +129,7 @@ fn guarded(routes: Router<Arc<Shared>>, shared: Arc<Shared>) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
         // What a form brings has the limits of the door.
-        .merge(announcing::routes().merge(silencing::routes()).layer(door::time_limit()))
+        .merge(announcing::routes().merge(silencing::routes()).merge(planning::forms()).layer(door::time_limit()))
         // The quickest: packing takes longer than everything else about a large scrape, on a thread that others wait for.
         .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {

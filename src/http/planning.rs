@@ -1,9 +1,11 @@
 //! `/plan`: what a job would cost and whether the credits still last, asked before it is launched.
 //!
 //! The question is the address, so that it can be shared and asked again; the answer is made here. A little script of ours
-//! asks again while the form is changed; without it the button does.
+//! asks again while the form is changed; without it the button does. Who has a token that announces keeps the estimate: as a
+//! plan, with which forecasts reckon, or to compare it with what will be charged.
 
 mod answer;
+mod kept;
 mod kinds;
 mod page;
 mod words;
@@ -11,21 +13,22 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
-use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use self::kept::{KeepForm, KeptPart, PLAN, Sent};
 use self::page::PlanPage;
-use super::door::{Job, PlanTold, Refusal};
-use super::form::{Typed, shown};
+use super::door::{Errand, Job, KeptChange, PlanTold, Refusal};
+use super::form::{Typed, check_names, fields, refuse_whole, shown};
 use super::job::{Whole, check_attempts, check_word};
-use super::{Shared, SharedState, blocking};
-use crate::domain::{EstimateRequest, PlannedLine, Snapshot};
+use super::{Shared, SharedState, blocking, words as http_words};
+use crate::domain::{EstimateRequest, PlannedLine, RecordForm, Snapshot};
 
 /// As on every page, but that our own script runs and asks us, and that the form comes to us.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
@@ -34,9 +37,25 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self';
 /// What an address may say; what it says beside is not meant for us.
 const FIELDS: [&str; 8] = ["team", "account", "task", "quality", "variants", "count", "attempts", "start"];
 
-/// The route.
+/// The fields of the form that keeps an estimate, beside those of the question and the token.
+const KEEP_FIELDS: [&str; 2] = ["keep", "label"];
+
+/// The page, which reads alone.
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new().route("/plan", get(show))
+    Router::new()
+        .route("/plan", get(show))
+        // The address stays in the browser after a mistake; who loads it again has the page.
+        .route("/plan/keep", get(back))
+        .route("/plan/{id}/accept", get(back))
+        .route("/plan/{id}/withdraw", get(back))
+}
+
+/// What its forms bring.
+pub(super) fn forms() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/plan/keep", post(keep))
+        .route("/plan/{id}/accept", post(|shared, id, request| change(shared, id, request, KeptChange::Accept)))
+        .route("/plan/{id}/withdraw", post(|shared, id, request| change(shared, id, request, KeptChange::Withdraw)))
 }
 
 async fn show(State(shared): SharedState, RawQuery(query): RawQuery) -> Response {
@@ -46,16 +65,108 @@ async fn show(State(shared): SharedState, RawQuery(query): RawQuery) -> Response
         Some(Err(refusal)) => (refusal.code(), refusal.header()),
         _ => (StatusCode::OK, None),
     };
-    let mut answer = blocking(shared, move |shared| {
+    let mut page = page(shared, code, typed, answer, Typed::new(), None).await;
+    page.headers_mut().extend(header);
+    page
+}
+
+async fn back(State(shared): SharedState) -> Response {
+    Redirect::to(&shared.pages.address("/plan")).into_response()
+}
+
+/// Keeps the estimate of the job that was asked about.
+async fn keep(State(shared): SharedState, request: Request) -> Response {
+    let (token, sent) = match fields(&shared, request).await {
+        Ok(fields) => fields,
+        Err(refusal) => return refuse_whole(&shared, Errand::Announce, &refusal),
+    };
+    let (keep, question): (Typed, Typed) = sent.into_iter().partition(|(name, _)| !FIELDS.contains(&name.as_str()));
+    let kept = async {
+        let guest = shared.doorway.admit_with(token.as_deref(), Errand::Announce)?;
+        check_names(&keep, &KEEP_FIELDS)?;
+        let job = read(&question, &zone(&shared.snapshot(), &question))?;
+        let is_planned = keep.get("keep").is_some_and(|word| word == PLAN);
+        guest.keep(job, RecordForm { label: keep.get("label").cloned(), until: None, is_planned }).await
+    };
+    match kept.await {
+        Ok(estimate) => done(&shared, estimate.key.team.as_str()),
+        Err(refusal) => {
+            let answer = ask(&shared, &question).await;
+            refuse(shared, question, Some(answer), keep, (Sent::Keep, refusal)).await
+        }
+    }
+}
+
+/// Accepts an estimate as a plan, or takes it back.
+async fn change(State(shared): SharedState, Path(id): Path<String>, request: Request, change: KeptChange) -> Response {
+    let (token, mut sent) = match fields(&shared, request).await {
+        Ok(fields) => fields,
+        Err(refusal) => return refuse_whole(&shared, Errand::Announce, &refusal),
+    };
+    let team = sent.remove("team").unwrap_or_default();
+    let number = id.parse().ok();
+    let changed = async {
+        let guest = shared.doorway.admit_with(token.as_deref(), Errand::Announce)?;
+        check_names(&sent, &[])?;
+        let number = number.ok_or_else(|| Refusal::NotFound(format!("there is no estimate `{}`", shown(&id))))?;
+        guest.change_kept(team.clone(), number, change).await
+    };
+    match changed.await {
+        Ok(_) => done(&shared, &team),
+        Err(refusal) => {
+            let question = Typed::from([("team".to_owned(), team)]);
+            refuse(shared, question, None, Typed::new(), (Sent::Change(change, number), refusal)).await
+        }
+    }
+}
+
+/// To the team's estimates, as they are now.
+fn done(shared: &Shared, team: &str) -> Response {
+    let path = format!("/plan?team={}#kept", http_words::path_segment(team));
+    Redirect::to(&shared.pages.address(&path)).into_response()
+}
+
+/// The page again, with what is wrong beside what was typed.
+async fn refuse(
+    shared: Arc<Shared>,
+    question: Typed,
+    answer: Option<Result<PlanTold, Refusal>>,
+    keep: Typed,
+    refused: (Sent, Refusal),
+) -> Response {
+    shared.doorway.count(Errand::Announce, &refused.1);
+    let (code, header) = (refused.1.code(), refused.1.header());
+    let mut page = page(shared, code, question, answer, keep, Some(refused)).await;
+    page.headers_mut().extend(header);
+    page
+}
+
+async fn page(
+    shared: Arc<Shared>,
+    code: StatusCode,
+    typed: Typed,
+    answer: Option<Result<PlanTold, Refusal>>,
+    keep: Typed,
+    refused: Option<(Sent, Refusal)>,
+) -> Response {
+    let mut page = blocking(shared, move |shared| {
         let door = shared.doorway.door();
         let prices = |account: &str| door.as_ref().and_then(|door| door.prices(account));
-        let page = PlanPage::of(&shared.snapshot(), &prices, &typed, answer.as_ref());
+        let (snapshot, now) = (shared.snapshot(), shared.now());
+        let team = typed.get("team").map(String::as_str);
+        let is_open = team.is_some() && shared.doorway.opens(Errand::Announce, team);
+        let refused = refused.as_ref().map(|(sent, refusal)| (sent, refusal));
+        let kept = team.and_then(|team| KeptPart::of(&snapshot, team, is_open, refused, now));
+        let form = is_open.then(|| KeepForm::of(&typed, &keep, refused));
+        let page = PlanPage::of(&snapshot, &prices, &typed, answer.as_ref(), form, kept);
         shared.page(code, "plan.html", "Plan a job", page)
     })
     .await;
-    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    answer.headers_mut().extend(header);
-    answer
+    let headers = page.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Without it the browser would call the origin of our own form `null`.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    page
 }
 
 async fn ask(shared: &Shared, typed: &Typed) -> Result<PlanTold, Refusal> {

@@ -7,8 +7,10 @@ use secrecy::ExposeSecret;
 
 use super::Intake;
 use crate::config::{Scope, TokenConfig};
-use crate::domain::{AnnouncementForm, Collector, Draw, PriceSheet, SilenceForm, TeamName, team_of};
-use crate::http::door::{Answered, Door, Errand, Guest, Job, PlanTold, Refusal, Taken, Told, ToldSilence};
+use crate::domain::{
+    AnnouncementForm, Collector, Draw, PriceSheet, RecordForm, RecordedEstimate, SilenceForm, TeamName, team_of,
+};
+use crate::http::door::{Answered, Door, Errand, Guest, Job, KeptChange, PlanTold, Refusal, Taken, Told, ToldSilence};
 use crate::poller::Account;
 use crate::provider::history::{Pushed, read_push};
 use crate::store::CollectorOutcome;
@@ -101,7 +103,7 @@ impl Guest for TokenGuest {
                 Refusal::Malformed(error.count, error.mistakes.into_iter().map(mistake).collect())
             })?;
             self.check_teams(&account, &pushed)?;
-            self.keep(&account, &pushed).await
+            self.keep_push(&account, &pushed).await
         })
     }
 
@@ -135,6 +137,14 @@ impl Guest for TokenGuest {
 
     fn plan(self: Arc<Self>, job: Job) -> Answered<PlanTold> {
         Box::pin(async move { self.estimate(job).await })
+    }
+
+    fn keep(self: Arc<Self>, job: Job, form: RecordForm) -> Answered<RecordedEstimate> {
+        Box::pin(async move { self.keep_estimate(job, &form).await })
+    }
+
+    fn change_kept(self: Arc<Self>, team: String, id: i64, change: KeptChange) -> Answered<RecordedEstimate> {
+        Box::pin(async move { self.change_estimate(&team, id, change).await })
     }
 }
 
@@ -191,7 +201,7 @@ impl TokenGuest {
         Ok(())
     }
 
-    async fn keep(&self, account: &Account, pushed: &Pushed) -> Result<Taken, Refusal> {
+    async fn keep_push(&self, account: &Account, pushed: &Pushed) -> Result<Taken, Refusal> {
         let intake = &self.intake;
         let outcome =
             |collector: &Collector| CollectorOutcome { collector: *collector, duration_seconds: 0.0, failure: None };

@@ -1,14 +1,17 @@
-//! What a job would cost and do: asked with a token by scripts, and without one by whoever reads the page.
+//! What a job would cost and do: asked with a token by scripts, and without one by whoever reads the
+//! page. With a token the estimate is kept, as a plan or to be compared.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::Intake;
 use super::door::{TokenDoor, TokenGuest, draw_of, draws_of};
-use crate::domain::TeamName;
-use crate::http::door::{Errand, Job, PlanTold, Refusal};
+use crate::assessor::{Planned, RecordError};
+use crate::domain::{PlannedLine, RecordForm, RecordedEstimate, TeamName};
+use crate::http::door::{Errand, Job, KeptChange, PlanTold, Refusal};
 use crate::poller::Account;
 
 /// So many are answered at once, of readers of the page and of tokens each: an answer is a look at the ledger and much
@@ -48,6 +51,69 @@ impl TokenDoor {
     }
 }
 
+impl TokenGuest {
+    /// Keeps the estimate of a job, and assesses its account: forecasts reckon with a plan at once.
+    pub(super) async fn keep_estimate(&self, job: Job, form: &RecordForm) -> Result<RecordedEstimate, Refusal> {
+        let draws = self.draws_of(&job.team)?;
+        let (account, draw) = draw_of(&draws, job.account.as_deref())?;
+        let turns = &self.intake.turns.guests;
+        let (planned, _, now) = self.intake.planned(turns, account, &draw.key.team, job.lines).await?;
+        let kept = self.intake.assessor.record_estimate(account, &planned, form, &self.name, now).await;
+        let kept = kept.map_err(|error| self.not_kept(account, error))?;
+        self.told_kept(account, &kept).await;
+        Ok(kept)
+    }
+
+    /// Changes a kept estimate, and assesses its account.
+    pub(super) async fn change_estimate(
+        &self,
+        team: &str,
+        id: i64,
+        change: KeptChange,
+    ) -> Result<RecordedEstimate, Refusal> {
+        let now = self.intake.clock.now();
+        for (account, draw) in self.draws_of(team)? {
+            let known = self.intake.assessor.all_estimates(&draw.key).await;
+            let known = known.map_err(|error| self.not_kept(account, error.into()))?;
+            if !known.iter().any(|estimate| estimate.id == id) {
+                continue;
+            }
+            let (assessor, name) = (&self.intake.assessor, &account.config.name);
+            let changed = match change {
+                KeptChange::Accept => assessor.accept_estimate(name, id, &self.name, now).await,
+                KeptChange::Withdraw => {
+                    assessor.withdraw_estimate(name, id, &self.name, now).await.map_err(RecordError::from)
+                }
+            };
+            if let Some(estimate) = changed.map_err(|error| self.not_kept(account, error))? {
+                self.told_kept(account, &estimate).await;
+                return Ok(estimate);
+            }
+        }
+        Err(Refusal::NotFound(format!("the team `{team}` has no estimate `{id}`")))
+    }
+
+    async fn told_kept(&self, account: &Account, estimate: &RecordedEstimate) {
+        tracing::info!(
+            account = %account.config.name, team = %estimate.key.team, token = self.name, id = estimate.id,
+            planned = estimate.is_planned, state = estimate.state.as_str(), "estimate {} of team `{}`: {}", estimate.id,
+            estimate.key.team, estimate.in_words()
+        );
+        self.intake.assess(account).await;
+    }
+
+    fn not_kept(&self, account: &Account, error: RecordError) -> Refusal {
+        match error {
+            RecordError::Form(error) => Refusal::mistake(error.field, error.message),
+            RecordError::Store(error) => {
+                self.intake.store_failed(account, Errand::Estimate.as_str(), &error);
+                Refusal::Unavailable
+            }
+            other => Refusal::Conflict(other.to_string()),
+        }
+    }
+}
+
 impl Intake {
     async fn plan(
         &self,
@@ -56,35 +122,43 @@ impl Intake {
         team: &TeamName,
         job: Job,
     ) -> Result<PlanTold, Refusal> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)?;
-        let (intake, account, team, runtime) =
-            (self.clone(), Arc::clone(account), team.clone(), tokio::runtime::Handle::current());
-        // The arithmetic takes its time: other requests should not wait for it. The turn is over when it is, even if nobody
-        // waits for the answer any more.
-        let told = tokio::task::spawn_blocking(move || {
-            let told = runtime.block_on(intake.told(&account, &team, job));
-            drop(turn);
-            told
-        });
-        told.await.map_err(|_| Refusal::Unavailable)?
-    }
-
-    async fn told(&self, account: &Account, team: &TeamName, job: Job) -> Result<PlanTold, Refusal> {
-        let now = self.clock.now();
-        let planned = self.assessor.plan(account, team, &job.lines, now).await.map_err(|error| {
-            self.store_failed(account, Errand::Estimate.as_str(), &error);
-            Refusal::Unavailable
-        })?;
-        let unknown = || Refusal::NotFound(format!("team `{team}` does not draw on `{}`", account.config.name));
-        let planned = planned.ok_or_else(unknown)?;
+        let (planned, lines, now) = self.planned(turns, account, team, job.lines).await?;
         Ok(PlanTold {
             draw: Box::new(planned.draw),
-            lines: job.lines,
+            lines,
             check: planned.check,
             prices: account.config.prices.clone(),
             zone: account.config.zone.clone(),
             now,
         })
+    }
+
+    /// The answer for these lines, which are given back, and its moment.
+    async fn planned(
+        &self,
+        turns: &Arc<Semaphore>,
+        account: &Arc<Account>,
+        team: &TeamName,
+        lines: Vec<PlannedLine>,
+    ) -> Result<(Planned, Vec<PlannedLine>, Timestamp), Refusal> {
+        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)?;
+        let now = self.clock.now();
+        let (assessor, asked, team_asked) = (Arc::clone(&self.assessor), Arc::clone(account), team.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // The arithmetic takes its time: other requests should not wait for it. The turn is over when it is, even if nobody
+        // waits for the answer any more.
+        let planned = tokio::task::spawn_blocking(move || {
+            let planned = runtime.block_on(assessor.plan(&asked, &team_asked, &lines, now));
+            drop(turn);
+            (planned, lines)
+        });
+        let (planned, lines) = planned.await.map_err(|_| Refusal::Unavailable)?;
+        let planned = planned.map_err(|error| {
+            self.store_failed(account, Errand::Estimate.as_str(), &error);
+            Refusal::Unavailable
+        })?;
+        let unknown = || Refusal::NotFound(format!("team `{team}` does not draw on `{}`", account.config.name));
+        Ok((planned.ok_or_else(unknown)?, lines, now))
     }
 }

@@ -291,3 +291,86 @@ async fn in_a_browser_without_scripts_the_form_does_the_same() {
     assert_eq!(browser.value("document.getElementById('ask-task').value").await, "text-to-3d");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_token_keeps_an_estimate_and_changes_it_by_the_page() {
+    let desk = Desk::open(CONFIGURATION).await;
+    desk.push_history().await;
+    let page = async |query: &str| get(&format!("{}/plan?{query}", desk.url)).await.unwrap().1;
+    let expected_use = async || {
+        let status: Value =
+            serde_json::from_str(&get(&format!("{}/api/v1/status", desk.url)).await.unwrap().1).unwrap();
+        status["accounts"][0]["teams"][0]["outlook"]["expected_use_credits"].as_f64().unwrap()
+    };
+    let usual = expected_use().await;
+    let asked = "team=environment-art&task=text-to-3d&count=50";
+    let before = page(asked).await;
+    assert!(before.contains("action=\"&#x2f;plan&#x2f;keep\"") || before.contains("action=\"/plan/keep\""), "{before}");
+    assert!(
+        before.contains("<input type=\"hidden\" name=\"count\" value=\"50\">") && !before.contains("Kept estimates of")
+    );
+    let question = [("team", "environment-art"), ("task", "text-to-3d"), ("count", "50"), ("variants", "1")];
+    let keep =
+        async |more: &[(&str, &str)]| desk.submit("/plan/keep", &[&question[..], more].concat(), Some(&desk.url)).await;
+
+    // Who may not is told so beside what was typed, and nothing is kept.
+    let long = "x".repeat(400);
+    for (more, status, words) in [
+        (&[("keep", "plan"), ("label", "shot 7")][..], 401, "id=\"keep-token-wrong\""),
+        (&[("keep", "plan"), ("label", "shot 7"), ("token", PROPS)], 403, "may not announce"),
+        (&[("keep", "plan"), ("label", &long), ("token", PIPELINE)], 400, "id=\"keep-label-wrong\""),
+        (&[("keep", "plan"), ("colour", "red"), ("token", PIPELINE)], 400, "colour: unknown field"),
+    ] {
+        let (found, _, page) = keep(more).await;
+        assert!(found == status && page.contains(words) && page.contains("<details open>"), "{status} {found} {page}");
+        assert!(page.contains("50 × text-to-3d") && page.contains("value=\"50\""), "{page}");
+    }
+    let (status, _, answer) = desk.submit("/plan/keep", &question, Some("http://evil.example")).await;
+    assert!(status == 403 && answer.contains("another site"), "{answer}");
+    assert_eq!(expected_use().await, usual);
+
+    // A plan: forecasts reckon with it at once, on every page.
+    let (status, location, _) = keep(&[("keep", "plan"), ("label", "shot <7>"), ("token", PIPELINE)]).await;
+    assert_eq!((status, location.as_str()), (303, "/plan?team=environment-art#kept"));
+    assert!(expected_use().await > usual + 400.0, "{} {usual}", expected_use().await);
+    let planned = page(asked).await;
+    for part in [
+        "shot &lt;7&gt;",
+        "<b>planned</b> by pipeline",
+        "500 credits; nothing is launched of it yet, 0 of 50 assets done",
+        "Planned already",
+    ] {
+        assert!(planned.contains(part), "{part}: {planned}");
+    }
+    assert!(!planned.contains("<7>") && !planned.contains("accept-1"));
+
+    // A note changes nothing until it is accepted.
+    let with_plan = expected_use().await;
+    let (status, ..) = keep(&[("keep", "record"), ("label", ""), ("token", PIPELINE)]).await;
+    assert_eq!((status, expected_use().await), (303, with_plan));
+    assert!(page("team=environment-art").await.contains("<b>noted</b> by pipeline"));
+    let change = async |path: &str, token: &str| {
+        let fields = [("team", "environment-art"), ("token", token)];
+        desk.submit(path, &fields, Some(&desk.url)).await
+    };
+    for (path, token, status, words) in [
+        ("/plan/2/accept", PROPS, 403, "id=\"accept-2-wrong\""),
+        ("/plan/9/withdraw", PIPELINE, 404, "has no estimate `9`"),
+        ("/plan/two/withdraw", PIPELINE, 404, "there is no estimate `two`"),
+        ("/plan/2/accept", PIPELINE, 303, ""),
+        ("/plan/1/withdraw", PIPELINE, 303, ""),
+        ("/plan/1/accept", PIPELINE, 409, "estimate `1` is withdrawn"),
+        ("/plan/2/withdraw", PIPELINE, 303, ""),
+    ] {
+        let (found, _, page) = change(path, token).await;
+        assert!(found == status && page.contains(words), "{path} {found}: {page}");
+    }
+    assert_eq!(expected_use().await, usual, "as if nothing had been planned, to the bit");
+    assert!(!page("team=environment-art").await.contains("Kept estimates of"));
+    // Nobody may announce for a team whose tokens only ask.
+    let closed = CONFIGURATION.replace("[push, announce, silence]", "[push]");
+    let desk = Desk::open(&closed).await;
+    desk.push_history().await;
+    let (_, closed) = get(&format!("{}/plan?{asked}", desk.url)).await.unwrap();
+    assert!(closed.contains("can: [announce]") && !closed.contains("type=\"password\""), "{closed}");
+}

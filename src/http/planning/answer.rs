@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::words::{cost, is_likelier, run_out, short, verdict};
-use crate::domain::{Alternative, Change, EstimatePart, KnownLine, Outlook, PriceSheet, UnknownCost};
+use crate::domain::{Alternative, Change, EstimatePart, KnownLine, Outlook, PriceSheet, RecordedEstimate, UnknownCost};
 use crate::http::door::PlanTold;
 use crate::http::form::Typed;
 use crate::http::verdict::Verdict;
@@ -201,10 +201,21 @@ fn notes(told: &PlanTold, known: Option<&KnownLine>) -> Vec<String> {
     notes.extend(words::queued(&draw.queued));
     let announced = draw.announced.iter().map(|standing| standing.announcement.foreseen.in_words(&told.zone));
     let announced: Vec<String> = announced.collect();
+    let planned: Vec<String> =
+        draw.estimates.iter().filter(|kept| kept.is_open() && kept.is_planned).map(planned_in_words).collect();
+    if !planned.is_empty() {
+        notes.push(format!("Planned already, and reckoned with in every figure here: {}.", planned.join("; ")));
+    }
     if !announced.is_empty() {
         notes.push(format!("Announced, and reckoned with in every figure here: {}.", announced.join("; ")));
     }
     notes
+}
+
+/// A plan, with what is still to come of it.
+fn planned_in_words(kept: &RecordedEstimate) -> String {
+    let name = if kept.label.is_empty() { kept.in_words() } else { kept.label.clone() };
+    format!("{name} (about {} credits to come)", short(kept.remaining().p50))
 }
 
 impl Instead {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::answer::{Answer, local};
+use super::kept::{KeepForm, KeptPart};
 use super::kinds::offered;
 use super::{moment, zone};
 use crate::domain::plan_check::{MOST_ASSETS, MOST_ATTEMPTS, MOST_VARIANTS};
@@ -30,6 +31,9 @@ pub struct PlanPage {
     /// Why there is no answer, where no field is to blame.
     message: Option<String>,
     answer: Option<Answer>,
+    /// The form that keeps it; `None` where nobody may.
+    keep: Option<KeepForm>,
+    kept: Option<KeptPart>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,6 +50,8 @@ impl PlanPage {
         prices: &dyn Fn(&str) -> Option<Arc<PriceSheet>>,
         typed: &Typed,
         told: Option<&Result<PlanTold, Refusal>>,
+        keep: Option<KeepForm>,
+        kept: Option<KeptPart>,
     ) -> PlanPage {
         let offered = offered(snapshot, prices, typed);
         let mut shown = typed.clone();
@@ -98,6 +104,8 @@ impl PlanPage {
             mistakes,
             message,
             answer,
+            keep,
+            kept,
         }
     }
 }
@@ -142,12 +150,7 @@ fn more() -> [Field; 2] {
         Field {
             min: Some("1".to_owned()),
             max: Some(MOST_ATTEMPTS.to_string()),
-            ..Field::new(
-                "attempts",
-                "Attempts for each",
-                "number",
-                "On average, where you know better than the history.",
-            )
+            ..Field::new("attempts", "Attempts each", "number", "On average, where you know better than the history.")
         },
         Field::new("start", "Start", "datetime-local", "In the account's time zone. Empty: now."),
     ]

@@ -21,7 +21,7 @@ pub fn cost(total: &Total) -> String {
 }
 
 /// `About 2,050 credits (1,700 to 2,900)`.
-fn range(credits: &Quantiles<Credits>) -> String {
+pub fn range(credits: &Quantiles<Credits>) -> String {
     match credits.p10 == credits.p90 {
         true => format!("{} credits", words::credits(credits.p50)),
         false => format!("About {} credits ({} to {})", short(credits.p50), short(credits.p10), short(credits.p90)),
@@ -235,6 +235,7 @@ mod tests {
                 chance_above_left: None,
                 alternatives: Vec::new(),
                 wait: None,
+                jobs: Vec::new(),
             },
             prices: None,
             zone: TimeZone::get("Europe/Berlin").unwrap(),
