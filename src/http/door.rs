@@ -157,6 +157,8 @@ pub struct Job {
     pub account: Option<String>,
     /// At least one line.
     pub lines: Vec<PlannedLine>,
+    /// The credits are said to last if running out is less likely than this (0 to 1).
+    pub risk: f64,
 }
 
 /// What becomes of an estimate that was kept.

@@ -12,7 +12,7 @@ use super::door::{Doorway, Errand, Job, QUESTION_LIMIT, Refusal, json_body};
 use super::form::shown;
 use super::job::{Whole, check_attempts, check_word};
 use super::plan::as_json;
-use crate::domain::plan_check::MOST_LINES;
+use crate::domain::plan_check::{MOST_LINES, USUAL_RISK};
 use crate::domain::{EstimateRequest, PlannedLine};
 
 /// The route.
@@ -36,7 +36,7 @@ async fn estimate(State(doorway): State<Doorway>, request: Request) -> Response 
 /// The keys of a line.
 const LINE_KEYS: [&str; 6] = ["task", "quality", "variants", "count", "attempts", "starts_at"];
 /// The keys of a request besides those of a line.
-const KEYS: [&str; 3] = ["team", "account", "lines"];
+const KEYS: [&str; 4] = ["team", "account", "lines", "risk"];
 /// So many mistakes are told; of more it is said how many there are.
 const MOST_MISTAKES: usize = 20;
 
@@ -71,9 +71,9 @@ impl Mistakes {
     }
 }
 
-fn job(value: &Value, mistakes: &mut Mistakes) -> Option<Job> {
-    let Some(fields) = value.as_object() else {
-        return mistakes.note(BODY, format!("expected an object, found {}", in_words(value)));
+fn job(body: &Value, mistakes: &mut Mistakes) -> Option<Job> {
+    let Some(fields) = body.as_object() else {
+        return mistakes.note(BODY, format!("expected an object, found {}", in_words(body)));
     };
     let has_lines = fields.contains_key("lines");
     let known: Vec<&str> = KEYS.iter().chain(LINE_KEYS.iter().filter(|_| !has_lines)).copied().collect();
@@ -88,7 +88,21 @@ fn job(value: &Value, mistakes: &mut Mistakes) -> Option<Job> {
     }
     let team = required(fields, "team", "", mistakes);
     let account = text(fields, "account", "", mistakes);
-    let lines = match super::body::value(fields, "lines") {
+    let risk = match value(fields, "risk") {
+        None => Some(USUAL_RISK),
+        Some(found) => match found.as_f64().filter(|risk| *risk > 0.0 && *risk <= 1.0) {
+            Some(risk) => Some(risk),
+            None => {
+                let hint = "the credits last if running out is less likely than this, 0.5 if you leave it out";
+                let found = shown(&found.to_string());
+                mistakes.note(
+                    "risk",
+                    format!("expected a probability above 0 and at most 1, found `{found}`\nhint: {hint}"),
+                )
+            }
+        },
+    };
+    let lines = match value(fields, "lines") {
         None if has_lines => mistakes.note("lines", "expected a list of lines, found nothing"),
         None => line(fields, "", mistakes).map(|line| vec![line]),
         Some(Value::Array(lines)) if lines.is_empty() => {
@@ -105,7 +119,7 @@ fn job(value: &Value, mistakes: &mut Mistakes) -> Option<Job> {
         }
         Some(other) => mistakes.note("lines", format!("expected a list of lines, found {}", in_words(other))),
     };
-    Some(Job { team: team?, account: account?, lines: lines? })
+    Some(Job { team: team?, account: account?, lines: lines?, risk: risk? })
 }
 
 fn object_line(value: &Value, place: usize, mistakes: &mut Mistakes) -> Option<PlannedLine> {
@@ -224,7 +238,7 @@ mod tests {
                 vec![asked("rig", 1, 1), asked("a", 1, 100_000)],
             ),
         ] {
-            let job = Job { team: "props".into(), account: account.map(str::to_owned), lines };
+            let job = Job { team: "props".into(), account: account.map(str::to_owned), lines, risk: 0.5 };
             assert_eq!(read(body.to_string().as_bytes()), Ok(job), "{body}");
         }
     }
@@ -235,6 +249,13 @@ mod tests {
         for (body, expected) in [
             (json!([1]), &["body: expected an object, found a list"][..]),
             (json!({}), &["team: expected a text, found nothing", "task: expected a text, found nothing"]),
+            (
+                json!({"team": "a", "task": "rig", "risk": 20}),
+                &[
+                    "risk: expected a probability above 0 and at most 1, found `20`; the credits last if running out is less \
+                   likely than this, 0.5 if you leave it out",
+                ],
+            ),
             (json!({"team": 7, "task": "rig"}), &["team: expected a text, found `7`"]),
             (
                 json!({"team": "a", "task": "rig", "lines": [{"task": "rig"}]}),
@@ -243,7 +264,7 @@ mod tests {
             (
                 json!({"team": "a", "taks": "rig", "task": "rig"}),
                 &[
-                    "taks: unknown key; expected one of team, account, lines, task, quality, variants, count, attempts, starts_at",
+                    "taks: unknown key; expected one of team, account, lines, risk, task, quality, variants, count, attempts, starts_at",
                 ],
             ),
             (json!({"team": "a", "lines": []}), &["lines: expected at least one line, found none"]),

@@ -28,6 +28,7 @@ use super::door::{Errand, Job, KeptChange, PlanTold, Refusal};
 use super::form::{Typed, check_names, fields, refuse_whole, shown};
 use super::job::{Whole, check_attempts, check_word};
 use super::{Shared, SharedState, blocking, words as http_words};
+use crate::domain::plan_check::USUAL_RISK;
 use crate::domain::{EstimateRequest, PlannedLine, RecordForm, Snapshot};
 
 /// As on every page, but that our own script runs and asks us, and that the form comes to us.
@@ -149,7 +150,7 @@ async fn page(
     keep: Typed,
     refused: Option<(Sent, Refusal)>,
 ) -> Response {
-    let mut page = blocking(shared, move |shared| {
+    blocking(shared, move |shared| {
         let door = shared.doorway.door();
         let prices = |account: &str| door.as_ref().and_then(|door| door.prices(account));
         let (snapshot, now) = (shared.snapshot(), shared.now());
@@ -159,14 +160,15 @@ async fn page(
         let kept = team.and_then(|team| KeptPart::of(&snapshot, team, is_open, refused, now));
         let form = is_open.then(|| KeepForm::of(&typed, &keep, refused));
         let page = PlanPage::of(&snapshot, &prices, &typed, answer.as_ref(), form, kept);
-        shared.page(code, "plan.html", "Plan a job", page)
+        let mut page = shared.page(code, "plan.html", "Plan a job", page);
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        if is_open {
+            // Without it the browser would call the origin of our own forms that keep an estimate `null`.
+            page.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        }
+        page
     })
-    .await;
-    let headers = page.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // Without it the browser would call the origin of our own form `null`.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    page
+    .await
 }
 
 async fn ask(shared: &Shared, typed: &Typed) -> Result<PlanTold, Refusal> {
@@ -242,6 +244,7 @@ fn read(typed: &Typed, zone: &TimeZone) -> Result<Job, Refusal> {
             request: EstimateRequest { task_type, quality, variants, count, attempts },
             starts_at,
         }],
+        risk: USUAL_RISK,
     })
 }
 

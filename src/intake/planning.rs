@@ -57,8 +57,9 @@ impl TokenGuest {
         let draws = self.draws_of(&job.team)?;
         let (account, draw) = draw_of(&draws, job.account.as_deref())?;
         let turns = &self.intake.turns.guests;
-        let (planned, _, now) = self.intake.planned(turns, account, &draw.key.team, job.lines).await?;
-        let kept = self.intake.assessor.record_estimate(account, &planned, form, &self.name, now).await;
+        let (planned, _, now) = self.intake.planned(turns, account, &draw.key.team, job).await?;
+        let assessor = &self.intake.assessor;
+        let kept = assessor.record_estimate(account, &planned, form, &self.name, now).await;
         let kept = kept.map_err(|error| self.not_kept(account, error))?;
         self.told_kept(account, &kept).await;
         Ok(kept)
@@ -122,7 +123,7 @@ impl Intake {
         team: &TeamName,
         job: Job,
     ) -> Result<PlanTold, Refusal> {
-        let (planned, lines, now) = self.planned(turns, account, team, job.lines).await?;
+        let (planned, lines, now) = self.planned(turns, account, team, job).await?;
         Ok(PlanTold {
             draw: Box::new(planned.draw),
             lines,
@@ -133,23 +134,24 @@ impl Intake {
         })
     }
 
-    /// The answer for these lines, which are given back, and its moment.
+    /// The answer for the lines of a job, which are given back, and its moment.
     async fn planned(
         &self,
         turns: &Arc<Semaphore>,
         account: &Arc<Account>,
         team: &TeamName,
-        lines: Vec<PlannedLine>,
+        job: Job,
     ) -> Result<(Planned, Vec<PlannedLine>, Timestamp), Refusal> {
         let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await;
         let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)?;
         let now = self.clock.now();
         let (assessor, asked, team_asked) = (Arc::clone(&self.assessor), Arc::clone(account), team.clone());
+        let Job { lines, risk, .. } = job;
         let runtime = tokio::runtime::Handle::current();
         // The arithmetic takes its time: other requests should not wait for it. The turn is over when it is, even if nobody
         // waits for the answer any more.
         let planned = tokio::task::spawn_blocking(move || {
-            let planned = runtime.block_on(assessor.plan(&asked, &team_asked, &lines, now));
+            let planned = runtime.block_on(assessor.plan_beside(&asked, &team_asked, &lines, &[], risk, now));
             drop(turn);
             (planned, lines)
         });

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::words::{cost, is_likelier, run_out, short, verdict};
+use super::words::{cost, run_out, short, verdict};
 use crate::domain::{Alternative, Change, EstimatePart, KnownLine, Outlook, PriceSheet, RecordedEstimate, UnknownCost};
 use crate::http::door::PlanTold;
 use crate::http::form::Typed;
@@ -66,7 +66,7 @@ struct Instead {
     query: Option<String>,
     cost: String,
     chance: String,
-    /// `yes`, `perhaps` or `no`.
+    /// `yes` or `no`.
     lasts: &'static str,
 }
 
@@ -232,11 +232,7 @@ impl Instead {
             query,
             cost: short(found.credits.p50),
             chance: found.probability.map_or("–".to_owned(), words::percent),
-            lasts: match found.would_last {
-                true if found.probability.is_some_and(is_likelier) => "perhaps",
-                true => "yes",
-                false => "no",
-            },
+            lasts: if found.would_last { "yes" } else { "no" },
         }
     }
 }

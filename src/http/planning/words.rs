@@ -42,15 +42,10 @@ pub fn day(at: Timestamp, zone: &TimeZone, now: Timestamp) -> String {
     then.strftime(if is_this_year { "%A %-d %B" } else { "%A %-d %B %Y" }).to_string()
 }
 
-/// Whether an end before the reset is likelier than not, though an alert is raised only when it is surer still.
-pub fn is_likelier(probability: f64) -> bool {
-    probability >= 0.5
-}
-
-/// Below this probability (0 to 1) the credits are said to last.
+/// Above this probability (0 to 1) of running out the credits are to be watched.
 const CALM_BELOW: f64 = 0.10;
 
-/// Whether the credits would last. What is likelier than not to end sooner is never said to last.
+/// Whether the credits would last.
 pub fn verdict(told: &PlanTold) -> Verdict {
     let Some(effect) = &told.check.effect else {
         let detail = "so whether the credits would last is not known either".to_owned();
@@ -66,22 +61,11 @@ pub fn verdict(told: &PlanTold) -> Verdict {
     };
     let words = Words { told, effect, after };
     match &told.draw.period {
-        Some(period) if would_last => {
-            let chance = effect.after_p90.forecast().and_then(|dear| dear.probability).unwrap_or_default();
-            let end = period.end_in_words();
-            match chance {
-                chance if is_likelier(chance) => Verdict {
-                    tone: Tone::Warn,
-                    headline: format!("The credits may not last until {end}"),
-                    detail: words.runs_out(period),
-                },
-                chance => Verdict {
-                    tone: if chance < CALM_BELOW { Tone::Good } else { Tone::Watch },
-                    headline: format!("The credits would last until {end}"),
-                    detail: words.lasts(period),
-                },
-            }
-        }
+        Some(period) if would_last => Verdict {
+            tone: if words.is_calm() { Tone::Good } else { Tone::Watch },
+            headline: format!("The credits would last until {}", period.end_in_words()),
+            detail: words.lasts(period),
+        },
         Some(period) => Verdict {
             tone: Tone::Bad,
             headline: "The credits would not last".to_owned(),
@@ -107,6 +91,12 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Whether nothing has to be watched, even if the job is dear.
+    fn is_calm(&self) -> bool {
+        let dear = self.effect.after_p90.forecast().and_then(|dear| dear.probability);
+        dear.is_none_or(|probability| probability < CALM_BELOW)
+    }
+
     fn day(&self, at: Timestamp) -> String {
         day(at, &self.told.zone, self.told.now)
     }
@@ -296,14 +286,6 @@ mod tests {
                 Tone::Watch,
                 "The credits would last until the reset",
                 "is 30% (now: 10%)",
-            ),
-            (
-                Some([ends(0.1, never), ends(0.6, early), ends(0.8, earlier)]),
-                Some(true),
-                true,
-                Tone::Warn,
-                "The credits may not last until the reset",
-                "they would run out on Thursday 26 November, 4\u{a0}days before the reset (now: not before the reset)",
             ),
             (
                 Some([ends(0.6, early), ends(0.97, earlier), ends(0.98, earlier)]),
