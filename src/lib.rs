@@ -23,7 +23,7 @@
 //!                  ├─ outbox ───── store, notify, metrics
 //!                  ├─ forwarder ── notify (Alertmanagers), metrics
 //!                  ├─ reports ──── store, notify (the words), metrics
-//!                  ├─ intake ───── http (pushes, announcements, silences), import (folders), assessor
+//!                  ├─ intake ───── http (pushes, announcements, silences, plans), import (folders), assessor
 //!                  └─ http ─────── metrics
 //!
 //!       commands ──┬─ import ───── provider, store

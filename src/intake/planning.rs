@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Intake;
 use super::door::{TokenDoor, TokenGuest, draw_of, draws_of};
@@ -31,6 +31,12 @@ impl Turns {
     pub(super) fn new() -> Turns {
         Turns { readers: Arc::new(Semaphore::new(AT_ONCE)), guests: Arc::new(Semaphore::new(AT_ONCE)) }
     }
+}
+
+/// A turn, which lasts as long as the permit.
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
+    let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await;
+    turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
 }
 
 impl TokenGuest {
@@ -142,8 +148,7 @@ impl Intake {
         team: &TeamName,
         job: Job,
     ) -> Result<(Planned, Vec<PlannedLine>, Timestamp), Refusal> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)?;
+        let turn = turn(turns).await?;
         let now = self.clock.now();
         let (assessor, asked, team_asked) = (Arc::clone(&self.assessor), Arc::clone(account), team.clone());
         let Job { lines, risk, .. } = job;
@@ -162,5 +167,20 @@ impl Intake {
         })?;
         let unknown = || Refusal::NotFound(format!("team `{team}` does not draw on `{}`", account.config.name));
         Ok((planned.ok_or_else(unknown)?, lines, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_long_is_told_so_and_readers_do_not_wait_for_scripts() {
+        let turns = Turns::new();
+        let held = [turn(&turns.guests).await.unwrap(), turn(&turns.guests).await.unwrap()];
+        assert_eq!(turn(&turns.guests).await.err(), Some(Refusal::Busy));
+        assert!(turn(&turns.readers).await.is_ok());
+        let (next, ()) = tokio::join!(turn(&turns.guests), async { drop(held) });
+        assert!(next.is_ok(), "a turn that ends is the next one's");
     }
 }
