@@ -150,9 +150,13 @@ fn more() -> [Field; 2] {
         Field {
             min: Some("1".to_owned()),
             max: Some(MOST_ATTEMPTS.to_string()),
+            is_wide: true,
             ..Field::new("attempts", "Attempts each", "number", "On average, where you know better than the history.")
         },
-        Field::new("start", "Start", "datetime-local", "In the account's time zone. Empty: now."),
+        Field {
+            is_wide: true,
+            ..Field::new("start", "Start", "datetime-local", "In the account's time zone. Empty: now.")
+        },
     ]
 }
 
