@@ -8,7 +8,8 @@
 
 mod follow;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+mod words;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -262,11 +263,6 @@ impl RecordedEstimate {
                 _ => EstimateOutcome::AboveP90,
             }),
         }
-    }
-
-    /// The job in words: its lines, separated by semicolons.
-    pub fn in_words(&self) -> String {
-        self.lines.iter().map(|line| line.request.in_words()).collect::<Vec<_>>().join("; ")
     }
 }
 

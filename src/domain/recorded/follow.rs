@@ -27,6 +27,8 @@ pub struct Launched {
 pub struct Followed {
     /// With what it covers so far, and how it ends if it does.
     pub estimate: RecordedEstimate,
+    /// Net credits of those of its launches that were made in the last day of what is known.
+    pub last_day: Credits,
     /// Launches that it covers and that wait to be charged: task type, quality, and how many.
     pub waiting: Vec<(String, String, u64)>,
 }
@@ -41,7 +43,8 @@ pub fn follow(estimates: &[RecordedEstimate], launches: &[Launched], known_until
     let mut oldest_first: Vec<&RecordedEstimate> =
         estimates.iter().filter(|estimate| !matches!(estimate.state, EstimateState::Withdrawn { .. })).collect();
     oldest_first.sort_by_key(|estimate| estimate.id);
-    let mut covered: Vec<Covered> = oldest_first.into_iter().map(Covered::new).collect();
+    let day_ago = known_until.saturating_sub(QUIET).unwrap_or(Timestamp::MIN);
+    let mut covered: Vec<Covered> = oldest_first.into_iter().map(|estimate| Covered::new(estimate, day_ago)).collect();
     for launched in launches {
         if let Some(covering) = covered.iter_mut().find(|covered| covered.covers(launched)) {
             covering.take(launched);
@@ -56,6 +59,8 @@ struct Covered<'a> {
     estimate: &'a RecordedEstimate,
     lines: Vec<CoveredLine<'a>>,
     charged: Credits,
+    day_ago: Timestamp,
+    last_day: Credits,
     tasks: u64,
     last_launch: Option<Timestamp>,
     is_under_way: bool,
@@ -63,11 +68,13 @@ struct Covered<'a> {
 }
 
 impl<'a> Covered<'a> {
-    fn new(estimate: &'a RecordedEstimate) -> Covered<'a> {
+    fn new(estimate: &'a RecordedEstimate, day_ago: Timestamp) -> Covered<'a> {
         Covered {
             estimate,
             lines: estimate.lines.iter().map(CoveredLine::new).collect(),
             charged: Credits::ZERO,
+            day_ago,
+            last_day: Credits::ZERO,
             tasks: 0,
             last_launch: None,
             is_under_way: false,
@@ -85,6 +92,9 @@ impl<'a> Covered<'a> {
     fn take(&mut self, launched: &'a Launched) {
         let task = &launched.task;
         self.charged += task.credits_net;
+        if launched.at > self.day_ago {
+            self.last_day += task.credits_net;
+        }
         self.tasks += 1;
         self.last_launch = self.last_launch.max(Some(launched.at));
         self.is_under_way |= !task.state.is_final();
@@ -110,7 +120,7 @@ impl<'a> Covered<'a> {
         estimate.ends = self.ends(&estimate, known_until);
         let waiting = self.waiting.into_iter();
         let waiting = waiting.map(|((task_type, quality), count)| (task_type.to_owned(), quality.to_owned(), count));
-        Followed { estimate, waiting: waiting.collect() }
+        Followed { estimate, last_day: self.last_day, waiting: waiting.collect() }
     }
 
     fn ends(&self, estimate: &RecordedEstimate, known_until: Timestamp) -> Option<EstimateState> {

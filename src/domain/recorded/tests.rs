@@ -55,7 +55,8 @@ fn estimate(id: i64, lines: Vec<RecordedLine>) -> RecordedEstimate {
     }
 }
 
-fn two_models(id: i64) -> RecordedEstimate {
+/// Two assets, planned.
+pub(in crate::domain) fn two_models(id: i64) -> RecordedEstimate {
     estimate(id, vec![line("model", None, 2, &[("model", 1)])])
 }
 
@@ -233,6 +234,8 @@ fn a_plan_is_reckoned_with_until_its_charges_have_come() {
         (1, "model", "", 9, TaskState::Unknown, 0),
         (1, "rig", "", 9, Queued, 0),
     ];
+    assert_eq!(one(two_models(1), waiting, 26).last_day, Credits::ZERO, "launched a day ago and more");
+    assert_eq!(one(two_models(1), waiting, 24).last_day, whole(12));
     assert_eq!(one(two_models(1), waiting, 2).waiting, [("model".into(), "high".into(), 2)]);
 }
 
@@ -289,5 +292,24 @@ fn a_form_says_how_long_an_estimate_is_open() {
             (Err(error), Err(words)) => assert!(error.to_string().starts_with(words), "{error}"),
             (found, expected) => panic!("{found:?}, expected {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn what_is_to_come_is_said_in_a_few_words() {
+    let lines = |count: usize| RecordedEstimate { lines: vec![two_models(1).lines.remove(0); count], ..two_models(1) };
+    for (name, estimate, expected) in [
+        ("a plan", two_models(1), Some("2 × model, about 100 credits to come")),
+        (
+            "a part is charged",
+            RecordedEstimate { charged: whole(58), ..lines(2) },
+            Some("2 × model; 2 × model, about 42 credits to come"),
+        ),
+        ("many lines", lines(4), Some("2 × model; 2 × model; 2 × model and 1 line more, about 100 credits to come")),
+        ("more is charged than the median", RecordedEstimate { charged: whole(120), ..two_models(1) }, None),
+        ("all assets are there", RecordedEstimate { assets: 2, ..two_models(1) }, None),
+        ("no plan", RecordedEstimate { is_planned: false, ..two_models(1) }, None),
+    ] {
+        assert_eq!(estimate.to_come_in_words().as_deref(), expected, "{name}");
     }
 }
