@@ -299,8 +299,10 @@ impl KnownOfDraw<'_> {
         let queued = Queued { is_held: is_held(account, tank.fuel()), ..self.usage.queued };
         let announced = announced::standing(&tanks.own_input(tank), &self.usage.announced, &self.usage.planned);
         let period_start = self.period.map_or(Timestamp::UNIX_EPOCH, |period| period.start);
-        let estimates = self.usage.estimates.shown();
-        let beside = |recent: RecentUse| recent.beside(&self.usage.announced, now).beside_plans(&estimates, now);
+        let estimates = &self.usage.estimates;
+        let beside = |recent: RecentUse| {
+            recent.beside(&self.usage.announced, now).beside_plans(&estimates.open, &estimates.closed, now)
+        };
         DrawAssessment {
             key: self.draw.key.clone(),
             period: self.period.cloned(),
@@ -318,7 +320,7 @@ impl KnownOfDraw<'_> {
             outlook,
             plan_run_out,
             announced,
-            estimates,
+            estimates: estimates.shown(),
             accuracy: team.accuracy.clone(),
             queued,
             totals: team.totals.clone(),

@@ -12,6 +12,9 @@ const PLAN: &str = "{credits: 5000, reset: \"@monthly\"}";
 /// A Thursday.
 const START: &str = "2026-11-12T09:00:00Z";
 
+/// Tasks: what they are called, when they were launched, their state, and their cost.
+type Launches<'a> = &'a [(&'a str, &'a str, TaskState, Option<i64>)];
+
 /// An account with a dozen days of charges of 10 credits a launch.
 async fn a_dozen_days(plan: &str) -> Watched {
     let watched = Watched::new(plan, ONE_TEAM).await;
@@ -45,8 +48,8 @@ impl Watched {
         self.assessor.record_estimate(&self.account, &planned, &form, "ada", now).await
     }
 
-    /// Reads tasks: what they are called, when they were launched, their state, and their cost.
-    async fn launch(&self, now: &str, launches: &[(&str, &str, TaskState, Option<i64>)]) {
+    /// Reads tasks at a moment.
+    async fn launch(&self, now: &str, launches: Launches<'_>) {
         let task = |(id, launched, state, credits): &(&str, &str, TaskState, Option<i64>)| TaskRecord {
             credits: credits.map(whole),
             ..TaskRecord::new(*id, at(launched), *state, "text-to-3d")
@@ -89,7 +92,7 @@ async fn a_plan_is_in_the_forecast_until_its_charges_have_come_and_then_it_is_me
     assert_eq!(kept.lapses_at, at("2026-11-19T09:30:00Z"));
     let with_plan = watched.step("2026-11-12T09:30:00Z").await;
     assert!((expected_use(&with_plan) - before - 500.0).abs() < 1.0, "{} {before}", expected_use(&with_plan));
-    assert_eq!(with_plan.estimates, [kept.clone()]);
+    assert_eq!(with_plan.estimates, std::slice::from_ref(&kept));
 
     // Thirty have come, five wait to be charged, ten of the account have failed: the forecast knows that they are of it.
     let name = |place: usize| format!("crate-{place}");
@@ -153,8 +156,7 @@ async fn estimates_end_as_their_launches_say() {
     let day = "2026-11-13T09:00:00Z";
     let (over, later) = ("2026-11-19T10:00:00Z", "2026-11-21T10:00:00Z");
     let late = "2026-11-19T09:00:00Z";
-    type Launch = (&'static str, &'static str, TaskState, Option<i64>);
-    let table: [(&str, &[Launch], &[Launch], EstimateOutcome, i64); 6] = [
+    let table: [(&str, Launches, Launches, EstimateOutcome, i64); 6] = [
         ("nothing was launched", &[], &[], EstimateOutcome::LapsedUnlaunched, 0),
         ("a part was launched", &[("x", day, Succeeded, Some(10))], &[], EstimateOutcome::LapsedPartly, 10),
         (

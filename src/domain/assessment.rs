@@ -270,13 +270,15 @@ impl DrawAssessment {
         self.shared.as_ref().map(|_| other_use(account))
     }
 
-    /// What drives the outlook, in sentences, what was announced among it; none where nothing is said of the future.
+    /// What drives the outlook, in sentences, what was announced and what is planned among it; none where nothing is said of the future.
     pub fn explained(&self, account: &AccountAssessment) -> Vec<String> {
         let Some(told) = &self.explanation else { return Vec::new() };
         let end = self.end_in_words();
         let mut sentences = told.in_words(end, self.others(account));
         let announced = self.announced.iter().map(|told| told.in_words(&account.zone, end.unwrap_or("the horizon")));
         sentences.extend(announced);
+        let planned = self.estimates.iter().filter_map(|estimate| estimate.to_come_in_words());
+        sentences.extend(planned.map(|to_come| format!("Planned: {to_come}.")));
         sentences
     }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::announcement::{Announcement, Foreseen};
 use super::credits::Credits;
-use super::recorded::{EstimateState, RecordedEstimate};
+use super::recorded::{EstimateState, Followed, RecordedEstimate};
 
 /// The use of the last day beside that of usual days.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,16 +45,21 @@ impl RecentUse {
         self
     }
 
-    /// With the recorded estimates whose launches were planned for the last 24 hours up to `now`, or a part of them.
+    /// With what was launched for planned estimates in the last day, as far as nine in ten such jobs cost as much: of the open
+    /// ones what is known of the day, of those that ended within it all.
     #[must_use]
-    pub fn beside_plans(mut self, estimates: &[RecordedEstimate], now: Timestamp) -> RecentUse {
+    pub fn beside_plans(mut self, open: &[Followed], closed: &[RecordedEstimate], now: Timestamp) -> RecentUse {
         let day_ago = now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
-        let is_of_the_day = |estimate: &&RecordedEstimate| {
-            let ends_at = estimate.state.closed_at().map_or(estimate.lapses_at, |at| at.min(estimate.lapses_at));
+        let is_recent = |estimate: &&RecordedEstimate| {
             let is_withdrawn = matches!(estimate.state, EstimateState::Withdrawn { .. });
-            estimate.is_planned && !is_withdrawn && estimate.starts_at <= now && ends_at > day_ago
+            estimate.state.closed_at().is_some_and(|at| at > day_ago) && !is_withdrawn
         };
-        self.announced_credits += estimates.iter().filter(is_of_the_day).map(|estimate| estimate.credits.p90).sum();
+        let of_open = open.iter().map(|followed| (&followed.estimate, followed.last_day));
+        let of_closed = closed.iter().filter(is_recent).map(|estimate| (estimate, estimate.charged));
+        for (estimate, of_the_day) in of_open.chain(of_closed).filter(|(estimate, _)| estimate.is_planned) {
+            let planned = estimate.credits.p90 - (estimate.charged - of_the_day);
+            self.announced_credits += of_the_day.min(planned).max(Credits::ZERO);
+        }
         self
     }
 }
@@ -73,6 +78,7 @@ pub struct Reruns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::recorded::tests::two_models;
     use crate::domain::{AccountName, DrawKey, Foreseen, HourlyUse, PaceChange, PlannedBatch, TeamName, UsageState};
 
     /// The hour of a day of the beginning of time.
@@ -108,6 +114,41 @@ mod tests {
         assert_eq!((recent.days, recent.busy, recent.usual), (0, Credits::ZERO, Credits::ZERO));
         assert_eq!(young.recent_use(hour(5, 12)).unwrap().days, 3);
         assert_eq!(UsageState::default().recent_use(hour(5, 12)), None);
+    }
+
+    #[test]
+    fn what_was_planned_stands_beside_what_was_launched_for_it() {
+        let now = hour(10, 12);
+        let recent = || {
+            let mut state = UsageState::default();
+            state.push(row(9, 20, 90, 3)).unwrap();
+            state.recent_use(now).unwrap()
+        };
+        let plan = || two_models(1);
+        let whole = Credits::from_whole;
+        let open = |charged: i64, last_day: i64| {
+            let estimate = RecordedEstimate { charged: whole(charged), ..plan() };
+            (vec![Followed { estimate, last_day: whole(last_day), waiting: Vec::new() }], vec![])
+        };
+        let closed =
+            |state, charged: i64| (vec![], vec![RecordedEstimate { state, charged: whole(charged), ..plan() }]);
+        let (lately, before) = (hour(10, 1), hour(9, 12));
+        let mut unplanned = open(90, 90);
+        unplanned.0[0].estimate.is_planned = false;
+        // Nine in ten such jobs cost 150 credits at most.
+        for (name, (open, closed), credits) in [
+            ("of the day", open(90, 90), 90),
+            ("and of days before", open(140, 90), 90),
+            ("more than such a job costs", open(160, 90), 80),
+            ("far more", open(300, 90), 0),
+            ("only recorded", unplanned, 0),
+            ("met lately", closed(EstimateState::Met { at: lately }, 120), 120),
+            ("lapsed lately, for more than such a job costs", closed(EstimateState::Lapsed { at: lately }, 200), 150),
+            ("met a day ago", closed(EstimateState::Met { at: before }, 120), 0),
+            ("withdrawn", closed(EstimateState::Withdrawn { at: lately, by: "ada".into() }, 90), 0),
+        ] {
+            assert_eq!(recent().beside_plans(&open, &closed, now).announced_credits, whole(credits), "{name}");
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Estimates that somebody kept: compared with what was charged afterwards, and reckoned with until then where they are a
 //! plan.
 //!
-//! An estimate covers the launches of its time whose task type and quality are those of one of its lines. A launch counts for
-//! one estimate only, the oldest that covers it. It is *met* once as many assets as asked have succeeded and nothing more was
-//! launched for a day; otherwise it *lapses* at the end of its time. Then it is closed, and what comes later changes it no
-//! more.
+//! An estimate covers the launches of its time whose task type and quality are those of one of its lines, for as many assets
+//! as it asks for. A launch counts for one estimate only, the oldest that still wants it. It is *met* once all of its assets
+//! have succeeded and nothing more was launched for them for a day; otherwise it *lapses* at the end of its time. Then it is
+//! closed, and what comes later changes it no more.
 
 mod follow;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+mod words;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -262,11 +263,6 @@ impl RecordedEstimate {
                 _ => EstimateOutcome::AboveP90,
             }),
         }
-    }
-
-    /// The job in words: its lines, separated by semicolons.
-    pub fn in_words(&self) -> String {
-        self.lines.iter().map(|line| line.request.in_words()).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -147,7 +147,8 @@ impl Store {
                 .map_err(|error| self.explain(error))?;
         }
         self.commit(transaction).await?;
-        Ok(Some(RecordedEstimate { id, ..new.clone() }))
+        // As it will be read: the ledger keeps milliseconds.
+        Ok(self.estimates(&new.key.account).await?.into_iter().find(|estimate| estimate.id == id))
     }
 
     /// Accepts an open estimate as a plan. Answers whether that is new.

@@ -1,10 +1,10 @@
 //! Which launches count for which estimate, and when one ends.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{EstimateState, RecordedEstimate, RecordedLine};
+use super::{EstimateState, RecordedEstimate, RecordedLine, RecordedPart};
 use crate::domain::credits::Credits;
 use crate::domain::estimate::PastTask;
 use crate::domain::reading::{Fingerprint, TaskState};
@@ -27,12 +27,17 @@ pub struct Launched {
 pub struct Followed {
     /// With what it covers so far, and how it ends if it does.
     pub estimate: RecordedEstimate,
+    /// Net credits of those of its launches that were made in the last day of what is known.
+    pub last_day: Credits,
     /// Launches that it covers and that wait to be charged: task type, quality, and how many.
     pub waiting: Vec<(String, String, u64)>,
 }
 
 /// The open ones among a draw's estimates, in the order in which they were kept, with what they cover of `launches`, which
 /// are in the order of their time.
+///
+/// An estimate covers as many assets as it asks for and no more, with all that was launched for them: a team that launches
+/// such tasks every day anyway meets it with the first of them.
 ///
 /// `estimates` holds the closed ones too whose time overlaps with that of an open one: a launch belongs to the oldest estimate
 /// that covers it and had not ended by then, whether or not it was known in time to count for it. What was withdrawn covers
@@ -41,7 +46,8 @@ pub fn follow(estimates: &[RecordedEstimate], launches: &[Launched], known_until
     let mut oldest_first: Vec<&RecordedEstimate> =
         estimates.iter().filter(|estimate| !matches!(estimate.state, EstimateState::Withdrawn { .. })).collect();
     oldest_first.sort_by_key(|estimate| estimate.id);
-    let mut covered: Vec<Covered> = oldest_first.into_iter().map(Covered::new).collect();
+    let day_ago = known_until.saturating_sub(QUIET).unwrap_or(Timestamp::MIN);
+    let mut covered: Vec<Covered> = oldest_first.into_iter().map(|estimate| Covered::new(estimate, day_ago)).collect();
     for launched in launches {
         if let Some(covering) = covered.iter_mut().find(|covered| covered.covers(launched)) {
             covering.take(launched);
@@ -56,6 +62,8 @@ struct Covered<'a> {
     estimate: &'a RecordedEstimate,
     lines: Vec<CoveredLine<'a>>,
     charged: Credits,
+    day_ago: Timestamp,
+    last_day: Credits,
     tasks: u64,
     last_launch: Option<Timestamp>,
     is_under_way: bool,
@@ -63,11 +71,13 @@ struct Covered<'a> {
 }
 
 impl<'a> Covered<'a> {
-    fn new(estimate: &'a RecordedEstimate) -> Covered<'a> {
+    fn new(estimate: &'a RecordedEstimate, day_ago: Timestamp) -> Covered<'a> {
         Covered {
             estimate,
             lines: estimate.lines.iter().map(CoveredLine::new).collect(),
             charged: Credits::ZERO,
+            day_ago,
+            last_day: Credits::ZERO,
             tasks: 0,
             last_launch: None,
             is_under_way: false,
@@ -79,12 +89,15 @@ impl<'a> Covered<'a> {
         let RecordedEstimate { starts_at, lapses_at, state, .. } = self.estimate;
         let ends_at = state.closed_at().map_or(*lapses_at, |closed| closed.min(*lapses_at));
         let is_in_time = (*starts_at..ends_at).contains(&launched.at);
-        is_in_time && self.lines.iter().any(|line| line.covers(&launched.task))
+        is_in_time && self.lines.iter().any(|line| line.takes(&launched.task))
     }
 
     fn take(&mut self, launched: &'a Launched) {
         let task = &launched.task;
         self.charged += task.credits_net;
+        if launched.at > self.day_ago {
+            self.last_day += task.credits_net;
+        }
         self.tasks += 1;
         self.last_launch = self.last_launch.max(Some(launched.at));
         self.is_under_way |= !task.state.is_final();
@@ -92,14 +105,10 @@ impl<'a> Covered<'a> {
             *self.waiting.entry((&task.task_type, &task.quality)).or_default() += 1;
         }
         // Of lines that are alike each gets what it asked for, one after the other; attempts at one asset stay together.
-        let mut covering: Vec<&mut CoveredLine> = self.lines.iter_mut().filter(|line| line.covers(task)).collect();
-        let place = covering
-            .iter()
-            .position(|line| task.fingerprint.is_some_and(|input| line.inputs.contains(&input)))
-            .or_else(|| covering.iter().position(|line| line.assets() < line.asked()))
-            .or_else(|| covering.len().checked_sub(1));
-        if let Some(line) = place.and_then(|place| covering.get_mut(place)) {
-            line.take(task);
+        let knows = |line: &CoveredLine| line.covers(task) && line.knows(task);
+        let place = self.lines.iter().position(knows).or_else(|| self.lines.iter().position(|line| line.takes(task)));
+        if let Some(place) = place {
+            self.lines[place].take(task);
         }
     }
 
@@ -110,7 +119,7 @@ impl<'a> Covered<'a> {
         estimate.ends = self.ends(&estimate, known_until);
         let waiting = self.waiting.into_iter();
         let waiting = waiting.map(|((task_type, quality), count)| (task_type.to_owned(), quality.to_owned(), count));
-        Followed { estimate, waiting: waiting.collect() }
+        Followed { estimate, last_day: self.last_day, waiting: waiting.collect() }
     }
 
     fn ends(&self, estimate: &RecordedEstimate, known_until: Timestamp) -> Option<EstimateState> {
@@ -130,24 +139,29 @@ impl<'a> Covered<'a> {
 /// A line and how far it has come.
 struct CoveredLine<'a> {
     line: &'a RecordedLine,
-    /// What has succeeded of each part.
+    /// One for each part.
     done: Vec<Done>,
-    /// Inputs of all its launches.
-    inputs: HashSet<Fingerprint>,
 }
 
-/// What has succeeded of one task type.
+/// How far one task type has come.
 #[derive(Clone, Debug, Default)]
 struct Done {
-    /// Successes with a known input, at most as many of each as an asset needs.
-    by_input: HashMap<Fingerprint, u64>,
-    /// Launches that count.
-    launches: u64,
+    /// By input, of each at most as many as an asset needs.
+    by_input: HashMap<Fingerprint, Counted>,
+    all: Counted,
+}
+
+/// Launches that get somewhere.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// Those that have succeeded or are under way.
+    promising: u64,
+    succeeded: u64,
 }
 
 impl<'a> CoveredLine<'a> {
     fn new(line: &'a RecordedLine) -> CoveredLine<'a> {
-        CoveredLine { line, done: vec![Done::default(); line.parts.len()], inputs: HashSet::new() }
+        CoveredLine { line, done: vec![Done::default(); line.parts.len()] }
     }
 
     fn asked(&self) -> u64 {
@@ -165,27 +179,52 @@ impl<'a> CoveredLine<'a> {
         is_type && quality.is_none_or(|quality| task.quality.is_empty() || task.quality == quality)
     }
 
-    fn take(&mut self, task: &PastTask) {
-        self.inputs.extend(task.fingerprint);
-        if task.state != TaskState::Succeeded {
-            return;
-        }
-        let place = self.line.parts.iter().position(|part| part.task_type == task.task_type);
-        let Some((part, done)) = place.map(|place| (&self.line.parts[place], &mut self.done[place])) else { return };
-        let Some(input) = task.fingerprint else {
-            done.launches += 1;
-            return;
+    fn part(&self, task: &PastTask) -> Option<usize> {
+        self.line.parts.iter().position(|part| part.task_type == task.task_type)
+    }
+
+    /// Whether a launch is an attempt at an asset of the line.
+    fn knows(&self, task: &PastTask) -> bool {
+        let known = self.part(task).map(|place| &self.done[place].by_input);
+        task.fingerprint.zip(known).is_some_and(|(input, known)| known.contains_key(&input))
+    }
+
+    /// Whether a launch is for one of the assets that were asked for: an attempt at one that is known, or at a further one
+    /// while fewer are there or under way than were asked for.
+    fn takes(&self, task: &PastTask) -> bool {
+        let is_wanted = || match self.part(task) {
+            Some(place) => self.done[place].all.promising < self.asked() * each(&self.line.parts[place]),
+            None => self.assets() < self.asked(),
         };
-        let of_input = done.by_input.entry(input).or_default();
-        if *of_input < u64::from(part.launches_each.max(1)) {
-            *of_input += 1;
-            done.launches += 1;
+        self.covers(task) && (self.knows(task) || is_wanted())
+    }
+
+    fn take(&mut self, task: &PastTask) {
+        let Some(place) = self.part(task) else { return };
+        let each = each(&self.line.parts[place]);
+        let Done { by_input, all } = &mut self.done[place];
+        let has_succeeded = task.state == TaskState::Succeeded;
+        let is_promising = has_succeeded || !task.state.is_final();
+        // Beyond what an asset needs a further success is none of another asset.
+        let most = if task.fingerprint.is_some() { each } else { u64::MAX };
+        let mut of_no_input = Counted::default();
+        let of_input = task.fingerprint.map_or(&mut of_no_input, |input| by_input.entry(input).or_default());
+        if is_promising && of_input.promising < most {
+            of_input.promising += 1;
+            all.promising += 1;
+        }
+        if has_succeeded && of_input.succeeded < most {
+            of_input.succeeded += 1;
+            all.succeeded += 1;
         }
     }
 
     /// How many assets have all of their parts.
     fn assets(&self) -> u64 {
-        let parts = self.line.parts.iter().zip(&self.done);
-        parts.map(|(part, done)| done.launches / u64::from(part.launches_each.max(1))).min().unwrap_or(0)
+        self.line.parts.iter().zip(&self.done).map(|(part, done)| done.all.succeeded / each(part)).min().unwrap_or(0)
     }
+}
+
+fn each(part: &RecordedPart) -> u64 {
+    u64::from(part.launches_each.max(1))
 }

@@ -55,7 +55,8 @@ fn estimate(id: i64, lines: Vec<RecordedLine>) -> RecordedEstimate {
     }
 }
 
-fn two_models(id: i64) -> RecordedEstimate {
+/// Two assets, planned.
+pub(in crate::domain) fn two_models(id: i64) -> RecordedEstimate {
     estimate(id, vec![line("model", None, 2, &[("model", 1)])])
 }
 
@@ -122,7 +123,6 @@ fn assets_are_inputs_that_succeeded_in_all_their_parts() {
         ("a repeated attempt", model(2, 1), vec![failure(1, "model", 7), success(2, "model", 7)], 1),
         ("the same input again", model(2, 1), vec![success(1, "model", 7), success(2, "model", 7)], 1),
         ("no input is known", model(2, 1), vec![success(1, "model", 0), success(2, "model", 0)], 2),
-        ("no more than asked", model(1, 1), vec![success(1, "model", 7), success(2, "model", 8)], 1),
         ("each variant is a launch", model(2, 2), vec![success(1, "model", 7), success(2, "model", 7)], 1),
         ("one of its variants is missing", model(2, 2), vec![success(1, "model", 7), failure(2, "model", 7)], 0),
         (
@@ -147,6 +147,27 @@ fn assets_are_inputs_that_succeeded_in_all_their_parts() {
 }
 
 #[test]
+fn an_estimate_covers_as_many_assets_as_it_asks_for() {
+    let success = |hour, input| (hour, "model", "", input, Succeeded, 10);
+    let failure = |hour, input| (hour, "model", "", input, Failed, 1);
+    // How many launches count for the first of two estimates of two assets each, how many assets are there, and how many
+    // launches count for the second.
+    for (name, rows, first, assets, second) in [
+        ("what is launched every day", vec![success(1, 7), success(2, 8), success(3, 9), success(4, 5)], 2, 2, 2),
+        ("where no input is known", vec![success(1, 0), success(2, 0), success(3, 0)], 2, 2, 1),
+        ("attempts at one that is there", vec![success(1, 7), success(2, 8), success(3, 9), failure(4, 7)], 3, 2, 1),
+        ("another try with another input", vec![failure(1, 6), success(2, 7), failure(3, 5), success(4, 8)], 4, 2, 0),
+        ("after that none", vec![success(1, 7), success(2, 8), failure(3, 5)], 2, 2, 1),
+        ("one under way holds a place", vec![(1, "model", "", 7, Running, 0), success(2, 8), success(3, 9)], 2, 1, 1),
+        ("launched twice at once", vec![(1, "model", "", 7, Running, 0), success(2, 7), success(3, 8)], 3, 2, 0),
+    ] {
+        let found = follow(&[two_models(1), two_models(2)], &launches(&rows), at(5));
+        let found: Vec<_> = found.into_iter().map(|found| (found.estimate.tasks, found.estimate.assets)).collect();
+        assert_eq!((found[0], found[1].0), ((first, assets), second), "{name}");
+    }
+}
+
+#[test]
 fn an_estimate_ends_by_what_is_known() {
     let met = |hour| Some(EstimateState::Met { at: at(hour) });
     let lapsed = |hour| Some(EstimateState::Lapsed { at: at(hour) });
@@ -158,8 +179,9 @@ fn an_estimate_ends_by_what_is_known() {
         ("nothing at all", vec![], week, lapsed(week)),
         ("all, and the day is not over", done.clone(), 33, None),
         ("all, and quiet for a day", done.clone(), 34, met(34)),
-        ("one more was tried since", [done.clone(), vec![model(30, 9, Failed)]].concat(), 40, None),
-        ("one more is under way", [done.clone(), vec![model(12, 9, Running)]].concat(), 60, None),
+        ("one was repeated since", [done.clone(), vec![model(30, 8, Failed)]].concat(), 40, None),
+        ("one is under way again", [done.clone(), vec![model(12, 8, Running)]].concat(), 60, None),
+        ("another is none of it", [done.clone(), vec![model(30, 9, Running)]].concat(), 34, met(34)),
         ("half of it", done[..1].to_vec(), 100, None),
         ("half of it, and its time is over", done[..1].to_vec(), week, lapsed(week)),
         ("all of it, on its last day", vec![model(1, 7, Succeeded), model(week - 1, 8, Succeeded)], week, met(week)),
@@ -233,7 +255,10 @@ fn a_plan_is_reckoned_with_until_its_charges_have_come() {
         (1, "model", "", 9, TaskState::Unknown, 0),
         (1, "rig", "", 9, Queued, 0),
     ];
-    assert_eq!(one(two_models(1), waiting, 2).waiting, [("model".into(), "high".into(), 2)]);
+    let nine = estimate(1, vec![line("model", None, 9, &[("model", 1)])]);
+    assert_eq!(one(nine.clone(), waiting, 26).last_day, Credits::ZERO, "launched a day ago and more");
+    assert_eq!(one(nine.clone(), waiting, 24).last_day, whole(12));
+    assert_eq!(one(nine.clone(), waiting, 2).waiting, [("model".into(), "high".into(), 2)]);
 }
 
 #[test]
@@ -289,5 +314,24 @@ fn a_form_says_how_long_an_estimate_is_open() {
             (Err(error), Err(words)) => assert!(error.to_string().starts_with(words), "{error}"),
             (found, expected) => panic!("{found:?}, expected {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn what_is_to_come_is_said_in_a_few_words() {
+    let lines = |count: usize| RecordedEstimate { lines: vec![two_models(1).lines.remove(0); count], ..two_models(1) };
+    for (name, estimate, expected) in [
+        ("a plan", two_models(1), Some("2 × model, about 100 credits to come")),
+        (
+            "a part is charged",
+            RecordedEstimate { charged: whole(58), ..lines(2) },
+            Some("2 × model; 2 × model, about 42 credits to come"),
+        ),
+        ("many lines", lines(4), Some("2 × model; 2 × model; 2 × model and 1 line more, about 100 credits to come")),
+        ("more is charged than the median", RecordedEstimate { charged: whole(120), ..two_models(1) }, None),
+        ("all assets are there", RecordedEstimate { assets: 2, ..two_models(1) }, None),
+        ("no plan", RecordedEstimate { is_planned: false, ..two_models(1) }, None),
+    ] {
+        assert_eq!(estimate.to_come_in_words().as_deref(), expected, "{name}");
     }
 }

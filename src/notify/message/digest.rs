@@ -182,6 +182,7 @@ impl Draw<'_> {
                 false => list("Alerts", alerts),
             },
             list("Announced", self.announced()),
+            list("Planned", self.planned()),
             Part { title: named("Numbers"), numbers: self.numbers(), ..Part::default() },
         ]
     }
@@ -364,6 +365,11 @@ impl Draw<'_> {
         let line =
             |sentence: String| words::capitalised(sentence.trim_start_matches("Announced: ").trim_end_matches('.'));
         self.of.draw.announced.iter().map(|announced| line(announced.in_words(zone, end))).collect()
+    }
+
+    fn planned(&self) -> Vec<String> {
+        let planned = self.of.draw.estimates.iter().filter_map(|estimate| estimate.to_come_in_words());
+        planned.map(|to_come| words::clean(&to_come, 160)).collect()
     }
 
     fn numbers(&self) -> Vec<Number> {

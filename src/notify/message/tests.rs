@@ -41,11 +41,13 @@ fn what_was_announced_and_moves_the_forecast_is_a_driver() {
         announced(form(3.0, "2027-11-24", "2027-11-24"), Some(0)),
         announced(form(4.0, "2026-11-29", "2026-11-29"), None),
     ];
+    with.draw.estimates = crate::metrics::sample::estimates(&with.draw.key);
     with.draw.queued = Queued { tasks: 2, credits: whole(60), unknown_tasks: 1, is_held: false };
     let text = String::from_utf8(with.render().message).unwrap().replace("=\r\n", "").replace("\r\n", " ");
+    let text = text.replace("=C3=97", "×");
     let words = "Announced: 2 times the usual pace from 24 Nov 2026 to the end of 24 Nov 2026 (about 340 credits more); no use \
-                 from 25 Nov 2026 to the end of 26 Nov 2026 (about 90 credits less). Launched and not charged yet: 2 tasks, \
-                 about 60 credits.";
+                 from 25 Nov 2026 to the end of 26 Nov 2026 (about 90 credits less). Planned: 30 × retexture, about 230 credits to \
+                 come. Launched and not charged yet: 2 tasks, about 60 credits.";
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}");
     assert!(!text.contains("secret") && !text.contains("4 times"), "{text}");
     assert!(!String::from_utf8(scene().render().message).unwrap().contains("Announced"));

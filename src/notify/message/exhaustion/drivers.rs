@@ -50,6 +50,7 @@ impl Exhaustion<'_> {
             sentences.extend(telling_spender(spent_on));
         }
         sentences.extend(self.announced());
+        sentences.extend(self.planned());
         sentences.extend(self.queued());
         sentences.join(" ")
     }
@@ -101,6 +102,13 @@ impl Exhaustion<'_> {
         };
         let parts: Vec<String> = moving.iter().take(MOST_ANNOUNCED).filter_map(part).collect();
         (!parts.is_empty()).then(|| format!("Announced: {}.", parts.join("; ")))
+    }
+
+    /// Recorded estimates of which something is to come, the oldest first.
+    fn planned(&self) -> Option<String> {
+        let planned = self.view.draw.estimates.iter().filter_map(|estimate| estimate.to_come_in_words());
+        let parts: Vec<String> = planned.take(MOST_ANNOUNCED).map(|to_come| words::clean(&to_come, 160)).collect();
+        (!parts.is_empty()).then(|| format!("Planned: {}.", parts.join("; ")))
     }
 
     fn queued(&self) -> Option<String> {

@@ -144,7 +144,7 @@ fn a_digest_tells_of_the_week() {
 #[test]
 fn a_digest_fits_what_is_known() {
     type Change = fn(&mut Week);
-    let cases: [(&str, Change, &[&str], &[&str]); 11] = [
+    let cases: [(&str, Change, &[&str], &[&str]); 12] = [
         (
             "all is well",
             |week| {
@@ -229,6 +229,12 @@ fn a_digest_fits_what_is_known() {
                 "2 estimates lapsed before all was done, 1 of them with nothing launched.",
             ],
             &[],
+        ),
+        (
+            "planned",
+            |week| week.scene.draw.estimates = crate::metrics::sample::estimates(&week.scene.draw.key),
+            &["Planned ------- - 30 × retexture, about 230 credits to come"],
+            &["Estimates"],
         ),
         (
             "an estimate cost more",
