@@ -218,6 +218,9 @@ async fn check_answers(prometheus: &Prometheus) {
 }
 
 /// Every query of every panel, and every variable, has an answer.
+/// The panel that has nothing to show before an estimate was met, a day after its launches: it is asked for without a mistake.
+const AFTER_DAYS: &str = "Estimates within what nine of ten cost";
+
 async fn check_dashboard(prometheus: &Prometheus) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/fuel.json");
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -230,6 +233,10 @@ async fn check_dashboard(prometheus: &Prometheus) {
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().unwrap_or(&Vec::new()) {
             let expression = fill(target["expr"].as_str().unwrap());
+            if panel["title"] == AFTER_DAYS {
+                prometheus.query(&expression).await;
+                continue;
+            }
             let name = format!("data of the panel {}: {expression}", panel["title"]);
             eventually(&name, async || (!prometheus.query(&expression).await.is_empty()).then_some(())).await;
             queries += 1;

@@ -103,23 +103,15 @@ fn what_would_keep_the_credits_is_found_with_its_figures() {
     assert_eq!(found.would_last, Some(false));
     assert_eq!(found.chance_above_left, Some(1.0));
     let words = in_words(&found);
+    // Some 370 of the 700 go for the usual use, so that 330 are there for the job.
     let expected = [
-        ("1 variant instead of 4", 200, true),
-        ("quality draft instead of high", 200, true),
-        ("5 assets instead of 20", 200, true),
-        ("launched after the reset, on 31 March, 00:00", 800, true),
-        ("with 560 credits more", 800, true),
+        ("1 variant instead of 4", 200),
+        ("quality draft instead of high", 200),
+        ("8 assets instead of 20", 320),
+        ("launched after the reset, on 31 March, 00:00", 800),
+        ("with 470 credits more", 800),
     ];
-    let names: Vec<&str> = words.iter().map(|(words, ..)| words.as_str()).collect();
-    let prefix = |words: &str| words.split(' ').last().unwrap().to_owned();
-    assert_eq!(names.len(), expected.len(), "{words:?}");
-    for ((found, credits, lasts), (expected, cost, expected_lasts)) in words.iter().zip(expected) {
-        assert_eq!(prefix(found), prefix(expected), "{words:?}");
-        assert_eq!(*lasts, expected_lasts, "{words:?}");
-        if !expected.contains("assets") {
-            assert_eq!(*credits, cost, "{words:?}");
-        }
-    }
+    assert_eq!(words, expected.map(|(words, credits)| (words.to_owned(), credits, true)));
     // One asset more, or a little less of a top-up, and it would not.
     let Change::FewerAssets { to, .. } = found.alternatives[2].change else { panic!("{words:?}") };
     assert_eq!(check(&[line("model", "high", 4, to)], Some(700)).would_last, Some(true));
@@ -134,9 +126,10 @@ fn of_several_lines_the_dearest_is_changed_or_the_last_are_left_out() {
     let lines = [line("rig", "", 1, 10), line("model", "high", 4, 20), line("rig", "", 1, 2)];
     let words = in_words(&check(&lines, Some(700)));
     let names: Vec<&str> = words.iter().map(|(words, ..)| words.as_str()).collect();
-    assert!(names[0].starts_with("1 variant instead of 4 (line 2)") || names[0].starts_with("2 variants"), "{names:?}");
-    assert_eq!(names[1], "quality draft instead of high (line 2)");
-    assert_eq!(names[2], "only the first 1 line of 3");
+    assert_eq!(
+        names[..3],
+        ["1 variant instead of 4 (line 2)", "quality draft instead of high (line 2)", "only the first of 3 lines"]
+    );
 }
 
 #[test]

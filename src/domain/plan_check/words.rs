@@ -36,9 +36,8 @@ impl Change {
             Change::FewerAssets { from, to } => {
                 format!("{} instead of {from}", counted((*to).into(), "asset", "assets"))
             }
-            Change::FewerLines { from, to } => {
-                format!("only the first {} of {from}", counted(*to as u64, "line", "lines"))
-            }
+            Change::FewerLines { from, to: 1 } => format!("only the first of {from} lines"),
+            Change::FewerLines { from, to } => format!("only the first {to} of {from} lines"),
             Change::AfterReset { at } => {
                 let at = at.to_zoned(zone.clone());
                 format!("launched after the reset, on {}", at.strftime("%-d %B, %H:%M"))
