@@ -393,6 +393,7 @@ async fn what_drives_a_forecast_is_told_on_the_page_and_in_json() {
         "and 350 are left.",
         "of that uncertainty comes from",
         "Confidence is low: 39 days of history stand behind it, two periods (60 days) would be needed.",
+        "Planned: 30 × retexture, about 230 credits to come.",
     ] {
         assert!(page.contains(expected), "{expected}\n{page}");
     }
@@ -410,7 +411,7 @@ async fn what_drives_a_forecast_is_told_on_the_page_and_in_json() {
     assert_eq!(draw["explanation"], status["accounts"][1]["teams"][0]["explanation"]);
     assert_eq!(draw["explanation"]["chance"]["calibrated"], draw["outlook"]["exhaustion_probability"]);
     assert_eq!(draw["explanation"]["confidence"]["level"], "low");
-    assert_eq!(draw["explanation"]["words"].as_array().map(Vec::len), Some(5));
+    assert_eq!(draw["explanation"]["words"].as_array().map(Vec::len), Some(6));
     let share = |part: &str| draw["explanation"]["relative_variance"][part].as_f64().unwrap();
     assert!((share("lumps") + share("drift") + share("thin_data") - share("total")).abs() < 1e-12);
     // What else the page shows.
