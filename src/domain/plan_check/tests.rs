@@ -111,7 +111,7 @@ fn what_would_keep_the_credits_is_found_with_its_figures() {
         ("with 560 credits more", 800, true),
     ];
     let names: Vec<&str> = words.iter().map(|(words, ..)| words.as_str()).collect();
-    let prefix = |words: &str| words.split(' ').last().unwrap().to_owned();
+    let prefix = |words: &str| words.split(' ').next_back().unwrap().to_owned();
     assert_eq!(names.len(), expected.len(), "{words:?}");
     for ((found, credits, lasts), (expected, cost, expected_lasts)) in words.iter().zip(expected) {
         assert_eq!(prefix(found), prefix(expected), "{words:?}");
