@@ -150,7 +150,7 @@ impl Assessor {
         alerts: Alerts,
     ) -> Result<Arc<AccountAssessment>, AssessError> {
         let (mut assessment, mut facts) = self.look(account, now).await?;
-        if alerts == Alerts::Step && self.close_estimates(&assessment).await? {
+        if alerts == Alerts::Step && self.close_estimates(&assessment, &facts).await? {
             (assessment, facts) = self.look(account, now).await?;
         }
         let silences = self.store.silences(now).await?;

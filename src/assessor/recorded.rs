@@ -7,8 +7,9 @@ use super::announced::priced;
 use super::{Assessor, Planned};
 use crate::domain::recorded::{MOST_OPEN, SHOWN_CLOSED};
 use crate::domain::{
-    AccountAssessment, AccountName, ChargeSource, Collector, Credits, DrawKey, EstimateAccuracy, EstimateState,
-    Followed, FormError, PastTask, PlannedBatch, RecordForm, RecordedEstimate, RecordedLine, UnknownCost, recorded,
+    AccountAssessment, AccountName, ChargeSource, Collector, Credits, DrawAssessment, DrawKey, EstimateAccuracy,
+    EstimateState, Followed, FormError, PastTask, PlannedBatch, RecordForm, RecordedEstimate, RecordedLine,
+    UnknownCost, recorded,
 };
 use crate::poller::Account;
 use crate::store::{AccountFacts, StoreError};
@@ -149,7 +150,8 @@ impl Assessor {
         let Some(mut found) = self.estimate(account, id).await? else { return Ok(None) };
         if found.state == EstimateState::Open {
             found.state = EstimateState::Withdrawn { at: now, by: by.to_owned() };
-            self.store.close_estimates(account, &[found]).await?;
+            // What it covered counts for others.
+            self.store.close_estimates(account, &[(found, Vec::new())]).await?;
         }
         self.estimate(account, id).await
     }
@@ -219,18 +221,25 @@ impl Assessor {
 
     /// Writes down which estimates have ended by what an assessment knows. Answers whether there are any; then it is to be
     /// made anew.
-    pub(super) async fn close_estimates(&self, assessment: &AccountAssessment) -> Result<bool, StoreError> {
-        let all = assessment.draws.iter().flat_map(|draw| &draw.estimates);
-        let ended = |estimate: &RecordedEstimate| {
-            let state = estimate.ends.clone()?;
-            Some(RecordedEstimate { state, ends: None, ..estimate.clone() })
-        };
-        let closed: Vec<RecordedEstimate> = all.filter_map(ended).collect();
+    pub(super) async fn close_estimates(
+        &self,
+        assessment: &AccountAssessment,
+        facts: &AccountFacts,
+    ) -> Result<bool, StoreError> {
+        let mut closed: Vec<(RecordedEstimate, Vec<String>)> = Vec::new();
+        let has_ended = |draw: &&DrawAssessment| draw.estimates.iter().any(|estimate| estimate.ends.is_some());
+        for draw in assessment.draws.iter().filter(has_ended) {
+            let known = self.known_estimates(&draw.key, facts, assessment.at).await?;
+            closed.extend(known.open.into_iter().filter_map(|Followed { mut estimate, covered, .. }| {
+                estimate.state = estimate.ends.take()?;
+                Some((estimate, covered))
+            }));
+        }
         if closed.is_empty() {
             return Ok(false);
         }
         self.store.close_estimates(&assessment.account, &closed).await?;
-        for estimate in &closed {
+        for (estimate, _) in &closed {
             let outcome = estimate.outcome().map_or("", |outcome| outcome.as_str());
             tracing::info!(
                 account = %estimate.key.account, team = %estimate.key.team, id = estimate.id, outcome,

@@ -233,6 +233,31 @@ async fn of_two_that_overlap_a_launch_counts_for_the_older_until_that_is_taken_b
 }
 
 #[tokio::test]
+async fn what_counted_for_an_estimate_that_is_met_counts_for_no_other_and_no_more() {
+    let watched = a_dozen_days(PLAN).await;
+    watched.record("2026-11-12T09:30:00Z", 2, recorded()).await.unwrap();
+    let (first, second) = ("2026-11-12T10:00:00Z", "2026-11-12T11:00:00Z");
+    watched.launch(first, &[("x", first, Succeeded, Some(10)), ("y", first, Succeeded, Some(11))]).await;
+    watched.record("2026-11-12T09:45:00Z", 3, planned("later")).await.unwrap();
+    watched.launch(second, &[("z", second, Succeeded, Some(12))]).await;
+    let figures = |draw: &DrawAssessment| {
+        let mut all: Vec<_> = draw.estimates.iter().map(|one| (one.id, one.charged, one.tasks, one.assets)).collect();
+        all.sort_unstable();
+        all
+    };
+    let both = watched.step(second).await;
+    assert_eq!(figures(&both), [(1, whole(21), 2, 2), (2, whole(12), 1, 1)]);
+    let next_day = "2026-11-13T12:00:00Z";
+    watched.launch(next_day, &[]).await;
+    let one_is_met = watched.step(next_day).await;
+    assert_eq!(one_is_met.accuracy.met(), 1);
+    assert_eq!(figures(&one_is_met), figures(&both));
+    // What is told late of the time of the first is wanted by the second.
+    watched.launch(next_day, &[("late", first, Succeeded, Some(14)), ("x", first, Succeeded, Some(10))]).await;
+    assert_eq!(figures(&watched.step(next_day).await), [(1, whole(21), 2, 2), (2, whole(26), 2, 2)]);
+}
+
+#[tokio::test]
 async fn an_estimate_is_reckoned_with_once_it_is_accepted() {
     let watched = a_dozen_days(PLAN).await;
     let now = "2026-11-12T09:30:00Z";

@@ -128,7 +128,7 @@ mod tests {
         let whole = Credits::from_whole;
         let open = |charged: i64, last_day: i64| {
             let estimate = RecordedEstimate { charged: whole(charged), ..plan() };
-            (vec![Followed { estimate, last_day: whole(last_day), waiting: Vec::new() }], vec![])
+            (vec![Followed { estimate, last_day: whole(last_day), waiting: Vec::new(), covered: Vec::new() }], vec![])
         };
         let closed =
             |state, charged: i64| (vec![], vec![RecordedEstimate { state, charged: whole(charged), ..plan() }]);

@@ -172,15 +172,19 @@ impl Store {
         Ok(updated.rows_affected() > 0)
     }
 
-    /// Closes estimates of an account as they are, and counts how they ended, in one transaction. One that is closed already
-    /// stays as it was.
+    /// Closes estimates of an account as they are, each with the ids of the launches that counted for it and shall count for no
+    /// other, and counts how they ended, in one transaction. One that is closed already stays as it was.
     ///
     /// # Errors
     /// The account was not opened, or the ledger cannot be written.
-    pub async fn close_estimates(&self, account: &AccountName, closed: &[RecordedEstimate]) -> Result<(), StoreError> {
+    pub async fn close_estimates(
+        &self,
+        account: &AccountName,
+        closed: &[(RecordedEstimate, Vec<String>)],
+    ) -> Result<(), StoreError> {
         let account = self.account_id(account)?;
         let mut transaction = self.begin().await?;
-        for estimate in closed {
+        for (estimate, launches) in closed {
             let (Some(outcome), Some(at)) = (estimate.outcome(), estimate.state.closed_at()) else { continue };
             let by = match &estimate.state {
                 EstimateState::Withdrawn { by, .. } => Some(by),
@@ -219,6 +223,12 @@ impl Store {
                 .execute(&mut *transaction)
                 .await
                 .map_err(|error| self.explain(error))?;
+            for task in launches {
+                let insert = "INSERT INTO estimate_tasks (account_id, task_id, estimate_id) VALUES ($1, $2, $3) \
+                              ON CONFLICT (account_id, task_id) DO NOTHING";
+                let query = sqlx::query(insert).bind(account).bind(task).bind(estimate.id);
+                query.execute(&mut *transaction).await.map_err(|error| self.explain(error))?;
+            }
         }
         self.commit(transaction).await
     }
@@ -234,8 +244,7 @@ impl Store {
         self.with_lines(account, rows).await
     }
 
-    /// A team's open estimates, the closed ones whose time overlaps with theirs, and the newest closed ones
-    /// ([`SHOWN_CLOSED`]), in the order in which they were kept.
+    /// A team's open estimates and the newest closed ones ([`SHOWN_CLOSED`]), in the order in which they were kept.
     ///
     /// # Errors
     /// The account was not opened, or the ledger cannot be read.
@@ -282,7 +291,8 @@ impl Store {
         self.with_lines(account, rows).await
     }
 
-    /// A team's launches of `[from, to)`, in their order. Sums of many tasks are left out.
+    /// A team's launches of `[from, to)`, in their order, without those that counted for an estimate which is closed. Sums of many
+    /// tasks are left out.
     ///
     /// # Errors
     /// The account was not opened, or the ledger cannot be read.
@@ -293,7 +303,7 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Launched>, StoreError> {
-        type Columns = (i64, String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
+        type Columns = (String, i64, String, String, String, Option<u32>, i64, Option<Vec<u8>>, bool);
         let id = self.account_id(account)?;
         let found: Vec<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(launched()))
             .bind(id)
@@ -303,9 +313,9 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.explain(error))?;
-        let launched = |(at, state, task_type, quality, variants, net, fingerprint, is_step): Columns| {
+        let launched = |(id, at, state, task_type, quality, variants, net, fingerprint, is_step): Columns| {
             let columns: TaskColumns = (state, task_type, quality, variants, net, fingerprint, is_step);
-            Launched { at: instant(at), task: past_task(columns) }
+            Launched { id, at: instant(at), task: past_task(columns) }
         };
         Ok(found.into_iter().map(launched).collect())
     }
@@ -382,17 +392,16 @@ pub(super) fn current() -> String {
     let of_team = "WHERE account_id = $1 AND team = $2 AND";
     format!(
         "{COLUMNS} {of_team} state = 'open' \
-         UNION {COLUMNS} {of_team} state <> 'open' AND closed_at > \
-             (SELECT MIN(starts_at) FROM estimates {of_team} state = 'open') \
-         UNION SELECT * FROM ({COLUMNS} {of_team} state <> 'open' ORDER BY closed_at DESC, id DESC LIMIT $3) newest"
+         UNION ALL SELECT * FROM ({COLUMNS} {of_team} state <> 'open' ORDER BY closed_at DESC, id DESC LIMIT $3) newest"
     )
 }
 
 /// The statement of [`Store::launched`].
 pub(super) fn launched() -> String {
     format!(
-        "SELECT created_at, {TASK_COLUMNS} FROM tasks \
+        "SELECT id, created_at, {TASK_COLUMNS} FROM tasks \
          WHERE account_id = $1 AND team = $2 AND created_at >= $3 AND created_at < $4 AND is_sum = 0 \
+         AND NOT EXISTS (SELECT 1 FROM estimate_tasks c WHERE c.account_id = $1 AND c.task_id = tasks.id) \
          ORDER BY created_at, id"
     )
 }

@@ -16,6 +16,8 @@ const QUIET: SignedDuration = SignedDuration::from_hours(24);
 /// A launch of a draw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launched {
+    /// The platform's id of the task.
+    pub id: String,
     /// When.
     pub at: Timestamp,
     /// What.
@@ -31,20 +33,20 @@ pub struct Followed {
     pub last_day: Credits,
     /// Launches that it covers and that wait to be charged: task type, quality, and how many.
     pub waiting: Vec<(String, String, u64)>,
+    /// The ids of all that it covers.
+    pub covered: Vec<String>,
 }
 
 /// The open ones among a draw's estimates, in the order in which they were kept, with what they cover of `launches`, which
-/// are in the order of their time.
+/// are in the order of their time. Launches that counted for an estimate when it was closed are not among them: they are its
+/// own for ever.
 ///
 /// An estimate covers as many assets as it asks for and no more, with all that was launched for them: a team that launches
-/// such tasks every day anyway meets it with the first of them.
-///
-/// `estimates` holds the closed ones too whose time overlaps with that of an open one: a launch belongs to the oldest estimate
-/// that covers it and had not ended by then, whether or not it was known in time to count for it. What was withdrawn covers
-/// nothing. An estimate ends by what is known `known_until`: of later launches nothing is known yet.
+/// such tasks every day anyway meets it with the first of them. A launch counts for the oldest that wants it. An estimate ends
+/// by what is known `known_until`: of later launches nothing is known yet.
 pub fn follow(estimates: &[RecordedEstimate], launches: &[Launched], known_until: Timestamp) -> Vec<Followed> {
     let mut oldest_first: Vec<&RecordedEstimate> =
-        estimates.iter().filter(|estimate| !matches!(estimate.state, EstimateState::Withdrawn { .. })).collect();
+        estimates.iter().filter(|estimate| estimate.state == EstimateState::Open).collect();
     oldest_first.sort_by_key(|estimate| estimate.id);
     let day_ago = known_until.saturating_sub(QUIET).unwrap_or(Timestamp::MIN);
     let mut covered: Vec<Covered> = oldest_first.into_iter().map(|estimate| Covered::new(estimate, day_ago)).collect();
@@ -53,8 +55,7 @@ pub fn follow(estimates: &[RecordedEstimate], launches: &[Launched], known_until
             covering.take(launched);
         }
     }
-    let is_open = |covered: &Covered| covered.estimate.state == EstimateState::Open;
-    covered.into_iter().filter(is_open).map(|covered| covered.followed(known_until)).collect()
+    covered.into_iter().map(|covered| covered.followed(known_until)).collect()
 }
 
 /// An estimate and what it covers.
@@ -64,7 +65,7 @@ struct Covered<'a> {
     charged: Credits,
     day_ago: Timestamp,
     last_day: Credits,
-    tasks: u64,
+    launches: Vec<&'a str>,
     last_launch: Option<Timestamp>,
     is_under_way: bool,
     waiting: BTreeMap<(&'a str, &'a str), u64>,
@@ -78,7 +79,7 @@ impl<'a> Covered<'a> {
             charged: Credits::ZERO,
             day_ago,
             last_day: Credits::ZERO,
-            tasks: 0,
+            launches: Vec::new(),
             last_launch: None,
             is_under_way: false,
             waiting: BTreeMap::new(),
@@ -86,9 +87,7 @@ impl<'a> Covered<'a> {
     }
 
     fn covers(&self, launched: &Launched) -> bool {
-        let RecordedEstimate { starts_at, lapses_at, state, .. } = self.estimate;
-        let ends_at = state.closed_at().map_or(*lapses_at, |closed| closed.min(*lapses_at));
-        let is_in_time = (*starts_at..ends_at).contains(&launched.at);
+        let is_in_time = (self.estimate.starts_at..self.estimate.lapses_at).contains(&launched.at);
         is_in_time && self.lines.iter().any(|line| line.takes(&launched.task))
     }
 
@@ -98,7 +97,7 @@ impl<'a> Covered<'a> {
         if launched.at > self.day_ago {
             self.last_day += task.credits_net;
         }
-        self.tasks += 1;
+        self.launches.push(&launched.id);
         self.last_launch = self.last_launch.max(Some(launched.at));
         self.is_under_way |= !task.state.is_final();
         if matches!(task.state, TaskState::Queued | TaskState::Running) && !task.credits_net.is_positive() {
@@ -114,12 +113,13 @@ impl<'a> Covered<'a> {
 
     fn followed(self, known_until: Timestamp) -> Followed {
         let mut estimate = self.estimate.clone();
-        (estimate.charged, estimate.tasks) = (self.charged, self.tasks);
+        (estimate.charged, estimate.tasks) = (self.charged, self.launches.len() as u64);
         estimate.assets = self.lines.iter().map(|line| line.assets().min(line.asked())).sum();
         estimate.ends = self.ends(&estimate, known_until);
         let waiting = self.waiting.into_iter();
         let waiting = waiting.map(|((task_type, quality), count)| (task_type.to_owned(), quality.to_owned(), count));
-        Followed { estimate, last_day: self.last_day, waiting: waiting.collect() }
+        let covered = self.launches.into_iter().map(str::to_owned).collect();
+        Followed { estimate, last_day: self.last_day, waiting: waiting.collect(), covered }
     }
 
     fn ends(&self, estimate: &RecordedEstimate, known_until: Timestamp) -> Option<EstimateState> {

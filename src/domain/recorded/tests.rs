@@ -66,19 +66,23 @@ use TaskState::{Failed, Queued, Running, Succeeded};
 type Row = (i64, &'static str, &'static str, u128, TaskState, i64);
 
 fn launches(rows: &[Row]) -> Vec<Launched> {
-    let launched = |(hour, task_type, quality, input, state, credits): &Row| Launched {
-        at: at(*hour),
-        task: PastTask {
-            task_type: (*task_type).into(),
-            quality: (*quality).into(),
-            credits_net: whole(*credits),
-            variants: None,
-            fingerprint: (*input > 0).then_some(Fingerprint(*input)),
-            is_step: false,
-            state: *state,
-        },
+    let launched = |(place, row): (usize, &Row)| {
+        let (hour, task_type, quality, input, state, credits) = row;
+        Launched {
+            id: format!("task {place}"),
+            at: at(*hour),
+            task: PastTask {
+                task_type: (*task_type).into(),
+                quality: (*quality).into(),
+                credits_net: whole(*credits),
+                variants: None,
+                fingerprint: (*input > 0).then_some(Fingerprint(*input)),
+                is_step: false,
+                state: *state,
+            },
+        }
     };
-    rows.iter().map(launched).collect()
+    rows.iter().enumerate().map(launched).collect()
 }
 
 fn one(estimate: RecordedEstimate, rows: &[Row], known_until: i64) -> Followed {
@@ -200,8 +204,7 @@ fn a_launch_counts_for_one_estimate_the_oldest_that_covers_it() {
     for (name, first, sums) in [
         ("both open", two_models(1), vec![(30, 2), (0, 0)]),
         ("the older begins later", later, vec![(20, 1), (10, 1)]),
-        ("the older was met in between", closed(EstimateState::Met { at: at(25) }), vec![(20, 1)]),
-        ("the older lapsed after", closed(EstimateState::Lapsed { at: at(7 * 24) }), vec![(0, 0)]),
+        ("the older is closed", closed(EstimateState::Met { at: at(25) }), vec![(30, 2)]),
         ("the older was taken back", closed(EstimateState::Withdrawn { at: at(40), by: "ada".into() }), vec![(30, 2)]),
     ] {
         // Whatever the order in which they are handed over.
@@ -257,7 +260,9 @@ fn a_plan_is_reckoned_with_until_its_charges_have_come() {
     ];
     let nine = estimate(1, vec![line("model", None, 9, &[("model", 1)])]);
     assert_eq!(one(nine.clone(), waiting, 26).last_day, Credits::ZERO, "launched a day ago and more");
-    assert_eq!(one(nine.clone(), waiting, 24).last_day, whole(12));
+    let covered = one(nine.clone(), waiting, 24);
+    assert_eq!(covered.last_day, whole(12));
+    assert_eq!(covered.covered, ["task 0", "task 1", "task 2", "task 3"]);
     assert_eq!(one(nine.clone(), waiting, 2).waiting, [("model".into(), "high".into(), 2)]);
 }
 

@@ -314,6 +314,14 @@ CREATE TABLE estimate_jobs (
     PRIMARY KEY (estimate_id, job)
 ) WITHOUT ROWID;
 
+-- The launches that counted for an estimate when it was met or lapsed: they count for no other.
+CREATE TABLE estimate_tasks (
+    account_id  BIGINT NOT NULL REFERENCES ledger_accounts (id),
+    task_id     TEXT   NOT NULL,
+    estimate_id BIGINT NOT NULL REFERENCES estimates (id),
+    PRIMARY KEY (account_id, task_id)
+) WITHOUT ROWID;
+
 -- How closed estimates ended: what metrics read. It follows from estimates and never falls.
 CREATE TABLE estimate_totals (
     account_id BIGINT NOT NULL REFERENCES ledger_accounts (id),
