@@ -90,6 +90,8 @@ impl Assessor {
             weigh: &|jobs, top_up| tanks.effect(jobs, of_others, top_up),
             risk,
             queue,
+            prices: assessment.prices.as_deref(),
+            price_tolerance: self.alerts.rules.price_drift.policy.tolerance,
         };
         Ok(Some(Planned { check: question.check(), draw }))
     }

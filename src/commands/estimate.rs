@@ -224,6 +224,9 @@ fn print(planned: &Planned, lines: &[PlannedLine], zone: &TimeZone) {
     if let Some(wait) = &check.wait {
         say!("{}", wait.in_words());
     }
+    for drift in &check.drifts {
+        say!("{}.", drift.in_words());
+    }
     say!(
         "{}",
         match check.would_last {

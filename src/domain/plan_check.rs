@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::credits::Credits;
 use super::estimate::{Effect, Estimate, EstimateRequest, JobAt, Past, Quantiles, estimate};
+use super::price::{ComparedPrices, PriceDrift};
 use super::reading::QueueRecord;
 
 /// A line of a job, with the moment at which it is to be launched.
@@ -36,6 +37,8 @@ pub struct PlanCheck {
     pub wait: Option<Wait>,
     /// When its parts start and what they cost; empty while its cost is unknown.
     pub jobs: Vec<JobAt>,
+    /// Which of its kinds of task are charged at other prices than the sheet lists.
+    pub drifts: Vec<PriceDrift>,
 }
 
 /// A job that is a little different, with its figures.
@@ -140,6 +143,10 @@ pub struct Question<'a> {
     pub risk: f64,
     /// The queue; `None` while unknown.
     pub queue: Option<QueueNow>,
+    /// What tasks are charged beside what is listed; `None` without a sheet.
+    pub prices: Option<&'a ComparedPrices>,
+    /// A price is another one if it is off the listed range by more than this share (0 to 1).
+    pub price_tolerance: f64,
 }
 
 /// Credits are said to last if running out before the reset is less likely than not, with the job at the cost that nine of
@@ -171,9 +178,23 @@ impl Question<'_> {
             alternatives: if would_last == Some(false) { self.alternatives(&estimate) } else { Vec::new() },
             wait: total.and_then(|total| self.wait(total.launches.map(|launches| launches.p50))),
             jobs: jobs.unwrap_or_default(),
+            drifts: self.drifts(&estimate),
             estimate,
             effect,
         }
+    }
+
+    fn drifts(&self, estimate: &Estimate) -> Vec<PriceDrift> {
+        let is_asked = |drift: &&PriceDrift| {
+            let (task_type, quality) = (&drift.charged.task_type, &drift.charged.quality);
+            estimate.lines.iter().any(|line| {
+                let is_quality = line.request.quality.as_ref().is_none_or(|asked| asked == quality);
+                let parts = line.known.iter().flat_map(|known| &known.parts);
+                is_quality && parts.into_iter().any(|part| part.task_type == *task_type)
+            })
+        };
+        let all = self.prices.into_iter().flat_map(|prices| prices.drifts(self.price_tolerance));
+        all.filter(is_asked).cloned().collect()
     }
 
     fn estimate(&self, lines: &[PlannedLine]) -> Estimate {

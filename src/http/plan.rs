@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     Alternative, Change, DrawAssessment, EstimateOutcome, EstimatePart, EstimateRequest, EstimateState, LineEstimate,
-    Outlook, PlanCheck, PlannedLine, Quantiles, RecordedEstimate, RecordedLine, Total, UnknownCost, Wait,
+    Outlook, PlanCheck, PlannedLine, PriceDrift, Quantiles, RecordedEstimate, RecordedLine, Total, UnknownCost, Wait,
 };
 
 /// The whole answer. Credits are strings with all their digits, instants as in RFC 3339; what is unknown is `null`.
@@ -31,6 +31,19 @@ pub fn as_json(draw: &DrawAssessment, lines: &[PlannedLine], check: &PlanCheck) 
         "would_last": check.would_last,
         "alternatives": check.alternatives.iter().map(alternative_json).collect::<Vec<_>>(),
         "wait": check.wait.as_ref().map(wait_json),
+        "price_drifts": check.drifts.iter().map(drift_json).collect::<Vec<_>>(),
+    })
+}
+
+fn drift_json(drift: &PriceDrift) -> Value {
+    let charged = &drift.charged;
+    json!({
+        "task_type": charged.task_type,
+        "quality": charged.quality,
+        "variants": charged.variants,
+        "charged_credits": charged.observed.to_string(),
+        "tasks": charged.tasks,
+        "listed_credits": {"low": drift.listed.low.to_string(), "high": drift.listed.high.to_string()},
     })
 }
 

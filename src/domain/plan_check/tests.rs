@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::estimate::{PastTask, effect};
 use crate::domain::forecast::{Announced, ForecastInput, UsageState};
 use crate::domain::ledger::HourlyUse;
+use crate::domain::price::{ChargedPrice, PriceRange, PriceSheet};
 use crate::domain::reading::{Fingerprint, TaskState};
 
 fn at(text: &str) -> Timestamp {
@@ -45,6 +46,46 @@ fn line(task_type: &str, quality: &str, variants: u32, count: u32) -> PlannedLin
     PlannedLine { request, starts_at: None }
 }
 
+/// Models in high quality are listed at thirty for four variants and charged at forty; rigs cost what is listed.
+fn prices() -> ComparedPrices {
+    let drift = |task_type: &str, quality: &str, listed: i64, observed: i64, variants| PriceDrift {
+        charged: ChargedPrice {
+            task_type: task_type.into(),
+            quality: quality.into(),
+            variants,
+            observed: Credits::from_whole(observed),
+            tasks: 20,
+        },
+        listed: PriceRange::fixed(Credits::from_whole(listed)),
+        since: None,
+        launches: Default::default(),
+    };
+    let sheet = PriceSheet {
+        platform: "example".into(),
+        as_of: jiff::civil::date(2026, 3, 1),
+        source: "a page".into(),
+        lines: Vec::new(),
+        free_retries: None,
+    };
+    let listed = vec![drift("model", "high", 30, 40, 4), drift("rig", "", 5, 5, 1)];
+    ComparedPrices { sheet: std::sync::Arc::new(sheet), listed, unlisted: Vec::new() }
+}
+
+#[test]
+fn a_price_that_is_not_the_listed_one_is_said() {
+    let expected = "model in high, 4 variants, costs 40 credits lately; the price sheet lists 30";
+    for (lines, expected) in [
+        (vec![line("model", "high", 4, 1)], Some(expected)),
+        (vec![line("rig", "", 1, 1), line("model", "", 4, 1)], Some(expected)),
+        (vec![line("model", "draft", 4, 1)], None),
+        (vec![line("rig", "", 1, 1)], None),
+        (vec![line("texture", "", 1, 1)], None),
+    ] {
+        let words: Vec<String> = check(&lines, Some(900)).drifts.iter().map(PriceDrift::in_words).collect();
+        assert_eq!(words, expected.into_iter().collect::<Vec<_>>(), "{lines:?}");
+    }
+}
+
 /// The answer with so many credits left; the usual use until the reset is some four hundred of them.
 fn check(lines: &[PlannedLine], left: Option<i64>) -> PlanCheck {
     let (state, past) = (usage(), history());
@@ -62,6 +103,7 @@ fn check(lines: &[PlannedLine], left: Option<i64>) -> PlanCheck {
         effect(&ForecastInput { remaining: input.remaining.map(|left| left + more), ..input }, jobs)
     };
     let record = QueueRecord { waiting: 3, running: 2, limit: Some(10), oldest_waiting_at: None };
+    let prices = prices();
     let question = Question {
         past: Past { own: &past, others: &[], sheet: None },
         lines,
@@ -75,6 +117,8 @@ fn check(lines: &[PlannedLine], left: Option<i64>) -> PlanCheck {
             usual_wait: Some(SignedDuration::from_secs(40)),
             usual_run: Some(SignedDuration::from_mins(5)),
         }),
+        prices: Some(&prices),
+        price_tolerance: 0.01,
     };
     question.check()
 }

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{Change, Wait};
 use crate::domain::estimate::EstimateRequest;
+use crate::domain::price::PriceDrift;
 use crate::domain::words::{amount, counted};
 
 impl EstimateRequest {
@@ -49,6 +50,20 @@ impl Change {
 
 fn of_line(place: Option<usize>) -> String {
     place.map(|place| format!(" (line {})", place + 1)).unwrap_or_default()
+}
+
+impl PriceDrift {
+    /// `text-to-3d-preview in meshy-6 costs 24 credits lately; the price sheet lists 20`.
+    pub fn in_words(&self) -> String {
+        let quality =
+            if self.charged.quality.is_empty() { String::new() } else { format!(" in {}", self.charged.quality) };
+        let variants = match self.charged.variants {
+            0 | 1 => String::new(),
+            variants => format!(", {variants} variants,"),
+        };
+        let (task_type, observed) = (&self.charged.task_type, amount(self.charged.observed));
+        format!("{task_type}{quality}{variants} costs {observed} credits lately; the price sheet lists {}", self.listed)
+    }
 }
 
 impl Wait {

@@ -197,6 +197,7 @@ fn notes(told: &PlanTold, known: Option<&KnownLine>) -> Vec<String> {
         let end = words::moment(period.end, &told.zone, told.now);
         notes.push(format!("{} is on {end}.", words::sentence(period.end_in_words()).trim_end_matches('.')));
     }
+    notes.extend(told.check.drifts.iter().map(|drift| format!("{}.", drift.in_words())));
     notes.extend(told.check.wait.as_ref().map(|wait| wait.in_words()));
     notes.extend(words::queued(&draw.queued));
     let announced = draw.announced.iter().map(|standing| standing.announcement.foreseen.in_words(&told.zone));

@@ -226,6 +226,7 @@ mod tests {
                 alternatives: Vec::new(),
                 wait: None,
                 jobs: Vec::new(),
+                drifts: Vec::new(),
             },
             prices: None,
             zone: TimeZone::get("Europe/Berlin").unwrap(),
