@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::demo::catcher::{Catcher, show};
 use crate::demo::mailbox;
 use crate::demo::platform::{DEMO_TEAMS, HOT, Platform, World, demo_start};
-use crate::demo::stage::{Folder, configuration};
+use crate::demo::stage::{Folder, TOKEN, configuration};
 use crate::domain::{Credits, DrawAssessment, DrawKey, Snapshot, Stage};
 use crate::http;
 use crate::lifecycle::Signals;
@@ -135,8 +135,10 @@ fn introduce(page: &str, flags: &DemoFlags, folder: &Folder) {
     for team in DEMO_TEAMS {
         say!("  {:<20} {page}/teams/{}", team.name, team.name);
     }
+    say!("  plan a job           {page}/plan");
     say!("  caught mails         {page}/demo/mails");
     say!("  metrics              {page}/metrics");
+    say!("  token of the forms   {TOKEN}");
     if folder.is_kept() {
         say!("  ledger and mails     {}", folder.path().display());
     }

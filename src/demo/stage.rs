@@ -76,6 +76,9 @@ impl Drop for Folder {
     }
 }
 
+/// What the forms of the demo's page ask for. It opens nothing but a simulation.
+pub const TOKEN: &str = "token-of-the-demo";
+
 /// Writes the configuration and the key files of the demo's three teams, and returns the configuration's text.
 ///
 /// # Errors
@@ -113,12 +116,16 @@ pub fn configuration(
             name = team.name
         );
     }
+    let token_file = folder.path().join("token");
+    write_secret(&token_file, TOKEN)?;
     Ok(format!(
         "storage: \"sqlite:{ledger}\"\naccounts:\n{accounts}teams:\n{teams}email:\n  \
          from: fuelgauge@studio.example\n  relay: {{host: \"{host}\", port: {port}, security: none}}\n\
          # Where an hour takes a third of a second, a poll takes an hour: balance and charges never fit.\n\
          alerts:\n  unexplained_spend: {{enabled: false}}\n\
-         web:\n  external_url: {external_url}\n",
+         web:\n  external_url: {external_url}\n  tokens:\n    \
+         - {{name: demo, token_file: \"{token}\", can: [announce, silence, estimate]}}\n",
+        token = token_file.display(),
         ledger = folder.ledger().display(),
         host = relay.ip(),
         port = relay.port(),
