@@ -66,7 +66,8 @@ pub async fn run(flags: DemoFlags) -> anyhow::Result<Answer> {
 
     let shared = Shared::open(&config.storage, Arc::clone(&clock)).await?;
     let router = http::router(http_state(&shared, Some(page.clone())), "/metrics")?;
-    let router = router.merge(mailbox::router(Arc::clone(&catcher)));
+    let door = http::door::router(shared.door.subscribe(), shared.metrics.agent.clone());
+    let router = router.merge(mailbox::router(Arc::clone(&catcher))).merge(door);
     let stop = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
     introduce(&page, &flags, &folder);
@@ -138,7 +139,7 @@ fn introduce(page: &str, flags: &DemoFlags, folder: &Folder) {
     say!("  plan a job           {page}/plan");
     say!("  caught mails         {page}/demo/mails");
     say!("  metrics              {page}/metrics");
-    say!("  token of the forms   {TOKEN}");
+    say!("  token                {TOKEN}");
     if folder.is_kept() {
         say!("  ledger and mails     {}", folder.path().display());
     }

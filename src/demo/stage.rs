@@ -76,7 +76,7 @@ impl Drop for Folder {
     }
 }
 
-/// What the forms of the demo's page ask for. It opens nothing but a simulation.
+/// What the demo's forms and API ask for. It opens nothing but a simulation.
 pub const TOKEN: &str = "token-of-the-demo";
 
 /// Writes the configuration and the key files of the demo's three teams, and returns the configuration's text.

@@ -592,10 +592,22 @@ async fn the_demo_tells_its_story_and_leaves_nothing_behind() {
         ("/demo/mails", "character-art"),
         ("/demo/mails/1", "Warning"),
         ("/metrics", "fuelgauge_balance_credits{"),
+        ("/plan?team=character-art&task=text-to-3d&count=20", "The credits would"),
     ] {
         let (status, text) = get(&format!("{page}{path}")).await.unwrap();
         assert!(status == 200 && text.contains(part), "{path}: {status} {text}");
     }
+    // The token that it prints opens the API too.
+    let out = demo.stdout();
+    let token = out.lines().find_map(|line| line.trim().strip_prefix("token ")).unwrap().trim();
+    let asked = reqwest::Client::new()
+        .post(format!("{page}/api/v1/estimate"))
+        .bearer_auth(token)
+        .json(&serde_json::json!({"team": "character-art", "task": "text-to-3d", "count": 20}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.status(), 200);
     assert_eq!(studio.left_in_temporary_folder().len(), 1);
     let ended = demo.stop("INT", Duration::from_secs(10)).await.expect(0);
     assert!(ended.out.contains("\nstopping\n"), "{}", ended.out);
