@@ -175,7 +175,10 @@ impl Question<'_> {
         PlanCheck {
             would_last,
             chance_above_left: total.zip(self.left).map(|(total, left)| total.chance_above(left)),
-            alternatives: if would_last == Some(false) { self.alternatives(&estimate) } else { Vec::new() },
+            alternatives: match (would_last, &jobs) {
+                (Some(false), Some(jobs)) => self.alternatives(&estimate, jobs),
+                _ => Vec::new(),
+            },
             wait: total.and_then(|total| self.wait(total.launches.map(|launches| launches.p50))),
             jobs: jobs.unwrap_or_default(),
             drifts: self.drifts(&estimate),
@@ -218,7 +221,7 @@ impl Question<'_> {
         moments.into_iter().map(of_moment).collect()
     }
 
-    fn alternatives(&self, asked: &Estimate) -> Vec<Alternative> {
+    fn alternatives(&self, asked: &Estimate, jobs: &[JobAt]) -> Vec<Alternative> {
         let mut found = Vec::new();
         let most = (0..self.lines.len()).max_by_key(|place| {
             asked.lines[*place].known.as_ref().map_or(Credits::ZERO, |line| line.total.credits.p50)
@@ -227,19 +230,31 @@ impl Question<'_> {
         found.extend(self.fewer_variants(most));
         found.extend(self.other_quality(most, asked));
         found.extend(self.smaller());
-        found.extend(self.after_reset());
-        found.extend(self.top_up(asked));
+        found.extend(self.after_reset(asked));
+        found.extend(self.top_up(asked, jobs));
         found
     }
 
     /// The job with these lines instead; `None` while unknown.
-    fn instead(&self, change: Change, lines: &[PlannedLine], top_up: Credits) -> Option<Alternative> {
+    fn instead(&self, change: Change, lines: &[PlannedLine]) -> Option<Alternative> {
         let estimate = self.estimate(lines);
-        let effect = (self.weigh)(&self.jobs(lines, &estimate)?, top_up);
+        let jobs = self.jobs(lines, &estimate)?;
+        self.weighed(change, estimate.total?.credits, &jobs, Credits::ZERO)
+    }
+
+    /// What jobs that cost so much do, if so many credits come in before; `None` while unknown.
+    fn weighed(
+        &self,
+        change: Change,
+        credits: Quantiles<Credits>,
+        jobs: &[JobAt],
+        top_up: Credits,
+    ) -> Option<Alternative> {
+        let effect = (self.weigh)(jobs, top_up);
         let after = effect.after.forecast()?;
         Some(Alternative {
             change,
-            credits: estimate.total?.credits,
+            credits,
             probability: after.probability,
             run_out: after.run_out.p50,
             would_last: effect.would_last(self.risk)?,
@@ -279,7 +294,7 @@ impl Question<'_> {
         let from = self.lines[line].request.variants;
         self.most_that_lasts(1, from.saturating_sub(1), |to| {
             let lines = self.with_line(line, |request| request.variants = to);
-            self.instead(Change::FewerVariants { line: self.named(line), from, to }, &lines, Credits::ZERO)
+            self.instead(Change::FewerVariants { line: self.named(line), from, to }, &lines)
         })
     }
 
@@ -301,7 +316,7 @@ impl Question<'_> {
             let lines = self.with_line(line, |request| request.quality = Some(quality.to_owned()));
             let change =
                 Change::OtherQuality { line: self.named(line), from: request.quality.clone(), to: quality.to_owned() };
-            self.instead(change, &lines, Credits::ZERO)
+            self.instead(change, &lines)
         };
         let all = asked.total.as_ref()?.credits.p50;
         let cheaper: Vec<Alternative> =
@@ -315,46 +330,41 @@ impl Question<'_> {
             let from = only.request.count;
             return self.most_that_lasts(1, from.saturating_sub(1), |to| {
                 let lines = self.with_line(0, |request| request.count = to);
-                self.instead(Change::FewerAssets { from, to }, &lines, Credits::ZERO)
+                self.instead(Change::FewerAssets { from, to }, &lines)
             });
         }
         let from = self.lines.len();
         let most = u32::try_from(from.saturating_sub(1)).ok()?;
         self.most_that_lasts(1, most, |to| {
             let change = Change::FewerLines { from, to: to as usize };
-            self.instead(change, &self.lines[..to as usize], Credits::ZERO)
+            self.instead(change, &self.lines[..to as usize])
         })
     }
 
     /// Launched after the reset the job is paid from the next period's credits, of which nothing is forecast.
-    fn after_reset(&self) -> Option<Alternative> {
+    fn after_reset(&self, asked: &Estimate) -> Option<Alternative> {
         let at = self.reset.filter(|reset| *reset > self.now)?;
-        let later = |line: &PlannedLine| PlannedLine { starts_at: line.starts_at.max(Some(at)), ..line.clone() };
-        let lines: Vec<PlannedLine> = self.lines.iter().map(later).collect();
-        let credits = self.estimate(&lines).total?.credits;
-        let effect = (self.weigh)(&[], Credits::ZERO);
-        let before = effect.before.forecast()?;
-        Some(Alternative {
-            change: Change::AfterReset { at },
-            credits,
-            probability: before.probability,
-            run_out: before.run_out.p50,
-            would_last: effect.would_last(self.risk)?,
-        })
+        let credits = asked.total.as_ref()?.credits;
+        self.weighed(Change::AfterReset { at }, credits, &[], Credits::ZERO)
     }
 
     /// The least top-up, to two digits, with which the credits last.
-    fn top_up(&self, asked: &Estimate) -> Option<Alternative> {
-        let cost = asked.total.as_ref()?.credits.p90;
-        let with = |credits| self.instead(Change::TopUp { credits }, self.lines, credits);
-        let (mut low, mut high) = (0.0, cost.as_f64().max(1.0) / 8.0);
+    fn top_up(&self, asked: &Estimate, jobs: &[JobAt]) -> Option<Alternative> {
+        let cost = asked.total.as_ref()?.credits;
+        let with = |credits| self.weighed(Change::TopUp { credits }, cost, jobs, credits);
+        let most = cost.p90.as_f64().max(1.0) * MOST_TOP_UP;
+        let (mut low, mut high) = (0.0, cost.p90.as_f64().max(1.0) / 8.0);
         while !with(Credits::from_statistic(high)?)?.would_last {
             (low, high) = (high, high * 2.0);
-            (high <= cost.as_f64().max(1.0) * MOST_TOP_UP).then_some(())?;
+            (high <= most).then_some(())?;
         }
         for _ in 0..10 {
             let middle = (low + high) / 2.0;
-            if with(Credits::from_statistic(middle)?)?.would_last { high = middle } else { low = middle }
+            if with(Credits::from_statistic(middle)?)?.would_last {
+                high = middle;
+            } else {
+                low = middle;
+            }
         }
         with(Credits::from_statistic(super::remedy::round_up(high)?)?)
     }
