@@ -50,6 +50,8 @@
 //!   what they last heard. A mute keeps a telling back and never changes the alert.
 //! - **A notice is delivered at least once.** It is decided, rendered and stored in one commit, told by a message of its
 //!   own or by one that takes the place of several, and marked sent after the relay accepted that.
+//! - **A plan is weighed as the present is.** An estimate reads the same ledger, and its job joins the same forecast, as what
+//!   raises alerts. A price that nobody knows makes the whole job unknown.
 //! - **Only the shell has a clock.** [`clock`] is the one place where time comes from; tests and the demo bring their own.
 
 #![forbid(unsafe_code)]
