@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fuelgauge::demo::catcher::{Handshake, Wire};
@@ -14,9 +16,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
-/// A port that was free a moment ago.
+/// A port of the loopback interface that nobody listens on. It is none of those that a system gives to who asks for any: one
+/// of them would be given away again before the server that it is for has begun to listen.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: Range<u32> = 15_000..32_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Two runs side by side begin at different places.
+    let first = std::process::id().wrapping_mul(97);
+    let next = || PORTS.start + first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    PORTS.map(|_| next()).filter_map(|port| u16::try_from(port).ok()).find(is_free).expect("no port is free")
 }
 
 /// Waits until `what` yields something, up to half a minute of real time: outside processes have clocks of their own.
