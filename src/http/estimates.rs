@@ -12,6 +12,7 @@ use super::door::{Doorway, Errand, Job, QUESTION_LIMIT, Refusal, json_body};
 use super::form::shown;
 use super::job::{Whole, check_attempts, check_word};
 use super::plan::as_json;
+use super::refusal::mistake;
 use crate::domain::plan_check::{MOST_LINES, USUAL_RISK};
 use crate::domain::{EstimateRequest, PlannedLine};
 
@@ -64,8 +65,8 @@ impl Mistakes {
     /// Notes one; what it is about is not there.
     fn note<T>(&mut self, at: impl Into<String>, message: impl Into<String>) -> Option<T> {
         self.count += 1;
-        if let (true, Refusal::Malformed(_, told)) = (self.told.len() < MOST_MISTAKES, Refusal::mistake(at, message)) {
-            self.told.extend(told);
+        if self.told.len() < MOST_MISTAKES {
+            self.told.push(mistake(at, message));
         }
         None
     }

@@ -27,6 +27,7 @@ use self::page::PlanPage;
 use super::door::{Errand, Job, KeptChange, PlanTold, Refusal};
 use super::form::{Typed, check_names, fields, refuse_whole, shown};
 use super::job::{Whole, check_attempts, check_word};
+use super::refusal::mistake;
 use super::{Shared, SharedState, blocking, words as http_words};
 use crate::domain::plan_check::USUAL_RISK;
 use crate::domain::{EstimateRequest, PlannedLine, RecordForm, Snapshot};
@@ -210,13 +211,7 @@ fn zone(snapshot: &Snapshot, typed: &Typed) -> TimeZone {
 /// Every mistake, by the name of its field.
 fn read(typed: &Typed, zone: &TimeZone) -> Result<Job, Refusal> {
     let mut mistakes = Vec::new();
-    let mut note = |at: &str, message: String| {
-        let (message, hint) = match message.split_once("\nhint: ") {
-            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-            None => (message, None),
-        };
-        mistakes.push((at.to_owned(), message, hint));
-    };
+    let mut note = |at: &str, message: String| mistakes.push(mistake(at, message));
     let text = |name: &str| typed.get(name).map(String::as_str);
     if text("team").is_none() {
         note("team", "choose the team that would launch it".to_owned());

@@ -28,6 +28,15 @@ pub enum Refusal {
     Busy,
 }
 
+/// A mistake: its place, the message, and the hint that may follow it on a line of its own.
+pub(super) fn mistake(at: impl Into<String>, message: impl Into<String>) -> (String, String, Option<String>) {
+    let message = message.into();
+    match message.split_once("\nhint: ") {
+        Some((message, hint)) => (at.into(), message.to_owned(), Some(hint.to_owned())),
+        None => (at.into(), message, None),
+    }
+}
+
 impl Refusal {
     /// Every `reason` label of `fuelgauge_received_failures_total` there is.
     pub const REASONS: [&str; 9] = [
@@ -44,12 +53,7 @@ impl Refusal {
 
     /// One mistake of a body.
     pub fn mistake(at: impl Into<String>, message: impl Into<String>) -> Refusal {
-        let message = message.into();
-        let (message, hint) = match message.split_once("\nhint: ") {
-            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-            None => (message, None),
-        };
-        Refusal::Malformed(1, vec![(at.into(), message, hint)])
+        Refusal::Malformed(1, vec![mistake(at, message)])
     }
 
     pub(super) fn reason(&self) -> &'static str {
