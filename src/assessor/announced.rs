@@ -11,7 +11,7 @@ use crate::domain::{
     PlannedBatch, Queued, StandingAnnouncement, TaskState, forecast, use_ahead,
 };
 use crate::poller::Account;
-use crate::store::{AccountFacts, StoreError, Whose};
+use crate::store::{AccountFacts, LaunchedBy, StoreError};
 
 /// A task that has waited for longer is forgotten: the platform no longer says what became of it.
 pub(super) const WAITS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -94,7 +94,7 @@ impl Assessor {
             return Ok((Queued::default(), Vec::new()));
         }
         let waiting = self.store.uncharged(&key.account, &key.team, now - WAITS_FOR).await?;
-        let own = Whose::Own(&key.team);
+        let own = LaunchedBy::Team(&key.team);
         let past = self.store.launches(&key.account, own, now - KNOWN_FROM, NEWEST_TASKS).await?;
         Ok((priced(&waiting, &past), past))
     }

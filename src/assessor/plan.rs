@@ -7,7 +7,7 @@ use super::{Assessor, KnownOfDraw};
 use crate::domain::plan_check::{Question, USUAL_RISK};
 use crate::domain::{DrawAssessment, JobAt, Past, PlanCheck, PlannedLine, QueueNow, TeamName};
 use crate::poller::Account;
-use crate::store::{StoreError, Whose};
+use crate::store::{LaunchedBy, StoreError};
 
 /// How far back past tasks are looked at.
 const KNOWN_FROM: SignedDuration = SignedDuration::from_hours(180 * 24);
@@ -61,8 +61,9 @@ impl Assessor {
         let (mut assessment, facts) = self.look(account, now).await?;
         let Some(place) = account.draws.iter().position(|draw| draw.key.team == *team) else { return Ok(None) };
         let name = &account.config.name;
-        let own = self.store.launches(name, Whose::Own(team), now - KNOWN_FROM, MOST_TASKS).await?;
-        let others = self.store.launches(name, Whose::Others(team), now - OTHERS_FROM, MOST_TASKS_OF_OTHERS).await?;
+        let own = self.store.launches(name, LaunchedBy::Team(team), now - KNOWN_FROM, MOST_TASKS).await?;
+        let others =
+            self.store.launches(name, LaunchedBy::OthersThan(team), now - OTHERS_FROM, MOST_TASKS_OF_OTHERS).await?;
         let queue = match assessment.queue.clone() {
             Some((record, _)) => {
                 let durations = self.store.durations(name, now - QUEUE_FROM, MOST_TASKS_OF_QUEUE).await?;

@@ -49,7 +49,7 @@ async fn a_sum_follows_the_last_word_in_either_direction() {
         assert_eq!((row.finished, row.failed, row.attempts), (0, 0, 0), "a sum is no task");
         assert_eq!(ledger.hours("env").await, [(0, told, u32::from(told > 0))]);
     }
-    assert!(ledger.store.launches(&account(), Whose::Own(&team("env")), at(0), 10).await.unwrap().is_empty());
+    assert!(ledger.store.launches(&account(), LaunchedBy::Team(&team("env")), at(0), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

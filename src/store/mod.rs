@@ -73,7 +73,7 @@ pub use outbox::{
     CLAIM_LEASE, DueOrder, Failure, KnownPause, Merged, OutboxRecord, Outcome, PauseOrder, Retried, Round, RoundResult,
     Settled, SettledAs,
 };
-pub use past::{Durations, Whose};
+pub use past::{Durations, LaunchedBy};
 pub use reports::ReportKey;
 pub use silences::SHOWN_FOR;
 pub use watermarks::Changes;

@@ -8,11 +8,11 @@ use crate::domain::{AccountName, Fingerprint, PastTask, TaskState, TeamName};
 
 /// Whose launches are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose<'a> {
-    /// A team's own.
-    Own(&'a TeamName),
-    /// Those of everybody else on the account.
-    Others(&'a TeamName),
+pub enum LaunchedBy<'a> {
+    /// A team.
+    Team(&'a TeamName),
+    /// Everybody else on the account.
+    OthersThan(&'a TeamName),
 }
 
 /// How long tasks waited and ran: medians of those that began lately.
@@ -55,14 +55,14 @@ impl Store {
     pub async fn launches(
         &self,
         account: &AccountName,
-        whose: Whose<'_>,
+        by: LaunchedBy<'_>,
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<PastTask>, StoreError> {
         let id = self.account_id(account)?;
-        let (team, comparison) = match whose {
-            Whose::Own(team) => (team, "="),
-            Whose::Others(team) => (team, "<>"),
+        let (team, comparison) = match by {
+            LaunchedBy::Team(team) => (team, "="),
+            LaunchedBy::OthersThan(team) => (team, "<>"),
         };
         let select = format!(
             "SELECT {TASK_COLUMNS} FROM tasks \
