@@ -16,6 +16,7 @@ use super::price::{PriceRange, PriceSheet};
 use super::reading::{Fingerprint, TaskState};
 
 pub use self::effect::{Effect, JobAt, effect};
+pub use self::kinds::continues;
 
 /// A task that was launched before.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,11 +204,7 @@ const SEED: u64 = 0x6675_656c;
 /// are launched once for each asset unless asked for by name. An unknown cost is never zero: a line without a price makes
 /// the whole job unknown.
 pub fn estimate(past: &Past, requests: &[EstimateRequest]) -> Estimate {
-    let finished = |tasks: &'_ [PastTask]| -> Vec<usize> {
-        (0..tasks.len()).filter(|place| tasks[*place].state.is_final()).collect()
-    };
-    let own: Vec<&PastTask> = finished(past.own).into_iter().map(|place| &past.own[place]).collect();
-    let others: Vec<&PastTask> = finished(past.others).into_iter().map(|place| &past.others[place]).collect();
+    let [own, others] = [past.own, past.others].map(finished_of);
     let usual_attempts = usual_attempts(&own).or_else(|| usual_attempts(&others)).unwrap_or_default();
     let learned: Vec<_> = requests
         .iter()
@@ -225,11 +222,16 @@ pub fn estimate(past: &Past, requests: &[EstimateRequest]) -> Estimate {
             }),
         })
         .collect();
-    let total = learned.iter().all(Result::is_ok).then(|| {
-        let known = learned.iter().flatten();
-        total(known.flat_map(|(request, experiences)| experiences.iter().map(|experience| (*request, experience))))
-    });
-    Estimate { total: total.filter(|_| !lines.is_empty()), lines }
+    let total = match lines.as_slice() {
+        [] => None,
+        // The only line is the whole.
+        [only] => only.known.as_ref().ok().map(|known| known.total.clone()),
+        _ => learned.iter().all(Result::is_ok).then(|| {
+            let known = learned.iter().flatten();
+            total(known.flat_map(|(request, experiences)| experiences.iter().map(|experience| (*request, experience))))
+        }),
+    };
+    Estimate { total, lines }
 }
 
 impl Estimate {
@@ -298,6 +300,11 @@ fn learn(
         Experience::of(&task_type, request, &sources).ok_or_else(unknown)
     };
     kinds::matching_types(own, others, sheet, &request.task_type)?.into_iter().map(experience).collect()
+}
+
+/// Those of which it is known how they ended.
+fn finished_of(tasks: &[PastTask]) -> Vec<&PastTask> {
+    tasks.iter().filter(|task| task.state.is_final()).collect()
 }
 
 /// Adds parts up, each as far from its usual as its own past was, one independent of the other.

@@ -62,8 +62,8 @@ pub use outbox::{
 };
 pub use plan_check::{Alternative, Change, PlanCheck, PlannedLine, QueueNow, Wait};
 pub use price::{
-    ChargedPrice, ChargedTask, ComparedPrices, ListedPrice, ListedType, PriceDrift, PriceLine, PriceRange, PriceSheet,
-    PriceUnit, compare_prices,
+    ChargedPrice, ChargedTask, ComparedPrices, ListedPrice, PriceDrift, PriceLine, PriceRange, PriceSheet, PriceUnit,
+    compare_prices,
 };
 pub use queued::{Queued, Waiting};
 pub use quiet::QuietHours;

@@ -71,15 +71,6 @@ pub struct PriceRange {
     pub high: Credits,
 }
 
-/// A kind of task that a sheet lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListedType<'a> {
-    /// The platform's word.
-    pub task_type: &'a str,
-    /// Whether it continues an earlier task: then it is launched once for each asset, whatever the variants.
-    pub is_step: bool,
-}
-
 impl PriceSheet {
     /// What a launch is listed at. `None`: it is not listed, so its price is not known.
     ///
@@ -95,30 +86,9 @@ impl PriceSheet {
         of_type().map(|line| line.price.of(variants)).reduce(PriceRange::or)
     }
 
-    /// The listed kinds of task that a word stands for, in alphabetical order: the one that is called so, else all that
-    /// continue it after a `-`.
-    pub fn lines_of(&self, asked: &str) -> Vec<ListedType<'_>> {
-        let is_exact = self.lines.iter().any(|line| line.task_type == asked);
-        let continues = |rest: &str| !asked.is_empty() && rest.starts_with('-');
-        let is_meant = |line: &&PriceLine| match line.task_type.strip_prefix(asked) {
-            Some(rest) => {
-                if is_exact {
-                    rest.is_empty()
-                } else {
-                    continues(rest)
-                }
-            }
-            None => false,
-        };
-        let listed = |line| {
-            let PriceLine { task_type, is_step, .. }: &PriceLine = line;
-            ListedType { task_type, is_step: *is_step }
-        };
-        let mut meant: Vec<ListedType<'_>> = self.lines.iter().filter(is_meant).map(listed).collect();
-        meant.sort_by_key(|listed| listed.task_type);
-        // The lines of a type agree on what it is.
-        meant.dedup_by_key(|listed| listed.task_type);
-        meant
+    /// Whether a kind of task is listed as a step. The lines of a kind agree on what it is.
+    pub fn is_step(&self, task_type: &str) -> bool {
+        self.lines.iter().any(|line| line.task_type == task_type && line.is_step)
     }
 }
 
@@ -225,20 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stands_for_what_is_called_so_or_continues_it() {
-        for (asked, expected) in [
-            ("text-to-3d", &[("text-to-3d-preview", false), ("text-to-3d-refine", true)][..]),
-            ("text-to-3d-preview", &[("text-to-3d-preview", false)]),
-            ("text", &[("text", false)]),
-            ("image", &[("image-to-3d", false)]),
-            ("image-to", &[("image-to-3d", false)]),
-            ("text-to-3", &[]),
-            ("imag", &[]),
-            ("", &[]),
+    fn a_kind_is_a_step_if_it_is_listed_so() {
+        for (task_type, expected) in [
+            ("text-to-3d-refine", true),
+            ("analyze", true),
+            ("text-to-3d-preview", false),
+            ("text", false),
+            ("image-to-3d", false),
+            ("text-to-3d", false),
+            ("", false),
         ] {
-            let sheet = example();
-            let found: Vec<_> = sheet.lines_of(asked).iter().map(|listed| (listed.task_type, listed.is_step)).collect();
-            assert_eq!(found, expected, "{asked}");
+            assert_eq!(example().is_step(task_type), expected, "{task_type}");
         }
     }
 }

@@ -32,10 +32,8 @@ impl Experience {
     pub fn of(task_type: &str, request: &EstimateRequest, sources: &Sources) -> Option<Experience> {
         let Sources { own, others, sheet, .. } = sources;
         let all = || own.iter().chain(others).copied();
-        let is_listed_step = sheet.is_some_and(|sheet| {
-            sheet.lines_of(task_type).iter().any(|listed| listed.task_type == task_type && listed.is_step)
-        });
-        let is_step = if all().next().is_some() { all().all(|task| task.is_step) } else { is_listed_step };
+        let is_listed_step = || sheet.is_some_and(|sheet| sheet.is_step(task_type));
+        let is_step = if all().next().is_some() { all().all(|task| task.is_step) } else { is_listed_step() };
         let variants = if is_step && task_type != request.task_type { 1 } else { request.variants };
         let quality = request.quality.clone().or_else(|| usual_quality(own)).or_else(|| usual_quality(others));
         let quality = quality.unwrap_or_default();

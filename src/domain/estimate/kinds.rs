@@ -3,6 +3,11 @@
 use super::{EstimateRequest, PastTask, UnknownCost};
 use crate::domain::price::PriceSheet;
 
+/// Whether a task type continues a word after a `-`, as `text-to-3d-refine` does `text-to-3d`. Nothing continues no word.
+pub fn continues(word: &str, task_type: &str) -> bool {
+    !word.is_empty() && task_type.strip_prefix(word).is_some_and(|rest| rest.starts_with('-'))
+}
+
 /// The task types that a request means: the one that is called so, or failing that every one that continues its word after
 /// a `-`. In alphabetical order.
 ///
@@ -25,9 +30,8 @@ pub(super) fn matching_types(
         }
     }
     for known in &circles {
-        let continues = |known: &&String| known.strip_prefix(asked).is_some_and(|rest| rest.starts_with('-'));
-        let matching: Vec<String> = known.iter().filter(continues).cloned().collect();
-        if !matching.is_empty() && !asked.is_empty() {
+        let matching: Vec<String> = known.iter().filter(|known| continues(asked, known)).cloned().collect();
+        if !matching.is_empty() {
             return Ok(matching);
         }
     }

@@ -183,6 +183,28 @@ fn sheet(task_type: &str, low: i64, high: i64, per: PriceUnit, free_retries: Opt
 }
 
 #[test]
+fn a_word_stands_for_what_is_called_so_or_continues_it() {
+    let listed = ["text-to-3d-refine", "text-to-3d-preview", "image-to-3d", "image-to-3d", "text", "text-to-3d2"];
+    let lines = listed.into_iter().flat_map(|listed| sheet(listed, 10, 10, PriceUnit::Launch, None).lines);
+    let sheet = PriceSheet { lines: lines.collect(), ..sheet("text", 10, 10, PriceUnit::Launch, None) };
+    for (asked, expected) in [
+        ("text-to-3d", &["text-to-3d-preview", "text-to-3d-refine"][..]),
+        ("text-to-3d-preview", &["text-to-3d-preview"]),
+        ("text", &["text"]),
+        ("image", &["image-to-3d"]),
+        ("image-to", &["image-to-3d"]),
+        ("text-to-3", &[]),
+        ("imag", &[]),
+        ("", &[]),
+    ] {
+        let line = from(&Past { own: &[], others: &[], sheet: Some(&sheet) }, &ask(asked, 1, 1));
+        let parts = line.map(|line| line.parts).unwrap_or_default();
+        let found: Vec<&str> = parts.iter().map(|part| part.task_type.as_str()).collect();
+        assert_eq!(found, expected, "{asked}");
+    }
+}
+
+#[test]
 fn who_has_no_past_pays_what_others_paid_or_what_is_listed() {
     let own: Vec<PastTask> = (0..40).map(|asset| preview(asset, 30)).collect();
     let others: Vec<PastTask> = (0..40).map(|asset| preview(asset, 20)).collect();

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{EstimateState, RecordedEstimate, RecordedLine, RecordedPart};
 use crate::domain::credits::Credits;
-use crate::domain::estimate::PastTask;
+use crate::domain::estimate::{PastTask, continues};
 use crate::domain::reading::{Fingerprint, TaskState};
 
 /// A complete estimate is met once nothing that it covers was launched for so long. As long it waits after its time for
@@ -173,8 +173,7 @@ impl<'a> CoveredLine<'a> {
     fn covers(&self, task: &PastTask) -> bool {
         let asked = self.line.request.task_type.as_str();
         let is_named = self.line.parts.iter().any(|part| part.task_type == asked);
-        let continues = || task.task_type.strip_prefix(asked).is_some_and(|rest| rest.starts_with('-'));
-        let is_type = if is_named { task.task_type == asked } else { continues() };
+        let is_type = if is_named { task.task_type == asked } else { continues(asked, &task.task_type) };
         let quality = self.line.request.quality.as_deref();
         is_type && quality.is_none_or(|quality| task.quality.is_empty() || task.quality == quality)
     }

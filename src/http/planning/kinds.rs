@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::estimate::continues;
 use crate::domain::{PriceSheet, Snapshot, TotalsRow};
 use crate::http::form::{Choice, Typed};
 use crate::http::words::counted;
@@ -68,8 +69,7 @@ pub fn offered(snapshot: &Snapshot, prices: &dyn Fn(&str) -> Option<Arc<PriceShe
     let families = families(&launched);
     let asked = typed.get("task").map(String::as_str).unwrap_or_default();
     let is_known = names.contains(asked) || families.iter().any(|family| family == asked);
-    let is_asked =
-        |kind: &str| !is_known || kind == asked || kind.strip_prefix(asked).is_some_and(|rest| rest.starts_with('-'));
+    let is_asked = |kind: &str| !is_known || kind == asked || continues(asked, kind);
     let of_asked = words.iter().filter(|(kind, ..)| is_asked(kind));
     let qualities = nearest(of_asked.map(|(_, quality, from)| (quality.as_str(), *from)));
     let choice = |(word, from): (&str, From)| Choice { value: word.to_owned(), label: from.in_words() };
@@ -106,8 +106,7 @@ fn families(kinds: &BTreeSet<&str>) -> Vec<String> {
         }
     }
     let several: Vec<&str> = members.iter().filter(|(_, members)| **members > 1).map(|(word, _)| *word).collect();
-    let holds = |word: &str, other: &str| other.strip_prefix(word).is_some_and(|rest| rest.starts_with('-'));
-    let is_deepest = |word: &&&str| !several.iter().any(|other| holds(word, other));
+    let is_deepest = |word: &&&str| !several.iter().any(|other| continues(word, other));
     // A kind that is called so stands for itself alone.
     let families = several.iter().filter(is_deepest).filter(|word| !kinds.contains(**word));
     families.map(|word| (*word).to_owned()).collect()
